@@ -1,0 +1,100 @@
+"""Everything the registry refuses, as one tree.
+
+```
+RegistryError                     code, and a message made from named fields
+├── InvalidError                  the input breaks a rule of form            exit 2   HTTP 422
+├── NotFoundError                 the named thing is not there               exit 3   HTTP 404
+├── NotAllowedError               this actor may not                         exit 4   HTTP 403
+├── UnauthenticatedError          no valid token                             exit 4   HTTP 401
+├── RefusedError                  a rule says no (gate, conflict, frozen)    exit 1   HTTP 409
+│   ├── StaleRevisionError        compare-and-set lost                       exit 1   HTTP 412
+│   └── PreconditionRequiredError If-Match is missing                        exit 1   HTTP 428
+├── IntegrityError                bytes are not what was registered          exit 8   HTTP 409
+└── UnavailableError              database, store or disk cannot serve now   exit 5   HTTP 503
+    ├── DatabaseUnreachableError
+    └── StorageFullError                                                     exit 5   HTTP 507
+```
+
+Each leaf lives beside the rule that raises it, carries a stable `code` (snake case) and makes its
+own message. HTTP status and exit code follow from the branch, in one table each
+(`api/problems.py`, the client's `errors.py`).
+"""
+
+from __future__ import annotations
+
+
+class RegistryError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        code: stable, snake case, the same for ever; programs branch on it.
+        hint: what the reader can do about it, one sentence, or empty.
+    """
+
+    code = "registry_error"
+    hint = ""
+
+
+class InvalidError(RegistryError):
+    """The input breaks a rule of form."""
+
+    code = "invalid"
+
+
+class NotFoundError(RegistryError):
+    """The named thing is not there."""
+
+    code = "not_found"
+
+
+class NotAllowedError(RegistryError):
+    """This actor may not do this."""
+
+    code = "not_allowed"
+
+
+class UnauthenticatedError(RegistryError):
+    """No valid token came with the request; says nothing about why."""
+
+    code = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("authentication is required")
+
+
+class RefusedError(RegistryError):
+    """A rule says no."""
+
+    code = "refused"
+
+
+class IntegrityError(RegistryError):
+    """Bytes are not what was registered."""
+
+    code = "integrity"
+
+
+class UnavailableError(RegistryError):
+    """Something mlreg leans on cannot serve now; the same request may succeed later."""
+
+    code = "unavailable"
+
+
+class DatabaseUnreachableError(UnavailableError):
+    """PostgreSQL gave no answer."""
+
+    code = "database_unreachable"
+    hint = "Check that PostgreSQL runs and that MLREG_DATABASE_URL names it."
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(f"the database cannot be reached: {cause}")
+
+
+class StorageFullError(UnavailableError):
+    """The disk or the bucket takes no more bytes."""
+
+    code = "storage_full"
+    hint = "Free space on the server, or run `mlreg gc`; nothing was stored."
+
+    def __init__(self, *, where: str) -> None:
+        super().__init__(f"no space left in {where}")

@@ -1,0 +1,48 @@
+"""Column kinds that every table of mlreg uses: aware UTC moments, JSON documents, big keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+
+def big_key() -> Any:  # noqa: ANN401 - a SQLModel field has the type of the attribute it stands for
+    """A 64-bit primary key that PostgreSQL counts up; None until the row is flushed."""
+    return Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+
+
+def moment(*, index: bool = False) -> Any:  # noqa: ANN401 - as above
+    """A required point in time with its zone."""
+    return Field(sa_column=Column(DateTime(timezone=True), nullable=False, index=index))
+
+
+def optional_moment(*, index: bool = False) -> Any:  # noqa: ANN401 - as above
+    """A point in time with its zone, or None."""
+    return Field(
+        default=None, sa_column=Column(DateTime(timezone=True), nullable=True, index=index)
+    )
+
+
+def document() -> Any:  # noqa: ANN401 - as above
+    """A required JSON document (JSONB)."""
+    return Field(sa_column=Column(JSONB, nullable=False))
+
+
+def optional_document() -> Any:  # noqa: ANN401 - as above
+    """A JSON document (JSONB), or None."""
+    return Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
+
+
+def text(*, default: str | None = None) -> Any:  # noqa: ANN401 - as above
+    """A required text of any length, byte for byte as it was written."""
+    if default is None:
+        return Field(sa_column=Column(Text, nullable=False))
+    return Field(default=default, sa_column=Column(Text, nullable=False, server_default=default))
+
+
+def octets() -> Any:  # noqa: ANN401 - as above
+    """Required bytes."""
+    return Field(sa_column=Column(LargeBinary, nullable=False))

@@ -1,0 +1,55 @@
+"""Real servers for every test: one PostgreSQL per session, one database (a clone) per test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mlreg.cli.migrations import upgrade
+from mlreg.cli.postgres import EmbeddedPostgres
+from mlreg.registry.store.database import Database
+
+QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    folder = Path(tempfile.mkdtemp(prefix="mlreg-pg-"))
+    server = EmbeddedPostgres(folder / "pg", settings={**QUICK, "max_connections": "200"})
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(postgres):
+    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE mlreg_template")
+    upgrade(postgres.url("mlreg_template"))
+    return "mlreg_template"
+
+
+@pytest.fixture
+def database_url(postgres, template):
+    """The URL of an empty, migrated database of this test's own."""
+    name = f"test_{next(_NUMBERS)}"
+    admin = postgres.url().replace("+psycopg", "")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield postgres.url(name)
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url):
+    database = Database(database_url)
+    yield database
+    database.dispose()
