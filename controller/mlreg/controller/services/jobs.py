@@ -1,0 +1,278 @@
+"""Durable jobs: enqueued in the caller's transaction, leased by a worker, fenced by a token.
+
+What always holds:
+
+- an attempt is counted when it is claimed, so a job that kills its worker still runs out of them;
+- the effect of a job commits only in a transaction that checked its lease token (`effect`): a
+  worker that was paused, cut off or cancelled does nothing more, and its work is not done twice;
+- of jobs with one dedupe key at most one is queued or running, of one lock key at most one runs;
+- leases live by the database's clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from sqlalchemy.exc import IntegrityError
+
+from mlreg.controller.store import jobs as rows
+from mlreg.registry.domain.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import RowMapping
+
+    from mlreg.registry.store.database import Database, ReadSession, WriteSession
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "dead"]
+
+FIRST_RETRY_SECONDS = 1.0
+LAST_RETRY_SECONDS = 300.0
+MAX_ERROR_CHARACTERS = 2_000
+
+
+class LeaseLostError(RefusedError):
+    """The job was taken back: its lease ran out, or somebody cancelled it."""
+
+    code = "lease_lost"
+
+    def __init__(self, *, job_id: int) -> None:
+        super().__init__(f"the lease of job {job_id} is lost; nothing of it was changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one worker to do one attempt of one job, until `seconds` without heartbeat."""
+
+    job_id: int
+    kind: str
+    payload: Mapping[str, object]
+    token: str
+    attempt: int
+    max_attempts: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of an attempt: the job's new state, queued when it will be tried again."""
+
+    job_id: int
+    kind: str
+    payload: Mapping[str, object]
+    state: JobState
+    attempt: int
+    error: str
+
+
+def enqueue(  # noqa: PLR0913 - each is one property of a job, and each has its default
+    session: WriteSession,
+    *,
+    kind: str,
+    payload: Mapping[str, object],
+    dedupe_key: str | None = None,
+    lock_key: str | None = None,
+    priority: int = 100,
+    not_before: datetime | None = None,
+    max_attempts: int = 3,
+) -> int | None:
+    """Add a job to the caller's transaction and wake a worker when that commits.
+
+    Args:
+        session: the transaction whose commit makes the job exist.
+        kind: the name of the function that will do it; workers leave kinds they do not know.
+        payload: JSON; ids, not content.
+        dedupe_key: while a job with this key is queued or running, no second one is added.
+        lock_key: while a job with this key runs, this one waits, and others pass it.
+        priority: lower goes first.
+        not_before: real time (the database's clock), not business time.
+        max_attempts: after so many it is dead.
+
+    Returns:
+        The job's id; None when an equal one (by `dedupe_key`) is queued or running.
+    """
+    values = {
+        "kind": kind,
+        "payload": json.dumps(dict(payload), allow_nan=False),
+        "priority": priority,
+        "dedupe_key": dedupe_key,
+        "lock_key": lock_key,
+        "max_attempts": max_attempts,
+        "not_before": not_before,
+    }
+    job_id = rows.insert(session, values)
+    if job_id is not None:
+        rows.notify(session, channel=rows.CHANNEL, payload=kind)
+    return job_id
+
+
+def claim(
+    database: Database, worker: str, kinds: Sequence[str], lease_seconds: float
+) -> Lease | None:
+    """Take the first ready job of these kinds; None when there is none (or a rival was first)."""
+    try:
+        with database.writing() as session:
+            row = rows.take_next(session, worker=worker, kinds=kinds, lease_seconds=lease_seconds)
+    except IntegrityError:  # the unique lock key: a rival took its sister at this very moment
+        return None
+    return None if row is None else _lease(row, lease_seconds)
+
+
+def take_back(session: WriteSession, kinds: Sequence[str]) -> list[Ended]:
+    """Queue every job again whose lease ran out; those without attempts left are dead."""
+    ended = [_ended(row) for row in rows.expire(session, kinds=kinds)]
+    for job in ended:
+        rows.notify(session, channel=rows.CHANNEL, payload=job.kind)
+        _tell_the_end(session, job)
+    return ended
+
+
+def heartbeat(database: Database, lease: Lease) -> None:
+    """Give the lease its full time again.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled; stop working on it.
+    """
+    with database.writing() as session:
+        if not rows.extend(
+            session, job_id=lease.job_id, token=lease.token, lease_seconds=lease.seconds
+        ):
+            raise LeaseLostError(job_id=lease.job_id)
+
+
+def effect(session: WriteSession, lease: Lease) -> None:
+    """Make the rest of this transaction part of the job: it commits only under this lease.
+
+    Call it first. The job's row stays locked until the commit, so nobody can take the job back
+    between the check and the effect.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled; the transaction must not commit.
+    """
+    if not rows.lock_held(session, job_id=lease.job_id, token=lease.token):
+        raise LeaseLostError(job_id=lease.job_id)
+
+
+def complete(session: WriteSession, lease: Lease) -> Ended:
+    """End the job as succeeded, in the transaction of its last effect.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled.
+    """
+    return _end(session, lease, state="succeeded", error=None)
+
+
+def fail(session: WriteSession, lease: Lease, error: str, *, final: bool = False) -> Ended:
+    """Record a failed attempt: queued again after a growing pause, or ended.
+
+    Args:
+        session: the transaction of the caller.
+        lease: the attempt that failed.
+        error: one line for people.
+        final: another attempt cannot help (wrong input): the job ends as `failed`. Otherwise it
+            is `dead` once its attempts are spent.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled.
+    """
+    if final:
+        return _end(session, lease, state="failed", error=error)
+    if lease.attempt >= lease.max_attempts:
+        return _end(session, lease, state="dead", error=error)
+    pause = min(FIRST_RETRY_SECONDS * 2.0 ** (lease.attempt - 1), LAST_RETRY_SECONDS)
+    return _postpone(session, lease, seconds=pause, refund=0, error=error)
+
+
+def release(session: WriteSession, lease: Lease) -> Ended:
+    """Give the job back untouched (the worker stops): queued at once, the attempt not counted.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled.
+    """
+    released = _postpone(session, lease, seconds=0.0, refund=1, error="the worker was stopped")
+    rows.notify(session, channel=rows.CHANNEL, payload=lease.kind)
+    return released
+
+
+def cancel(session: WriteSession, job_id: int, reason: str) -> Ended | None:
+    """End a queued or running job; its worker learns of it by its next heartbeat or effect.
+
+    Returns:
+        None when the job has ended already.
+    """
+    row = rows.cancel(session, job_id=job_id, reason=reason)
+    if row is None:
+        return None
+    ended = _ended(row)
+    _tell_the_end(session, ended)
+    return ended
+
+
+def count_open(session: ReadSession) -> int:
+    """Count the jobs that are queued or running."""
+    return rows.count_open(session)
+
+
+def _end(session: WriteSession, lease: Lease, *, state: JobState, error: str | None) -> Ended:
+    row = rows.end(
+        session,
+        job_id=lease.job_id,
+        token=lease.token,
+        state=state,
+        error=None if error is None else error[:MAX_ERROR_CHARACTERS],
+    )
+    return _told(session, lease, row)
+
+
+def _postpone(
+    session: WriteSession, lease: Lease, *, seconds: float, refund: int, error: str
+) -> Ended:
+    row = rows.postpone(
+        session,
+        job_id=lease.job_id,
+        token=lease.token,
+        seconds=seconds,
+        refund=refund,
+        error=error[:MAX_ERROR_CHARACTERS],
+    )
+    return _told(session, lease, row)
+
+
+def _told(session: WriteSession, lease: Lease, row: RowMapping | None) -> Ended:
+    if row is None:
+        raise LeaseLostError(job_id=lease.job_id)
+    ended = _ended(row)
+    _tell_the_end(session, ended)
+    return ended
+
+
+def _tell_the_end(session: WriteSession, job: Ended) -> None:
+    rows.notify(session, channel=rows.ENDED_CHANNEL, payload=f"{job.job_id} {job.state}")
+
+
+def _lease(row: RowMapping, seconds: float) -> Lease:
+    return Lease(
+        job_id=row["id"],
+        kind=row["kind"],
+        payload=row["payload"],
+        token=row["lease_token"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        seconds=seconds,
+    )
+
+
+def _ended(row: RowMapping) -> Ended:
+    return Ended(
+        job_id=row["id"],
+        kind=row["kind"],
+        payload=row["payload"],
+        state=cast("JobState", row["state"]),
+        attempt=row["attempt"],
+        error=row["error"] or "",
+    )
