@@ -1,0 +1,405 @@
+"""What a model reads and what it answers: feature schema, feature contract, target contract.
+
+What always holds: features are ordered and their names are unique; only a `category` has
+categories and a rule for unseen values; a contract is a schema whose every category is pinned, and
+its digest is that of its canonical JSON. Null, NaN and missing are one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
+
+from mlreg.registry.domain.digests import digest_of_json
+from mlreg.registry.domain.errors import InvalidError
+
+Json = bool | int | float | str | None | Sequence["Json"] | Mapping[str, "Json"]
+Dtype = Literal["float", "int", "bool", "category"]
+Unseen = Literal["missing", "error"]
+Task = Literal["binary", "multiclass", "regression", "ranking"]
+
+FORMAT = 1
+MAX_FEATURES = 10_000
+MAX_CATEGORIES = 100_000
+MAX_NAME_LENGTH = 200
+BINARY_CLASSES = 2
+_KEYS = frozenset({"name", "dtype", "categories", "default", "at_risk", "unseen"})
+_TARGET_KEYS = frozenset(
+    {
+        "task",
+        "classes",
+        "positive_class",
+        "max_label_delay_seconds",
+        "entity_key",
+        "group_key",
+        "weight",
+    }
+)
+
+
+class InvalidContractError(InvalidError):
+    """A schema or contract breaks a rule; the message names the column."""
+
+    code = "invalid_contract"
+
+    def __init__(self, *, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+
+
+class ContractMismatchError(InvalidError):
+    """Two feature contracts that must be the same differ; the message names the first column."""
+
+    code = "contract_mismatch"
+    hint = "Train and register with the features of the model, in its order and with its dtypes."
+
+    def __init__(self, *, column: str, problem: str) -> None:
+        self.column = column
+        super().__init__(f"column {column!r}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input column.
+
+    Attributes:
+        categories: the values in the order of their codes 0, 1, 2 …; None while not pinned.
+        default: what a broken source delivers instead of a value; null stands for missing.
+        at_risk: whether its source can fail, so that outages are looked for.
+        unseen: what a category outside `categories` is: missing (and counted), or an error.
+    """
+
+    name: str
+    dtype: Dtype
+    categories: tuple[str, ...] | None = None
+    default: bool | float | str | None = None
+    at_risk: bool = False
+    unseen: Unseen = "missing"
+
+    def __post_init__(self) -> None:
+        where = f"feature {self.name!r}"
+        for holds, problem in (
+            (0 < len(self.name) <= MAX_NAME_LENGTH, f"a name has 1 to {MAX_NAME_LENGTH} letters"),
+            (self.name.isprintable(), "a name has printable letters only"),
+            (self.dtype in get_args(Dtype), f"dtype must be one of {', '.join(get_args(Dtype))}"),
+            (self.unseen in get_args(Unseen), "unseen must be missing or error"),
+            (self.categories is None or self.dtype == "category", "only a category has categories"),
+            (_distinct(self.categories), "categories must be distinct, and not none"),
+            (_fits(self.default, self.dtype), f"default {self.default!r} is not a {self.dtype}"),
+        ):
+            if not holds:
+                raise InvalidContractError(where=where, problem=problem)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its codes are fixed: anything but a category, or a category with its list."""
+        return self.dtype != "category" or self.categories is not None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the JSON form; equal features have equal forms."""
+        form: dict[str, Json] = {"name": self.name, "dtype": self.dtype, "at_risk": self.at_risk}
+        form["default"] = self.default
+        if self.dtype == "category":
+            form["unseen"] = self.unseen
+            form["categories"] = None if self.categories is None else list(self.categories)
+        return form
+
+    @classmethod
+    def from_json(cls, form: object) -> Feature:
+        """Read the JSON form.
+
+        Raises:
+            InvalidContractError: it is not a feature; the message names it.
+        """
+        fields = _mapping(form, where="feature", keys=_KEYS)
+        name = fields.get("name")
+        if not isinstance(name, str):
+            raise InvalidContractError(where="feature", problem="it has no name")
+        where = f"feature {name!r}"
+        categories = fields.get("categories")
+        return cls(
+            name=name,
+            dtype=cast("Dtype", _text(fields.get("dtype"), where=where, key="dtype")),
+            categories=None if categories is None else _texts(categories, where=where),
+            default=cast("bool | float | str | None", fields.get("default")),
+            at_risk=_flag(fields.get("at_risk", False), where=where),
+            unseen=cast(
+                "Unseen", _text(fields.get("unseen", "missing"), where=where, key="unseen")
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSchema:
+    """The ordered features of a model as they were declared; categories may still be open."""
+
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if not 0 < len(names) <= MAX_FEATURES:
+            raise InvalidContractError(where="features", problem=f"1 to {MAX_FEATURES} are needed")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InvalidContractError(where=f"feature {twice!r}", problem="it is there twice")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names in order."""
+        return tuple(feature.name for feature in self.features)
+
+    def __getitem__(self, name: str) -> Feature:
+        """Return the feature of that name; KeyError if there is none."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(name)
+
+    def to_json(self) -> list[dict[str, Json]]:
+        """Return the list of features, as `model.feature_schema` stores it."""
+        return [feature.to_json() for feature in self.features]
+
+    @classmethod
+    def from_json(cls, form: object) -> FeatureSchema:
+        """Read a list of features, or a document {"features": [...]}.
+
+        Raises:
+            InvalidContractError: something in it breaks a rule; the message names the column.
+        """
+        if isinstance(form, Mapping):
+            form = _mapping(form, where="schema", keys=frozenset({"features", "format"}))[
+                "features"
+            ]
+        if not isinstance(form, Sequence) or isinstance(form, str):
+            raise InvalidContractError(where="schema", problem="it must be a list of features")
+        return cls(tuple(Feature.from_json(feature) for feature in form))
+
+    def pin(self, categories: Mapping[str, Sequence[str]]) -> FeatureContract:
+        """Return the contract with these categories where the schema left them open.
+
+        Args:
+            categories: column → values, in the order of their codes; columns whose categories the
+                schema gives already are left as they are.
+
+        Raises:
+            InvalidContractError: a category column stays open.
+        """
+        pinned = [
+            feature if feature.is_pinned else replace(feature, categories=_of(categories, feature))
+            for feature in self.features
+        ]
+        return FeatureContract(tuple(pinned))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureContract(FeatureSchema):
+    """A feature schema with every category pinned; named by its digest."""
+
+    def __post_init__(self) -> None:
+        # The zero-argument super() loses its class when a slotted dataclass is made anew.
+        FeatureSchema.__post_init__(self)
+        for feature in self.features:
+            if not feature.is_pinned:
+                raise InvalidContractError(
+                    where=f"feature {feature.name!r}", problem="its categories are not pinned"
+                )
+
+    def to_document(self) -> dict[str, Json]:
+        """Return {"format": 1, "features": [...]}, the form that is digested and stored."""
+        return {"format": FORMAT, "features": self.to_json()}
+
+    @property
+    def digest(self) -> str:
+        """The digest of the canonical JSON of the document."""
+        return digest_of_json(self.to_document())
+
+    @classmethod
+    def from_json(cls, form: object) -> FeatureContract:
+        """Read the document (or the bare list of features).
+
+        Raises:
+            InvalidContractError: something in it breaks a rule; the message names the column.
+        """
+        return cls(FeatureSchema.from_json(form).features)
+
+
+def check_contract(contract: FeatureContract, schema: FeatureSchema) -> None:
+    """Check that a contract keeps to a schema: names, order, dtypes, and the given categories.
+
+    Raises:
+        ContractMismatchError: it does not; the message names the first column that differs.
+    """
+    check_names(contract.names, schema.names)
+    for ours, declared in zip(contract.features, schema.features, strict=True):
+        if ours.dtype != declared.dtype:
+            raise ContractMismatchError(
+                column=ours.name, problem=f"it is {ours.dtype}, the model declares {declared.dtype}"
+            )
+        if declared.categories is not None and ours.categories != declared.categories:
+            raise ContractMismatchError(
+                column=ours.name, problem="its categories are not those that the model declares"
+            )
+
+
+def check_names(names: Sequence[str], expected: Sequence[str]) -> None:
+    """Check that the columns are the expected ones in the expected order.
+
+    Raises:
+        ContractMismatchError: a column is missing, unknown, or at another place; names it.
+    """
+    missing = [name for name in expected if name not in set(names)]
+    if missing:
+        raise ContractMismatchError(column=missing[0], problem="it is missing")
+    unknown = [name for name in names if name not in set(expected)]
+    if unknown:
+        raise ContractMismatchError(column=unknown[0], problem="the contract does not have it")
+    for place, (name, wanted) in enumerate(zip(names, expected, strict=True)):
+        if name != wanted:
+            problem = f"it stands at place {place + 1}, where {wanted!r} belongs"
+            raise ContractMismatchError(column=name, problem=problem)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContract:
+    """What a model answers.
+
+    Attributes:
+        classes: the labels in the order of their codes; empty for regression and ranking.
+        positive_class: the class whose probability a binary model answers.
+        max_label_delay_seconds: a label that has not come by then never comes.
+        entity_key: the column that says whom a row is about (blocks, erasure), if any.
+        group_key: the column whose rows a ranking model orders.
+        weight: the column of sample weights, if any.
+    """
+
+    task: Task
+    classes: tuple[str, ...] = ()
+    positive_class: str | None = None
+    max_label_delay_seconds: int = 86_400
+    entity_key: str | None = None
+    group_key: str | None = None
+    weight: str | None = None
+
+    def __post_init__(self) -> None:
+        named = self.task in {"binary", "multiclass"}
+        for holds, problem in (
+            (self.task in get_args(Task), f"task must be one of {', '.join(get_args(Task))}"),
+            (not self.classes or named, f"a {self.task} task has no classes"),
+            (
+                self.task != "binary" or len(self.classes) == BINARY_CLASSES,
+                "a binary task has two classes",
+            ),
+            (self.task != "multiclass" or len(self.classes) > BINARY_CLASSES, "3 classes needed"),
+            (len(set(self.classes)) == len(self.classes), "classes must be distinct"),
+            (self.positive_class is None or self.task == "binary", "only binary has a positive"),
+            (
+                self.task != "binary" or self.positive_class in self.classes,
+                "positive class unknown",
+            ),
+            (self.max_label_delay_seconds >= 0, "the label delay is 0 or more seconds"),
+            (self.task != "ranking" or self.group_key is not None, "ranking needs a group key"),
+        ):
+            if not holds:
+                raise InvalidContractError(where="target contract", problem=problem)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the JSON form, as `model.target_contract` stores it."""
+        return {
+            "task": self.task,
+            "classes": list(self.classes),
+            "positive_class": self.positive_class,
+            "max_label_delay_seconds": self.max_label_delay_seconds,
+            "entity_key": self.entity_key,
+            "group_key": self.group_key,
+            "weight": self.weight,
+        }
+
+    @property
+    def digest(self) -> str:
+        """The digest of the canonical JSON form."""
+        return digest_of_json(self.to_json())
+
+    @classmethod
+    def from_json(cls, form: object) -> TargetContract:
+        """Read the JSON form; a binary task without classes has "0" and the positive "1".
+
+        Raises:
+            InvalidContractError: something in it breaks a rule.
+        """
+        where = "target contract"
+        fields = _mapping(form, where=where, keys=_TARGET_KEYS)
+        task = cast("Task", _text(fields.get("task"), where=where, key="task"))
+        classes = _texts(fields.get("classes") or (), where=where)
+        if task == "binary" and not classes:
+            classes = ("0", "1")
+        positive = _optional(fields, "positive_class", where)
+        delay = fields.get("max_label_delay_seconds", 86_400)
+        if not isinstance(delay, int) or isinstance(delay, bool):
+            raise InvalidContractError(where=where, problem="the label delay is a whole number")
+        return cls(
+            task=task,
+            classes=classes,
+            positive_class=classes[-1] if task == "binary" and positive is None else positive,
+            max_label_delay_seconds=delay,
+            entity_key=_optional(fields, "entity_key", where),
+            group_key=_optional(fields, "group_key", where),
+            weight=_optional(fields, "weight", where),
+        )
+
+
+def _distinct(categories: tuple[str, ...] | None) -> bool:
+    if categories is None:
+        return True
+    return 0 < len(categories) <= MAX_CATEGORIES and len(set(categories)) == len(categories)
+
+
+def _fits(default: object, dtype: str) -> bool:
+    """Say whether a default has its feature's dtype; null fits every one."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "float": (int, float),
+        "int": (int,),
+        "bool": (bool,),
+        "category": (str,),
+    }
+    if default is None:
+        return True
+    return isinstance(default, kinds.get(dtype, ())) and (
+        dtype == "bool" or not isinstance(default, bool)
+    )
+
+
+def _of(categories: Mapping[str, Sequence[str]], feature: Feature) -> tuple[str, ...] | None:
+    values = categories.get(feature.name)
+    return None if values is None else tuple(values)
+
+
+def _mapping(form: object, *, where: str, keys: frozenset[str]) -> Mapping[str, object]:
+    if not isinstance(form, Mapping):
+        raise InvalidContractError(where=where, problem="it must be a mapping")
+    unknown = sorted(str(key) for key in form if key not in keys)
+    if unknown:
+        raise InvalidContractError(where=where, problem=f"unknown key {unknown[0]!r}")
+    return form
+
+
+def _text(value: object, *, where: str, key: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidContractError(where=where, problem=f"{key} must be text")
+    return value
+
+
+def _texts(value: object, *, where: str) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InvalidContractError(where=where, problem="a list of texts is needed")
+    return tuple(_text(item, where=where, key="each category or class") for item in value)
+
+
+def _flag(value: object, *, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidContractError(where=where, problem="at_risk must be true or false")
+    return value
+
+
+def _optional(fields: Mapping[str, object], key: str, where: str) -> str | None:
+    value = fields.get(key)
+    return None if value is None else _text(value, where=where, key=key)
