@@ -12,6 +12,7 @@ import pytest
 
 from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
+from mlreg.cli.postgres.roles import APP, OWNER, make_database, make_roles
 from mlreg.registry.store.database import Database
 
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -21,7 +22,9 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres():
     folder = Path(tempfile.mkdtemp(prefix="mlreg-pg-"))
-    server = EmbeddedPostgres(folder / "pg", settings={**QUICK, "max_connections": "200"})
+    server = EmbeddedPostgres(
+        folder / "pg", settings={**QUICK, "max_connections": "200"}, sync=False
+    )
     server.start()
     yield server
     server.stop()
@@ -30,20 +33,23 @@ def postgres():
 
 @pytest.fixture(scope="session")
 def template(postgres):
-    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE mlreg_template")
-    upgrade(postgres.url("mlreg_template"))
+    make_roles(postgres)
+    make_database(postgres, "mlreg_template")
+    upgrade(postgres.url("mlreg_template", OWNER))
     return "mlreg_template"
 
 
 @pytest.fixture
 def database_url(postgres, template):
-    """The URL of an empty, migrated database of this test's own."""
+    """The URL of an empty, migrated database of this test's own, for the service's role.
+
+    `postgres.url(name)` is the superuser's URL of the same server.
+    """
     name = f"test_{next(_NUMBERS)}"
     admin = postgres.url().replace("+psycopg", "")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    yield postgres.url(name)
+    yield postgres.url(name, APP)
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
