@@ -1,0 +1,49 @@
+"""Durations as people write them in a policy: `90d`, `6h`, `15m`, `30s`, `2w`; whole, positive."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_FORM = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
+LONGEST = timedelta(days=36_500)
+
+
+def parse_duration(value: object) -> timedelta:
+    """Return the length of `6h`, `90d` ...
+
+    Raises:
+        ValueError: it is not a positive whole number and one of s, m, h, d, w, or is beyond a
+            century.
+    """
+    if isinstance(value, timedelta):
+        return value
+    found = _FORM.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        message = "a duration is a whole number and s, m, h, d or w, for example 6h or 14d"
+        raise ValueError(message)
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if seconds > LONGEST.total_seconds():
+        message = "a duration of at most 100 years"
+        raise ValueError(message)
+    return timedelta(seconds=seconds)
+
+
+def spell_duration(length: timedelta) -> str:
+    """Return the shortest spelling that `parse_duration` reads back as the same length."""
+    seconds = int(length.total_seconds())
+    for unit in ("d", "h", "m"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds // _SECONDS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(spell_duration, return_type=str),
+]

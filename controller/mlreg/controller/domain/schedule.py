@@ -1,0 +1,160 @@
+"""Cron schedules in a time zone: `0 3 * * 1` in Europe/Berlin, next due time in UTC.
+
+What always holds: due times strictly increase; a schedule at fixed hours fires once for each time
+on each matching local day, whatever the clocks do (a time that is skipped fires as much later as
+the clocks jump, PEP 495; a repeated one fires the first time only); a schedule of every hour (`*`)
+follows the real hours instead. Day of month and day of week, when both are given, mean either,
+as in Vixie cron.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_NAMES = {
+    "month": dict(zip(_MONTHS, range(1, 13), strict=True)),
+    "weekday": {name: number for number, name in enumerate(_DAYS)},
+}
+_PART = re.compile(r"(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/([0-9]+))?")
+_HORIZON_DAYS = 366 * 8 + 2
+"""From a 29 February to the next one, across a century that is no leap year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """The five fields as sets of numbers (weekday 0 is Sunday)."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    every_hour: bool
+    either_day: bool
+
+    def matches(self, day: date) -> bool:
+        """Whether the schedule fires on that local day."""
+        if day.month not in self.months:
+            return False
+        by_date = day.day in self.days
+        by_weekday = day.isoweekday() % 7 in self.weekdays
+        return by_date or by_weekday if self.either_day else by_date and by_weekday
+
+    def times(self) -> Iterator[time]:
+        """Yield the wall-clock times of a matching day."""
+        for hour in sorted(self.hours):
+            for minute in sorted(self.minutes):
+                yield time(hour, minute)
+
+
+def parse_cron(text: str) -> Cron:
+    """Return the schedule that five fields spell.
+
+    Raises:
+        ValueError: there are not five fields, one is malformed or out of bounds, or no day matches.
+    """
+    words = text.lower().split()
+    if len(words) != len(_FIELDS):
+        message = "a schedule has five fields: minute hour day month weekday"
+        raise ValueError(message)
+    parsed = [_parse_field(word, *field) for word, field in zip(words, _FIELDS, strict=True)]
+    minutes, hours, days, months, weekdays = parsed
+    cron = Cron(
+        minutes=minutes,
+        hours=hours,
+        days=days,
+        months=months,
+        weekdays=frozenset(number % 7 for number in weekdays),
+        every_hour=words[1].startswith("*"),
+        either_day=not words[2].startswith("*") and not words[4].startswith("*"),
+    )
+    leap_cycle = (date(2024, 1, 1) + timedelta(days=day) for day in range(366))
+    if not cron.either_day and words[4].startswith("*") and not any(map(cron.matches, leap_cycle)):
+        message = f"no day ever matches {text!r}"
+        raise ValueError(message)
+    return cron
+
+
+def _parse_field(word: str, name: str, low: int, high: int) -> frozenset[int]:
+    numbers: set[int] = set()
+    for part in word.split(","):
+        found = _PART.fullmatch(part)
+        if found is None:
+            message = f"{part!r} is no {name}"
+            raise ValueError(message)
+        first, last, step = found.groups()
+        if first == "*":
+            start, end = low, high - (name == "weekday")
+        else:
+            start = _parse_number(first, name, low, high)
+            end = _parse_number(last, name, low, high) if last else (high if step else start)
+        if start > end or step == "0" or (first == "*" and last):
+            message = f"{part!r} is no range of {name}s"
+            raise ValueError(message)
+        numbers.update(range(start, end + 1, int(step or 1)))
+    return frozenset(numbers)
+
+
+def _parse_number(word: str, name: str, low: int, high: int) -> int:
+    number = _NAMES.get(name, {}).get(word[:3] if word.isalpha() else word)
+    if number is None and word.isdigit():
+        number = int(word)
+    if number is None or not low <= number <= high:
+        message = f"{word!r} is no {name} ({low} to {high})"
+        raise ValueError(message)
+    return number
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """Return the time zone of an IANA name.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = f"{name!r} is no time zone; use an IANA name such as Europe/Berlin or UTC"
+        raise ValueError(message) from error
+
+
+def next_due(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
+    """Return the first due time strictly after a moment, aware and in UTC.
+
+    Raises:
+        ValueError: nothing is due in the next eight years.
+    """
+    first_day = after.astimezone(zone).date() - timedelta(days=1)
+    found: datetime | None = None
+    for offset in range(_HORIZON_DAYS):
+        day = first_day + timedelta(days=offset)
+        moments = [moment for moment in _due_on(cron, zone, day) if moment > after]
+        if found is not None:  # the next day is looked at too: clocks can swap neighbours
+            return min([found, *moments])
+        found = min(moments, default=None)
+    message = "the schedule is never due"
+    raise ValueError(message)
+
+
+def _due_on(cron: Cron, zone: ZoneInfo, day: date) -> Iterator[datetime]:
+    if not cron.matches(day):
+        return
+    for wall in cron.times():
+        local = datetime.combine(day, wall, tzinfo=zone)
+        if not cron.every_hour:
+            yield local.astimezone(UTC)
+            continue
+        for fold in (0, 1):
+            moment = local.replace(fold=fold).astimezone(UTC)
+            if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+                yield moment
