@@ -1,4 +1,5 @@
-"""The shapes of requests and answers, shared by the client and the API, one file per noun.
+"""What goes over the wire: one file of pydantic models per noun, used by the API and the client.
 
-Requests refuse unknown keys; answers tolerate them, so that an older client reads a newer server.
+What always holds: a request with an unknown field is refused; an answer with one is accepted, so
+that an older client can read a newer server.
 """

@@ -1,0 +1,161 @@
+"""`mlreg`: the table of commands, their lazy loading, and the end of every call.
+
+What always holds: a command's file is imported only when the command is called; every command
+takes `--json`; whatever goes wrong ends as one line on stderr and an exit code, never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+from typing_extensions import override
+
+from mlreg.cli.output import OUTPUT
+from mlreg.cli.session import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+
+
+class Entry(NamedTuple):
+    """Where a command lives: a function, or a Typer of sub-commands, in `commands/<file>.py`."""
+
+    file: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "up": Entry("server", "up", "Run everything on this machine."),
+    "serve": Entry("server", "serve", "Run the API and the dashboard."),
+    "control": Entry("server", "control", "Run the controller."),
+    "work": Entry("server", "work", "Run a worker."),
+    "demo": Entry("demo", "demo", "Replay a year of real flights."),
+    "db": Entry("db", "app", "The database's schema."),
+    "doctor": Entry("doctor", "doctor", "Check this installation."),
+    "login": Entry("login", "login", "Remember a server and a token to it."),
+    "token": Entry("token", "app", "Create, list and revoke tokens."),
+    "model": Entry("model", "app", "Create, list, show and archive models."),
+    "version": Entry("version", "app", "Register, list, show, download and verify versions."),
+    "promote": Entry("deployment", "promote", "Make a version the champion."),
+    "rollback": Entry("deployment", "rollback", "Return to an earlier champion, at once."),
+    "fallback": Entry("deployment", "fallback", "Serve the declared fallback instead of a model."),
+    "freeze": Entry("deployment", "freeze", "Stop automation for a deployment."),
+    "unfreeze": Entry("deployment", "unfreeze", "Let automation go on."),
+    "unbar": Entry("deployment", "unbar", "Lift a guard's bar from a version."),
+    "status": Entry("status", "status", "What is live, and who is behind."),
+    "history": Entry("status", "history", "Every revision of a deployment."),
+    "incident": Entry("incident", "app", "List, show, close and report incidents."),
+    "policy": Entry("policy", "app", "Apply, show, enable and disable policies."),
+    "retrain": Entry("run", "retrain", "Request a retrain."),
+    "run": Entry("run", "app", "List, show, follow, cancel and retry runs."),
+    "evaluate": Entry("decision", "evaluate", "Judge a version against the champion."),
+    "decision": Entry("decision", "app", "Show decisions."),
+    "log": Entry("log", "app", "Log predictions and labels."),
+    "monitor": Entry("monitor", "app", "Show monitors and their readings."),
+    "drift": Entry("monitor", "drift", "Show how far the features have drifted."),
+    "snapshot": Entry("snapshot", "app", "Create, show and export snapshots."),
+    "clock": Entry("clock", "app", "Show and advance the virtual clock."),
+    "audit": Entry("audit", "app", "List and verify the audit log."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and loads one when it is called."""
+
+    @override
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            self.add_command(load(cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+    @override
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def _choose_json(value: bool) -> None:
+    OUTPUT.json = OUTPUT.json or value
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"mlreg {version('mlreg')}")
+        raise typer.Exit
+
+
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document.",
+        callback=_choose_json,
+        expose_value=False,
+        is_eager=True,
+    ),
+]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version and exit.",
+        callback=_print_version,
+        expose_value=False,
+        is_eager=True,
+    ),
+]
+
+root = typer.Typer(
+    name="mlreg", cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True
+)
+
+
+@root.callback()
+def mlreg(json: JsonOption = False, version: VersionOption = False) -> None:
+    """A self-hosted model registry and continual-learning controller."""
+
+
+def load(name: str) -> TyperGroup | TyperCommand:
+    """Import a command's file and return the command, with `--json` added to every leaf."""
+    entry = COMMANDS[name]
+    found = getattr(import_module(f"mlreg.cli.commands.{entry.file}"), entry.attribute)
+    if isinstance(found, typer.Typer):
+        found.rich_markup_mode = None
+        group = get_group(found)
+        group.name, group.help, group.no_args_is_help = name, entry.help, True
+        for leaf in group.commands.values():
+            _take_json(leaf)
+        return group
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name)(found)
+    command = cast("TyperCommand", get_command(app))
+    _take_json(command)
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit code."""
+    try:
+        get_group(root).main(args=arguments, prog_name="mlreg")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the user gets one line
+        sys.exit(explain(error))
+
+
+def _take_json(leaf: Any) -> None:  # noqa: ANN401 - a command of Typer's private click
+    leaf.params.append(get_group(root).params[0])

@@ -1,0 +1,136 @@
+"""What a command prints: one JSON document with `--json`, else plain tables and lines.
+
+What always holds: with `--json`, stdout carries the document and nothing else; warnings and
+progress go to stderr. Tables are made without rich, whose import costs more than the call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+@dataclass
+class Output:
+    """How this process prints; set once, while the options are read."""
+
+    json: bool = False
+
+
+OUTPUT = Output()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headers; a cell may be anything, None prints as a dash."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    empty: str = "nothing to show"
+
+
+def show(value: object, *, table: Table | None = None, text: str | None = None) -> None:
+    """Print a value: as JSON when asked, else its table, its text, or its fields line by line.
+
+    Args:
+        value: a pydantic model, dataclass, mapping, sequence or scalar; what `--json` prints.
+        table: how a person reads it.
+        text: as `table`, for what is one line or a few.
+    """
+    if OUTPUT.json:
+        print(json.dumps(plain(value), indent=2, ensure_ascii=False, default=str))
+        return
+    if text is not None:
+        print(text)
+    if table is not None:
+        print_table(table)
+    if text is None and table is None:
+        print_fields(plain(value))
+
+
+def say(message: str) -> None:
+    """Print a line for a person: on stdout, or on stderr when stdout carries JSON."""
+    print(message, file=sys.stderr if OUTPUT.json else sys.stdout)
+
+
+def warn(message: str) -> None:
+    """Print a line on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_table(table: Table) -> None:
+    """Print aligned columns; numbers to the right."""
+    if not table.rows:
+        print(table.empty)
+        return
+    cells = [[_cell(value) for value in row] for row in table.rows]
+    widths = [
+        max(len(header), *(len(row[i]) for row in cells)) for i, header in enumerate(table.headers)
+    ]
+    right = [all(isinstance(row[i], int | float) for row in table.rows) for i in range(len(widths))]
+    for line in ([header.upper() for header in table.headers], *cells):
+        padded = (
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(line, widths, right, strict=True)
+        )
+        print("  ".join(padded).rstrip())
+
+
+def print_fields(value: object) -> None:
+    """Print a mapping as `name  value` lines; anything else as it is."""
+    if not isinstance(value, dict):
+        print(value)
+        return
+    width = max((len(str(key)) for key in value), default=0)
+    for key, item in value.items():
+        shown = json.dumps(item, ensure_ascii=False) if isinstance(item, dict | list) else item
+        print(f"{str(key).ljust(width)}  {_cell(shown)}")
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower name
+    """Return a value as plain JSON types."""
+    dump: Callable[..., Any] | None = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+@contextmanager
+def progress(description: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar on stderr, when that is a terminal; hand out `advance(amount)`."""
+    if OUTPUT.json or not sys.stderr.isatty():
+        yield lambda _amount: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+def fields(value: Mapping[str, object], *names: str) -> list[object]:
+    """Return the named items of a mapping, None for what is not there."""
+    return [value.get(name) for name in names]
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return str(value)

@@ -1,0 +1,163 @@
+"""`Client`: one server, one token, one attribute per noun. The composition root of the client.
+
+The nouns are imported when they are first used, so that a short command pays for what it needs.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mlreg.client.credentials import find_credentials
+from mlreg.client.errors import NotAllowedError
+from mlreg.client.transport import Transport
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from mlreg.client.audit import Audit
+    from mlreg.client.clock import VirtualClock
+    from mlreg.client.decisions import Decisions
+    from mlreg.client.deployments import Deployments
+    from mlreg.client.feedback import FeedbackLog
+    from mlreg.client.incidents import Incidents
+    from mlreg.client.models import Models
+    from mlreg.client.monitors import Monitors
+    from mlreg.client.policies import Policies
+    from mlreg.client.runs import Runs
+    from mlreg.client.snapshots import Snapshots
+    from mlreg.client.tokens import Tokens
+    from mlreg.client.versions import Versions
+
+
+class NoCredentialsError(NotAllowedError):
+    """Neither the environment nor the credentials file names a token."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no token for a server is known here",
+            code="no_credentials",
+            hint="Use `mlreg login URL`, or set MLREG_URL and MLREG_TOKEN.",
+        )
+
+
+class Client:
+    """A registry and controller, over HTTP."""
+
+    def __init__(self, url: str, token: str, *, timeout_seconds: float = 60.0) -> None:
+        self.transport = Transport(url, token, timeout_seconds=timeout_seconds)
+
+    @classmethod
+    def from_environment(cls, *, timeout_seconds: float = 60.0) -> Self:
+        """Open the server of MLREG_URL and MLREG_TOKEN, else of the credentials file.
+
+        Raises:
+            NoCredentialsError: neither says enough.
+        """
+        credentials = find_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        return cls(credentials.url, credentials.token, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.transport.close()
+
+    @cached_property
+    def models(self) -> Models:
+        """Models: create, list, show, archive."""
+        from mlreg.client.models import Models
+
+        return Models(self.transport)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """Versions: register, list, show, download."""
+        from mlreg.client.versions import Versions
+
+        return Versions(self.transport)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """Deployments: promote, roll back, freeze, status, history."""
+        from mlreg.client.deployments import Deployments
+
+        return Deployments(self.transport)
+
+    @cached_property
+    def log(self) -> FeedbackLog:
+        """The feedback log: predictions and labels."""
+        from mlreg.client.feedback import FeedbackLog
+
+        return FeedbackLog(self.transport)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """Policies: apply, show, enable, disable."""
+        from mlreg.client.policies import Policies
+
+        return Policies(self.transport)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Runs: request, list, show, cancel, retry, logs."""
+        from mlreg.client.runs import Runs
+
+        return Runs(self.transport)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Evaluations and decisions."""
+        from mlreg.client.decisions import Decisions
+
+        return Decisions(self.transport)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Snapshots: create, show, export."""
+        from mlreg.client.snapshots import Snapshots
+
+        return Snapshots(self.transport)
+
+    @cached_property
+    def monitors(self) -> Monitors:
+        """Monitors and drift."""
+        from mlreg.client.monitors import Monitors
+
+        return Monitors(self.transport)
+
+    @cached_property
+    def incidents(self) -> Incidents:
+        """Incidents: list, show, close, report."""
+        from mlreg.client.incidents import Incidents
+
+        return Incidents(self.transport)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit log: list and verify."""
+        from mlreg.client.audit import Audit
+
+        return Audit(self.transport)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens: create, list, revoke."""
+        from mlreg.client.tokens import Tokens
+
+        return Tokens(self.transport)
+
+    @cached_property
+    def clock(self) -> VirtualClock:
+        """The virtual clock."""
+        from mlreg.client.clock import VirtualClock
+
+        return VirtualClock(self.transport)
