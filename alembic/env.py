@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from alembic import context
 from sqlalchemy import create_engine, pool
 
 import mlreg.controller.store.tables as _controller  # noqa: F401 - its tables join METADATA
-from alembic import context
 from mlreg.registry.store.database import connection_url
 from mlreg.registry.store.tables import METADATA
 

@@ -11,7 +11,9 @@ def service(database_url):
 
 
 def test_the_service_is_no_superuser_and_owns_nothing(service):
-    query = "SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    query = (
+        "SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    )
     assert service.execute(query).fetchone() == (False, False, False)
     owned = "SELECT count(*) FROM pg_tables WHERE tableowner = current_user"
     assert service.execute(owned).fetchone() == (0,)

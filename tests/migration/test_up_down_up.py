@@ -1,7 +1,7 @@
 import psycopg
+from alembic import command
 from sqlalchemy import create_engine, inspect
 
-from alembic import command
 from mlreg.cli.migrations import alembic_config
 
 

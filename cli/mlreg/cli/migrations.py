@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool, text
 from sqlalchemy.exc import OperationalError
 
-from alembic import command
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import connection_url
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from mlreg.cli.postgres.account import caller
 from mlreg.cli.postgres.errors import ServerNotStartedError
@@ -103,8 +102,16 @@ def run_as(account: Account, command: list[str]) -> subprocess.CompletedProcess[
     )
 
 
-def identity(account: Account) -> dict[str, int | list[int]]:
-    """Return the arguments by which `subprocess` becomes the account."""
-    if account.is_caller or os.geteuid() != 0:
+class Identity(TypedDict, total=False):
+    """The arguments by which `subprocess` becomes another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def identity(account: Account) -> Identity:
+    """Return how a child becomes the account; nothing where the caller is it."""
+    if account.is_caller:
         return {}
     return {"user": account.uid, "group": account.gid, "extra_groups": []}
