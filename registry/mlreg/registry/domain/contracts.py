@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
+from typing_extensions import override
+
 from mlreg.registry.domain.digests import digest_of_json
 from mlreg.registry.domain.errors import InvalidError
 
@@ -195,6 +197,7 @@ class FeatureSchema:
 class FeatureContract(FeatureSchema):
     """A feature schema with every category pinned; named by its digest."""
 
+    @override
     def __post_init__(self) -> None:
         # The zero-argument super() loses its class when a slotted dataclass is made anew.
         FeatureSchema.__post_init__(self)
@@ -214,6 +217,7 @@ class FeatureContract(FeatureSchema):
         return digest_of_json(self.to_document())
 
     @classmethod
+    @override
     def from_json(cls, form: object) -> FeatureContract:
         """Read the document (or the bare list of features).
 

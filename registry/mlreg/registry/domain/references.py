@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.names import checked_name
 
@@ -46,6 +48,7 @@ class Reference:
     number: int | None = None
     environment: str | None = None
 
+    @override
     def __str__(self) -> str:
         if self.number is not None:
             return f"{self.model}/{self.number}"
