@@ -1,0 +1,116 @@
+"""The data folder of `mlreg up`: one running mlreg at a time, everything of it in one place.
+
+```
+DATA/
+    lock            held while an mlreg runs here; names its process
+    postgres/       the embedded server's own folder, 0700
+    artifacts/      blobs by digest
+    work/           files of runs, while they run
+    logs/           one file per process
+    admin-token     0600: the token of the first start
+```
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlreg.registry.domain.errors import RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT = Path("mlreg-data")
+
+
+class FolderInUseError(RefusedError):
+    """Another mlreg runs on this data folder."""
+
+    code = "folder_in_use"
+    hint = "Stop it, or give this one a folder of its own with --data."
+
+    def __init__(self, *, folder: Path, holder: str) -> None:
+        super().__init__(f"{folder} is in use by the mlreg of process {holder}")
+
+
+class FolderUnusableError(UnavailableError):
+    """The data folder cannot be made or written."""
+
+    code = "folder_unusable"
+
+    def __init__(self, *, folder: Path, cause: str) -> None:
+        super().__init__(f"{folder} cannot be used as the data folder: {cause}")
+
+
+class DataFolder:
+    """The paths in one data folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        self.cluster = self.path / "postgres"
+        self.artifacts = self.path / "artifacts"
+        self.work = self.path / "work"
+        self.logs = self.path / "logs"
+        self.token_file = self.path / "admin-token"
+
+    @property
+    def artifacts_url(self) -> str:
+        """The artifacts folder as a URL."""
+        return self.artifacts.as_uri()
+
+    def make(self) -> None:
+        """Make what is missing, for this user alone.
+
+        Raises:
+            FolderUnusableError: the file system says no.
+        """
+        try:
+            for folder in (self.path, self.artifacts, self.work, self.logs):
+                folder.mkdir(mode=0o700, parents=folder == self.path, exist_ok=True)
+        except OSError as error:
+            raise FolderUnusableError(folder=self.path, cause=error.strerror or "no") from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for this process; the kernel lets go when the process ends.
+
+        Raises:
+            FolderInUseError: another process holds it.
+            FolderUnusableError: the lock file cannot be opened.
+        """
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FolderUnusableError(folder=self.path, cause=error.strerror or "no") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 20).decode().strip() or "unknown"
+            os.close(handle)
+            raise FolderInUseError(folder=self.path, holder=holder) from error
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def keep_token(self, token: str) -> None:
+        """Store the admin token, readable by this user alone; the file is replaced as a whole."""
+        new = self.token_file.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as stream:
+            stream.write(token + "\n")
+        new.replace(self.token_file)
+
+    def find_token(self) -> str | None:
+        """Return the stored admin token, or None."""
+        try:
+            return self.token_file.read_text().strip() or None
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,73 @@
+"""The server's settings: read once from the environment (`MLREG_…`), typed, never defaulted secret.
+
+| variable | meaning |
+|---|---|
+| `MLREG_DATABASE_URL` | PostgreSQL ≥ 15, as the service's role |
+| `MLREG_DATABASE_OWNER_URL` | the same database as the role that migrates; by default the above |
+| `MLREG_ARTIFACTS_URL` | `file:///folder` or `s3://bucket/prefix` |
+| `MLREG_S3_ENDPOINT_URL`, `_REGION`, `_ACCESS_KEY_ID`, `_SECRET_ACCESS_KEY` | the S3 endpoint |
+| `MLREG_MODE` | `default`, or `production`: refuses the virtual clock |
+| `MLREG_HOST`, `MLREG_PORT` | where the API listens: 127.0.0.1 and 8000 |
+| `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
+| `MLREG_WORK_FOLDER` | where runs keep their files while they run |
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mlreg.registry.domain.errors import InvalidError
+
+PREFIX = "MLREG_"
+
+
+class SettingsError(InvalidError):
+    """A setting is missing or cannot be read; names the variable."""
+
+    code = "invalid_settings"
+    hint = "See `docs/reference/settings.md`; on one machine, `mlreg up` needs none of them."
+
+
+class Settings(BaseSettings):
+    """What a server process is told by its environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    database_url: SecretStr
+    database_owner_url: SecretStr | None = None
+    artifacts_url: str
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+    mode: Literal["default", "production"] = "default"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    allowed_hosts: Annotated[list[str], NoDecode] = []
+    work_folder: Path = Path(tempfile.gettempdir())
+
+    @property
+    def owner_url(self) -> str:
+        """The URL of the role that migrates."""
+        return (self.database_owner_url or self.database_url).get_secret_value()
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: names every variable that is missing or wrong, and never its value.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]  # the environment fills it
+    except ValidationError as error:
+        wrong = (
+            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg'].lower()}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError("; ".join(wrong)) from None
