@@ -233,11 +233,11 @@ def create_tables() -> None:
     op.create_index(op.f("ix_upload_expires_at"), "upload", ["expires_at"], unique=False)
     op.create_table(
         "waiting_batch",
-        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("model_id", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "batch", name=op.f("pk_waiting_batch")),
+        sa.PrimaryKeyConstraint("batch", "slot", name=op.f("pk_waiting_batch")),
         postgresql_partition_by="LIST (slot)",
     )
     op.create_table(
@@ -760,7 +760,9 @@ def fill_single_rows() -> None:
     op.execute(f"INSERT INTO audit_head (id, seq, digest) VALUES (1, 0, 'sha256:{'0' * 64}')")
     op.execute("INSERT INTO environment (name, created_at) VALUES ('production', now())")
     op.execute("INSERT INTO waiting_slot (id, slot) VALUES (1, 0)")
-    op.execute("INSERT INTO leader (id, holder, epoch, until) VALUES (1, '', 0, '1970-01-01 00:00:00+00')")
+    op.execute(
+        "INSERT INTO leader (id, holder, epoch, until) VALUES (1, '', 0, '1970-01-01 00:00:00+00')"
+    )
     op.execute(
         "INSERT INTO installation (id, incarnation, created_at, mode, ever_virtual)"
         " VALUES (1, gen_random_uuid()::text, now(), 'default', false)"

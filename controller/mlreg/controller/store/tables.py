@@ -78,8 +78,8 @@ class WaitingBatch(SQLModel, table=True):
     __tablename__ = "waiting_batch"
     __table_args__ = {"postgresql_partition_by": "LIST (slot)"}
 
-    slot: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     batch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    slot: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     model_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     body: bytes = octets()
 
