@@ -1,0 +1,170 @@
+"""The policy: the declared automation of one model in one environment, typed.
+
+What always holds: a `Policy` that exists has passed every check of form; a key that is not declared
+here is an error, a key that is known but not built is refused as not yet supported
+(`policy_file.py` reads the YAML and names the line).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializeAsAny,
+    model_validator,
+)
+
+from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.lanes import Lanes
+from mlreg.controller.domain.triggers import Combination, Trigger
+from mlreg.controller.domain.windows import DAY, HOUR
+from mlreg.registry.domain.names import NAME, InvalidNameError
+
+Scalar = bool | int | float | str
+
+
+def _checked_parameter(value: object) -> object:
+    items = value if isinstance(value, list) else [value]
+    if all(isinstance(item, Scalar) for item in items):
+        return value
+    message = "a parameter is a number, a string, true or false, or a list of them"
+    raise ValueError(message)
+
+
+def _checked_name(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise ValueError(InvalidNameError.hint)
+    return name
+
+
+Parameter = Annotated[Any, BeforeValidator(_checked_parameter)]
+Name = Annotated[str, AfterValidator(_checked_name)]
+
+
+DEFAULT_LANES = Lanes.model_validate(
+    {"refit": {}, "continue": {"every": timedelta(days=7)}, "full": {"every": timedelta(days=28)}}
+)
+
+
+class PolicyPart(BaseModel):
+    """A part of the policy file: every key is declared, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataRule(PolicyPart):
+    """Which rows train, which judge, and when a window's labels are taken to be complete."""
+
+    source: Literal["feedback"] = "feedback"
+    train_window: Duration = timedelta(days=90)
+    evaluate_window: Duration = timedelta(days=14)
+    label_delay: Duration = timedelta(days=2)
+    window: Duration = DAY
+
+    @model_validator(mode="after")
+    def _window_fits_the_grid(self) -> DataRule:
+        if self.window % HOUR or (DAY % self.window and self.window % DAY):
+            message = "window must be whole hours that divide a day, or whole days"
+            raise ValueError(message)
+        return self
+
+
+class Budget(PolicyPart):
+    """What retraining may cost; None: no bound."""
+
+    runs_per_day: int | None = Field(default=None, ge=0)
+    train_seconds_per_week: float | None = Field(default=None, ge=0)
+
+
+class OutageCopies(PolicyPart):
+    """Corrupted copies of training rows, with these features at their defaults."""
+
+    features: tuple[str, ...] = Field(min_length=1)
+    share: float = Field(gt=0, le=1)
+
+
+class RetrainRule(PolicyPart):
+    """How a challenger is trained."""
+
+    trainer: str = "lightgbm"
+    params: dict[str, Parameter] = Field(default_factory=dict)
+    rounds: int = Field(default=200, ge=1, le=10_000)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    lanes: Lanes = DEFAULT_LANES
+    outages: OutageCopies | None = None
+
+
+class GuardRule(PolicyPart):
+    """Roll back when the live model is worse than the previous champion on the same rows.
+
+    `worse_than_champion` is in units of the metric's loss per row; `watch` is how long after a
+    promotion the guard looks.
+    """
+
+    metric: Literal["log_loss", "brier", "absolute_error", "squared_error"]
+    worse_than_champion: float = Field(gt=0)
+    watch: Duration = timedelta(days=14)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+
+
+def _parse_combine(value: object) -> object:
+    if isinstance(value, str) and value in {"any", "all"}:
+        return value
+    if isinstance(value, dict) and set(value) == {"at_least"}:
+        number = value["at_least"]
+        if isinstance(number, int) and not isinstance(number, bool) and number >= 1:
+            return number
+    message = "combine is any, all or {at_least: n} with n of 1 or more"
+    raise ValueError(message)
+
+
+Combine = Annotated[
+    Literal["any", "all"] | int,
+    BeforeValidator(_parse_combine),
+    PlainSerializer(lambda value: {"at_least": value} if isinstance(value, int) else value),
+]
+
+
+class PolicyFrame(PolicyPart):
+    """The policy without its plugins: triggers and gates are read by their own kinds."""
+
+    model: Name
+    environment: Name = "production"
+    data: DataRule = DataRule()
+    combine: Combine = "any"
+    cooldown: Duration = timedelta(hours=6)
+    budget: Budget = Budget()
+    retrain: RetrainRule = RetrainRule()
+    rollout: Literal["immediate", "manual"] = "immediate"
+    guards: tuple[GuardRule, ...] = ()
+
+    @property
+    def auto_promote(self) -> bool:
+        """Whether an accepted decision is promoted by the policy itself."""
+        return self.rollout == "immediate"
+
+
+class Policy(PolicyFrame):
+    """The whole policy."""
+
+    triggers: tuple[SerializeAsAny[Trigger], ...]
+    gates: tuple[SerializeAsAny[BaseModel], ...] = ()
+
+    @property
+    def combination(self) -> Combination:
+        """How many of the triggers must hold at once."""
+        declared = len(self.triggers)
+        if isinstance(self.combine, int):
+            return Combination(self.combine, declared)
+        return Combination(declared if self.combine == "all" else 1, declared)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole policy with its defaults, as JSON."""
+        return self.model_dump(mode="json", by_alias=True)

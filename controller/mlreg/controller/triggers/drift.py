@@ -1,0 +1,80 @@
+"""The trigger of drift: `{drift: psi, above: 0.2, features: any, windows: 2}`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from mlreg.controller.domain.readings import WindowReading, usable
+from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LONGEST_LOOK = timedelta(days=60)
+
+
+class DriftTrigger(Trigger):
+    """Holds when features are far from the champion's training rows for some windows on end.
+
+    An effect size, not a p-value: `psi` and `wasserstein` (in standard deviations) have no upper
+    bound, `jensen_shannon` lies in 0 to 1. Windows of an outage, without rows or with fewer than
+    `min_rows` are passed over; while the newest window is one of them, nothing holds.
+    """
+
+    kind: ClassVar[str] = "drift"
+
+    drift: Literal["psi", "jensen_shannon", "wasserstein"]
+    above: float = Field(gt=0)
+    features: Literal["any", "all"] | tuple[str, ...] = "any"
+    windows: int = Field(default=1, ge=1, le=60)
+    min_rows: int = Field(default=200, ge=1)
+
+    @override
+    def need(self, view: View) -> Need:
+        """Return the drift readings of the last two months; outages may lie between windows."""
+        return Need((self.drift,), view.now - LONGEST_LOOK)
+
+    @override
+    def judge(self, view: View) -> Finding:
+        """Say whether any (all, any of the named) features stood above for `windows` windows."""
+        readings = view.readings.get(self.drift, ())
+        newest = max((one.end for one in readings), default=None)
+        by_feature = self._streaks(readings)
+        if newest is None or not any(streak[-1].end == newest for streak in by_feature.values()):
+            return Finding(holds=False, because="the newest window has no drift to judge")
+        drifted = {
+            feature: streak[-self.windows :]
+            for feature, streak in by_feature.items()
+            if self._stands_above(streak)
+        }
+        evidence = tuple(one.as_evidence() for streak in drifted.values() for one in streak)
+        return Finding(self._enough(drifted, by_feature), self._because(drifted), evidence)
+
+    def _streaks(self, readings: Sequence[WindowReading]) -> dict[str, list[WindowReading]]:
+        streaks: dict[str, list[WindowReading]] = defaultdict(list)
+        for one in usable(readings):
+            if one.rows >= self.min_rows and self._watches(one.subject):
+                streaks[one.subject].append(one)
+        return streaks
+
+    def _watches(self, feature: str) -> bool:
+        return isinstance(self.features, str) or feature in self.features
+
+    def _stands_above(self, streak: Sequence[WindowReading]) -> bool:
+        last = streak[-self.windows :]
+        return len(last) == self.windows and all((one.value or 0.0) > self.above for one in last)
+
+    def _enough(self, drifted: Mapping[str, object], watched: Mapping[str, object]) -> bool:
+        return len(drifted) == len(watched) if self.features == "all" else bool(drifted)
+
+    def _because(self, drifted: Mapping[str, Sequence[WindowReading]]) -> str:
+        if not drifted:
+            return f"no feature's {self.drift} stood above {self.above:g}"
+        worst = sorted(drifted, key=lambda feature: -(drifted[feature][-1].value or 0.0))[:3]
+        named = ", ".join(f"{feature} {drifted[feature][-1].value:.2f}" for feature in worst)
+        return f"{self.drift} above {self.above:g} for {self.windows} windows: {named}"
