@@ -1,0 +1,115 @@
+"""A forked child: made harmless first, then it calls one function, then it is gone.
+
+What always holds: `be_child` never returns. The child leads a session of its own, dies with the
+fork server, holds no open file but its output, and lives under its limits before it imports
+anything named by the task.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_OOM_SCORE = "500"  # the kernel takes the child before the worker, the API or the database
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; exit at once if it is dead."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent died, so that none can slip away."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:
+    """Run the request in this freshly forked process and exit.
+
+    Args:
+        request: `entry`, `folder`, and the limits by their names.
+        output: the file descriptor that takes stdout and stderr.
+        parent: the fork server's process id.
+    """
+    code = 1
+    try:
+        os.setsid()
+        die_with_parent(parent)
+        _reset_signals()
+        _redirect(output)
+        _restrain(request)
+        gc.enable()
+        folder = Path(request["folder"])
+        os.chdir(folder)
+        code = _call(str(request["entry"]), folder)
+    finally:
+        os._exit(code)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _redirect(output: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.closerange(3, 1 << 20)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+
+
+def _restrain(request: Mapping[str, Any]) -> None:
+    cpu = int(request["cpu_seconds"])
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 5))
+    for limit, name in (
+        (resource.RLIMIT_AS, "address_space_bytes"),
+        (resource.RLIMIT_FSIZE, "file_bytes"),
+    ):
+        resource.setrlimit(limit, (int(request[name]),) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+    Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+
+def _call(entry: str, folder: Path) -> int:
+    module, _, name = entry.partition(":")
+    try:
+        getattr(importlib.import_module(module), name)(folder)
+    except BaseException as error:  # noqa: BLE001 - the edge of the child: every end is reported
+        traceback.print_exc()
+        _report(error, folder)
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _report(error: BaseException, folder: Path) -> None:
+    message = str(error) or type(error).__name__
+    code = getattr(error, "code", None)
+    if isinstance(error, MemoryError):
+        message, code = "out of memory: the limit of the child's address space", "out_of_memory"
+    document = {"code": str(code or type(error).__name__), "message": message[:2000]}
+    (folder / "error.json").write_text(json.dumps(document))

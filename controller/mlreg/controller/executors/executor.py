@@ -1,0 +1,136 @@
+"""The executor's protocol: a task for a child process, its limits, and how it ended.
+
+What always holds: `run` returns only when nothing of the child is left.
+"""
+
+from __future__ import annotations
+
+import json
+import signal as signals
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mlreg.registry.domain.errors import UnavailableError
+
+if TYPE_CHECKING:
+    import threading
+
+MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
+
+KilledBecause = Literal["halted", "wall_time", "cpu_time"]
+
+
+class ExecutorLostError(UnavailableError):
+    """The process that starts children is gone, and the child with it."""
+
+    code = "executor_lost"
+
+    def __init__(self) -> None:
+        super().__init__("the executor died while the child ran; the child was killed with it")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one child may take; beyond it the child is killed, or its call fails.
+
+    `address_space_bytes` counts reserved memory, of which the preloaded libraries alone take
+    about one GiB.
+    """
+
+    wall_seconds: float = 3600.0
+    cpu_seconds: int = 7200
+    address_space_bytes: int = 8 * GIBIBYTE
+    file_bytes: int = 4 * GIBIBYTE
+    output_bytes: int = 1 * MEBIBYTE
+
+
+def _ignore(lines: Sequence[str]) -> None:
+    del lines
+
+
+@dataclass(frozen=True, slots=True)
+class ChildTask:
+    """One call of a function in a child process.
+
+    Attributes:
+        entry: `module:function`, called with the folder as its only argument.
+        folder: the child's working folder; it exists and belongs to this task alone.
+        limits: what the child may take.
+        on_lines: called in the thread of `run` with what the child printed, a few times a second.
+    """
+
+    entry: str
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    on_lines: Callable[[Sequence[str]], None] = _ignore
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    """How a child ended.
+
+    Attributes:
+        exit_code: None when a signal ended it.
+        signal: None when it ended by itself.
+        seconds: wall time from fork to end.
+        cpu_seconds: user and system time together.
+        peak_bytes: the largest resident memory, shared libraries included.
+        killed_because: the rule of ours that ended it, if one did.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    killed_because: KilledBecause | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the function returned."""
+        return self.exit_code == 0 and self.killed_because is None
+
+
+class Executor(Protocol):
+    """Runs functions in child processes of its own.
+
+    Promises: see the page of this room.
+    """
+
+    def run(self, task: ChildTask, halt: threading.Event) -> ChildResult:
+        """Run a task to its end; once `halt` is set its whole process group is killed.
+
+        Raises:
+            ExecutorLostError: the executor itself died; the child is gone too.
+        """
+        ...
+
+    def close(self) -> None:
+        """Kill what still runs and give back every resource; safe to call twice."""
+        ...
+
+
+def failure_line(task: ChildTask, result: ChildResult) -> str:
+    """Say in one line why a task did not succeed."""
+    if result.killed_because is not None:
+        return _killed_line(task.limits, result.killed_because)
+    if result.signal is not None:
+        name = signals.Signals(result.signal).name
+        return f"the child was ended by {name} (SIGKILL: perhaps the system was out of memory)"
+    try:
+        return str(json.loads((task.folder / "error.json").read_text())["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the child ended with exit code {result.exit_code}"
+
+
+def _killed_line(limits: Limits, because: KilledBecause) -> str:
+    match because:
+        case "wall_time":
+            return f"the child was killed after its wall time of {limits.wall_seconds:g} seconds"
+        case "cpu_time":
+            return f"the child was killed after its CPU time of {limits.cpu_seconds} seconds"
+        case "halted":
+            return "the child was killed because the run was halted"

@@ -1,0 +1,92 @@
+"""Functions that the executor's tests run in children; not a test itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def answer(folder):
+    document = json.loads((folder / "job.json").read_text())
+    (folder / "result.json").write_text(json.dumps({"sum": sum(document["numbers"])}))
+    print("two\nlines")
+    print("and an error", file=sys.stderr)
+
+
+def raise_error(_folder):
+    raise ValueError("column 'temp' is missing")
+
+
+def print_for_ever(_folder):
+    block = "x" * 999 + "\n"
+    for _ in range(200_000):
+        sys.stdout.write(block)
+
+
+def print_binary(_folder):
+    os.write(1, b"nul \x00 escape \x1b[31m bad \xff utf8\n" + b"y" * 10_000)
+
+
+def sleep(folder):
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def sleep_with_offspring(folder):
+    one = subprocess.Popen(["sleep", "600"])
+    two = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    (folder / "pids").write_text(f"{os.getpid()} {one.pid} {two.pid}")
+    time.sleep(600)
+
+
+def leave_offspring(folder):
+    one = subprocess.Popen(["sleep", "600"])
+    two = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    (folder / "pids").write_text(f"{one.pid} {two.pid}")
+
+
+def spin(_folder):
+    while True:
+        pass
+
+
+def eat(_folder):
+    blocks = [bytearray(64 * 1024 * 1024) for _ in range(1000)]
+    print(len(blocks))
+
+
+def exit_hard(_folder):
+    os._exit(7)
+
+
+def kill_self(_folder):
+    os.kill(os.getpid(), 9)
+
+
+def look_around(folder):
+    environment = dict(os.environ)
+    open_files = list(Path("/proc/self/fd").iterdir())
+    (folder / "result.json").write_text(
+        json.dumps({"environment": environment, "files": len(open_files)})
+    )
+
+
+def train_a_little(folder):
+    import lightgbm
+    import numpy as np
+
+    x = np.random.default_rng(1).normal(size=(20_000, 10))
+    booster = lightgbm.train(
+        {"objective": "binary", "num_threads": 2, "verbose": -1},
+        lightgbm.Dataset(x, label=(x[:, 0] > 0).astype(float)),
+        num_boost_round=20,
+    )
+    (folder / "result.json").write_text(json.dumps({"trees": booster.num_trees()}))
+
+
+def nothing(_folder):
+    pass
