@@ -1,0 +1,235 @@
+"""Profile bins: into which counted bins each column of a feature contract falls.
+
+Made once, at the contract's first training, and never changed, so that profiles of any two windows
+of the contract can be added and compared. Three scales: `grid` (unions of cells of the fine grid,
+see `grid.py`: fast), `edges` (any edges, found by bisection: for columns whose quantiles the grid
+cannot tell apart, and for the score) and `codes` (a category's codes, and false/true).
+
+What always holds: edges rise strictly; a value belongs to the bin whose lower edge it reaches;
+the first and the last bin of a number are underflow and overflow, empty in the rows they were made
+from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.controller.domain import grid
+from mlreg.registry.domain.digests import canonical_json, digest_of
+
+if TYPE_CHECKING:
+    from mlreg.registry.domain.contracts import Feature, FeatureContract
+
+Scale = Literal["grid", "edges", "codes"]
+Columns = Mapping[str, "NDArray[np.generic]"]
+
+FORMAT = 1
+BINS = 20
+MAX_DISTINCT = 32
+NULL_CODE = -1
+UNSEEN_CODE = -2
+SCORE = "score"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnBins:
+    """The bins of one column.
+
+    Attributes:
+        marks: `grid`: ranks of the cells at which bins begin; `edges`: the edges themselves;
+            `codes`: empty.
+        size: how many bins there are (of codes: how many codes).
+        center, unit: the zero and the unit of the grid, and of the moments on every scale.
+        default: what a broken source delivers, as a number or a code; None if nothing is known.
+    """
+
+    name: str
+    scale: Scale
+    marks: NDArray[np.float64]
+    size: int
+    center: float = 0.0
+    unit: float = 1.0
+    default: float | None = None
+    categories: tuple[str, ...] = ()
+    folded: NDArray[np.intp] | None = field(default=None, repr=False)
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """The inner edges as values; one fewer than there are bins, none for codes."""
+        if self.scale != "grid":
+            return self.marks
+        return self.center + self.unit * grid.lower_bound(self.marks.astype(np.intp))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "scale": self.scale,
+            "marks": [float(mark) for mark in self.marks],
+            "size": self.size,
+            "center": self.center,
+            "unit": self.unit,
+            "default": self.default,
+            "categories": list(self.categories),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """The bins of every feature of a contract, in its order, and of the score, last."""
+
+    columns: tuple[ColumnBins, ...]
+
+    def __post_init__(self) -> None:
+        sizes = [column.size for column in self.columns]
+        object.__setattr__(self, "offsets", np.concatenate([[0], np.cumsum(sizes)]).astype(int))
+        object.__setattr__(self, "places", {c.name: i for i, c in enumerate(self.columns)})
+        object.__setattr__(self, "digest", digest_of(self.to_bytes()))
+
+    offsets: NDArray[np.intp] = field(init=False)
+    places: Mapping[str, int] = field(init=False)
+    digest: str = field(init=False)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features, without the score."""
+        return tuple(column.name for column in self.columns if column.name != SCORE)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON form."""
+        return canonical_json({"format": FORMAT, "columns": [c.to_json() for c in self.columns]})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Bins:
+        """Read what `to_bytes` wrote."""
+        return cls(tuple(_column_from_json(form) for form in json.loads(raw)["columns"]))
+
+
+def make_bins(rows: Columns, contract: FeatureContract) -> Bins:
+    """Cut bins of about equal counts from the rows of a first training.
+
+    Args:
+        rows: features as numbers (not-a-number is missing), categories as codes (-1 is missing,
+            -2 unseen); `score`, or `label` in its place, where no probability is answered.
+        contract: names, order, categories and defaults.
+    """
+    features = [_feature_bins(feature, rows[feature.name]) for feature in contract.features]
+    return Bins((*features, _score_bins(rows)))
+
+
+def number_bins(name: str, values: NDArray[np.float64], default: float | None) -> ColumnBins:
+    """Cut about 20 bins of equal counts, or one per value where there are at most 32."""
+    known = values[np.isfinite(values)].astype(np.float64)
+    if len(known) == 0:
+        known = np.array([0.0])
+    center, unit = _center_and_unit(known)
+    wanted = _wanted_edges(known)
+    ranks = np.unique(grid.rank(grid.cells_of(wanted, center, unit)))
+    if len(ranks) < 0.75 * len(wanted):
+        marks = np.append(wanted, np.nextafter(known.max(), np.inf))
+        return _with_folding(name, "edges", np.unique(marks), center, unit, default)
+    top = int(grid.rank(grid.cells_of(np.array([known.max()]), center, unit))[0]) + 1
+    marks = np.unique(np.append(ranks, top)).astype(np.float64)
+    return _with_folding(name, "grid", marks, center, unit, default)
+
+
+def _feature_bins(feature: Feature, values: NDArray[np.generic]) -> ColumnBins:
+    if feature.dtype == "category":
+        categories = feature.categories or ()
+        default = None
+        if isinstance(feature.default, str) and feature.default in categories:
+            default = float(categories.index(feature.default))
+        return _code_bins(feature.name, categories, default)
+    default = None if feature.default is None else float(feature.default)
+    if feature.dtype == "bool":
+        return _code_bins(feature.name, ("false", "true"), default)
+    return number_bins(feature.name, values.astype(np.float64), default)
+
+
+def _code_bins(name: str, categories: tuple[str, ...], default: float | None) -> ColumnBins:
+    return ColumnBins(
+        name=name,
+        scale="codes",
+        marks=np.empty(0),
+        size=len(categories),
+        default=default,
+        categories=categories,
+    )
+
+
+def _score_bins(rows: Columns) -> ColumnBins:
+    """Return twenty equal bins of [0, 1] for probabilities, else bins of equal counts."""
+    values = np.asarray(rows.get(SCORE, rows.get("label", np.empty(0))), dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) and (values.min() < 0.0 or values.max() > 1.0):
+        return number_bins(SCORE, values, None)
+    marks = np.append(np.linspace(0.0, 1.0, BINS + 1)[:-1], np.nextafter(1.0, 2.0))
+    return _with_folding(SCORE, "edges", marks, 0.5, 1.0, None)
+
+
+def _center_and_unit(known: NDArray[np.float64]) -> tuple[float, float]:
+    low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
+    for unit in ((high - low) / 2.0, float(np.std(known)), abs(float(center))):
+        if np.isfinite(unit) and unit > 0.0:
+            return float(center), float(unit)
+    return float(center), 1.0
+
+
+def _wanted_edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
+    distinct = np.unique(known)
+    if len(distinct) <= MAX_DISTINCT:
+        return distinct
+    inner = np.quantile(known, np.linspace(0.0, 1.0, BINS + 1)[:-1])
+    return np.unique(inner)
+
+
+def _with_folding(
+    name: str,
+    scale: Scale,
+    marks: NDArray[np.float64],
+    center: float,
+    unit: float,
+    default: float | None,
+) -> ColumnBins:
+    folded = None
+    if scale == "grid":
+        folded = grid.folding(marks.astype(np.intp))
+    return ColumnBins(
+        name=name,
+        scale=scale,
+        marks=marks,
+        size=len(marks) + 1,
+        center=center,
+        unit=unit,
+        default=default,
+        folded=folded,
+    )
+
+
+def _column_from_json(form: Mapping[str, object]) -> ColumnBins:
+    categories = tuple(str(category) for category in _sequence(form["categories"]))
+    default = None if form["default"] is None else _number(form["default"])
+    name, scale = str(form["name"]), form["scale"]
+    if scale == "codes":
+        return _code_bins(name, categories, default)
+    marks = np.array([_number(mark) for mark in _sequence(form["marks"])])
+    center, unit = _number(form["center"]), _number(form["unit"])
+    return _with_folding(name, "grid" if scale == "grid" else "edges", marks, center, unit, default)
+
+
+def _sequence(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(value)
+    return float(value)
