@@ -6,16 +6,15 @@ The owner's role migrates; the service's role is then given what it needs: it ma
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool, text
 from sqlalchemy.exc import OperationalError
 
+from mlreg.cli.schema import migrations_folder
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import connection_url
 
@@ -33,13 +32,6 @@ _GRANTS = (
 )
 
 
-def migrations_folder() -> Path:
-    """Return the folder of `env.py`: inside the wheel, else at the top of the checkout."""
-    here = Path(__file__).resolve()
-    packaged = here.parent.parent / "migrations"
-    return packaged if packaged.is_dir() else here.parents[3] / "alembic"
-
-
 def alembic_config(url: str = "", connection: Connection | None = None) -> Config:
     """Return Alembic's configuration for one database, without any file of its own."""
     config = Config()
@@ -48,11 +40,6 @@ def alembic_config(url: str = "", connection: Connection | None = None) -> Confi
     config.set_main_option("sqlalchemy.url", connection_url(url).replace("%", "%%") if url else "")
     config.attributes["connection"] = connection
     return config
-
-
-def newest_revision() -> str | None:
-    """Return the newest revision that this mlreg brings along."""
-    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def revision_of(url: str) -> str | None:

@@ -44,7 +44,7 @@ class Supervisor:
         say: Callable[[str], None],
     ) -> None:
         self._watch = None if server is None else DatabaseWatch(server, say)
-        self._children = children
+        self.children = children
         self._say = say
         self._stopping = threading.Event()
         self._hurry = False
@@ -62,7 +62,7 @@ class Supervisor:
     def start(self) -> None:
         """Start every role."""
         processes.adopt_orphans()
-        for child in self._children:
+        for child in self.children:
             child.start()
 
     def run(self) -> None:
@@ -78,16 +78,16 @@ class Supervisor:
         """Look once at the database and at every role, and start again what has ended."""
         if self._watch is not None:
             self._watch.look()
-        for child in self._children:
+        for child in self.children:
             self._revive(child)
         processes.reap_orphans(self._known())
 
     def stop(self) -> None:
         """End the roles, then the database, then whatever they left running."""
-        for child in self._children:
+        for child in self.children:
             child.ask_to_stop()
         asked = time.monotonic()
-        for child in self._children:
+        for child in self.children:
             seconds = HURRY_SECONDS if self._hurry else child.stop_seconds
             child.await_stop(asked + seconds)
         self._end_orphans()
@@ -113,7 +113,7 @@ class Supervisor:
             self._say(f"{child.name} started again")
 
     def _known(self) -> set[int]:
-        known = {child.process.pid for child in self._children if child.process is not None}
+        known = {child.process.pid for child in self.children if child.process is not None}
         if self._watch is not None and self._watch.server.pid is not None:
             known.add(self._watch.server.pid)
         return known
@@ -130,7 +130,7 @@ class Supervisor:
             time.sleep(0.02)
 
     def _cut_logs(self) -> None:
-        for child in self._children:
+        for child in self.children:
             cut(child.log)
         if self._watch is not None:
             cut(self._watch.server.log)

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import URL
 
 from mlreg.cli import processes
 from mlreg.cli.postgres import cluster as clusters
@@ -57,10 +56,7 @@ class EmbeddedPostgres:
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Return the URL of a database on this server, for one of its roles."""
-        where = {"host": str(self.socket_folder)}
-        return URL.create(
-            "postgresql+psycopg", username=user, database=database, query=where
-        ).render_as_string(hide_password=False)
+        return f"postgresql+psycopg://{user}@/{database}?host={self.socket_folder}"
 
     def start(self) -> None:
         """Make the folder at the first start, run the server, return once it answers.

@@ -1,0 +1,148 @@
+"""The composition root of the server's processes: the one place that plugs the parts together.
+
+Each function is one role and returns when the role is told to stop. What a role does not need is
+not imported by it.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlreg.cli.installation import check_schema, clock_of
+from mlreg.registry.artifacts.opening import open_store
+from mlreg.registry.artifacts.settings import S3Settings
+from mlreg.registry.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+    from mlreg.cli.settings import Settings
+    from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.domain.clock import Clock
+
+GRACE_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every role is made of."""
+
+    database: Database
+    store: ArtifactStore
+    clock: Clock
+
+
+@contextmanager
+def opened(settings: Settings, *, pool_size: int = 10) -> Iterator[Parts]:
+    """Open database, artifact store and clock for one role, and close them after it.
+
+    Raises:
+        DatabaseUnreachableError: PostgreSQL gives no answer.
+        SchemaError: its schema is not ours.
+        VirtualInProductionError: production mode met a virtual clock.
+    """
+    _log_to_stderr()
+    database = Database(settings.database_url.get_secret_value(), pool_size=pool_size)
+    try:
+        check_schema(database)
+        yield Parts(database, store_of(settings), clock_of(database, settings.mode))
+    finally:
+        database.dispose()
+
+
+def store_of(settings: Settings) -> ArtifactStore:
+    """Open the artifact store that the settings name."""
+    secret = settings.s3_secret_access_key
+    s3_settings = S3Settings(
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
+    return open_store(settings.artifacts_url, s3_settings)
+
+
+def api_of(parts: Parts, settings: Settings) -> FastAPI:
+    """Build the API: the registry's rooms, and the controller's routers beside them."""
+    from mlreg.registry.api.app import create_api
+
+    from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
+
+    return create_api(
+        ApiParts(
+            database=parts.database,
+            store=parts.store,
+            clock=parts.clock,
+            hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
+        )
+    )
+
+
+def serve(settings: Settings, descriptor: int | None = None) -> None:
+    """Run the API until SIGTERM; on an inherited listening socket, or on host and port.
+
+    Raises:
+        PortInUseError: another program listens there.
+    """
+    import uvicorn
+
+    from mlreg.cli.listening import listen
+
+    heard = listen(settings.host, settings.port) if descriptor is None else None
+    listening = heard or socket.socket(fileno=descriptor)
+    with opened(settings, pool_size=20) as parts:
+        config = uvicorn.Config(
+            api_of(parts, settings),
+            loop="uvloop",  # without it nobody sets TCP_NODELAY, and keep-alive requests stall
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def control(settings: Settings) -> None:
+    """Run the controller's clock until SIGTERM."""
+    from mlreg.controller.scheduler import run_scheduler
+
+    with opened(settings, pool_size=4) as parts:
+        run_scheduler(parts.database, parts.clock, _stopped())
+
+
+def work(settings: Settings) -> None:
+    """Run a worker until SIGTERM."""
+    from mlreg.controller.services.work import run_worker
+
+    with opened(settings, pool_size=4) as parts:
+        run_worker(parts.database, parts.store, parts.clock, _stopped())
+
+
+def _stopped() -> threading.Event:
+    """Return an event that SIGTERM and Ctrl-C set."""
+    event = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: event.set())
+    return event
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("apscheduler", "botocore", "urllib3", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
