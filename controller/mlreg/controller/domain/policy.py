@@ -108,7 +108,7 @@ class GuardRule(PolicyPart):
     promotion the guard looks.
     """
 
-    metric: Literal["log_loss", "brier", "absolute_error", "squared_error"]
+    metric: Literal["log_loss", "brier", "mae"]
     worse_than_champion: float = Field(gt=0)
     watch: Duration = timedelta(days=14)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)

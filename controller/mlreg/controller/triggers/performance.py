@@ -25,7 +25,7 @@ class PerformanceTrigger(Trigger):
 
     kind: ClassVar[str] = "performance"
 
-    performance: Literal["auc", "log_loss", "brier", "absolute_error", "squared_error"]
+    performance: Literal["auc", "log_loss", "brier", "rmse", "mae"]
     drop: float = Field(gt=0)
     against: Literal["promotion"] = "promotion"
     min_rows: int = Field(default=1_000, ge=1)

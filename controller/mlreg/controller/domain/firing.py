@@ -1,0 +1,75 @@
+"""What comes of a firing: a run, or the rule that held it back.
+
+What always holds: a firing is recorded either way. The first rule that says no names the outcome:
+frozen, outage, busy, cooldown, budget. None of them ever stops a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mlreg.controller.domain.policy import Budget
+
+Outcome = Literal["run", "frozen", "outage", "busy", "cooldown", "budget"]
+RUN_DAY = timedelta(days=1)
+TRAIN_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run of this policy's deployment: when it was asked for, and the seconds it trained."""
+
+    at: datetime
+    train_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Everything that can hold a run back.
+
+    Attributes:
+        cooldown_until: the deployment's own (after a guard's rollback), or None.
+        busy: whether a run of this deployment is queued or running.
+        runs: those of the last week, in any order.
+    """
+
+    frozen: bool = False
+    outage: bool = False
+    busy: bool = False
+    cooldown_until: datetime | None = None
+    runs: Sequence[PastRun] = field(default_factory=tuple)
+
+
+def judge_firing(
+    at: datetime, circumstances: Circumstances, *, cooldown: timedelta, budget: Budget
+) -> Outcome:
+    """Return what comes of a firing at that moment (business time)."""
+    rules: tuple[tuple[bool, Outcome], ...] = (
+        (circumstances.frozen, "frozen"),
+        (circumstances.outage, "outage"),
+        (circumstances.busy, "busy"),
+        (_cooling(at, circumstances, cooldown), "cooldown"),
+        (_spent(at, circumstances, budget), "budget"),
+    )
+    return next((outcome for holds, outcome in rules if holds), "run")
+
+
+def _cooling(at: datetime, circumstances: Circumstances, cooldown: timedelta) -> bool:
+    until = circumstances.cooldown_until
+    if until is not None and at < until:
+        return True
+    return any(at < run.at + cooldown for run in circumstances.runs)
+
+
+def _spent(at: datetime, circumstances: Circumstances, budget: Budget) -> bool:
+    today = [run for run in circumstances.runs if run.at > at - RUN_DAY]
+    if budget.runs_per_day is not None and len(today) >= budget.runs_per_day:
+        return True
+    if budget.train_seconds_per_week is None:
+        return False
+    week = sum(run.train_seconds for run in circumstances.runs if run.at > at - TRAIN_WEEK)
+    return week >= budget.train_seconds_per_week
