@@ -1,0 +1,149 @@
+"""Judging: from a trial and the gates of a policy to a verdict with all its evidence.
+
+What always holds: a challenger is accepted only if every gate passes; one gate that fails rejects
+it; anything that cannot be concluded (no rows, one class, NaN, too few blocks, no gates) is
+inconclusive, which means hold. The same input, gates and seed give the same judgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mlreg.controller.domain.trial import CONFIDENCE, DRAWS, JudgingInput, Trial
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Verdict = Literal["accepted", "rejected", "inconclusive"]
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """What one gate found.
+
+    Attributes:
+        superior: whether the challenger is shown to be better than the champion by this gate;
+            None for gates that do not compare with it.
+        evidence: intervals, values and margins, as JSON.
+    """
+
+    gate: str
+    outcome: Outcome
+    reason: str
+    superior: bool | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {
+            "gate": self.gate,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "superior": self.superior,
+            "evidence": dict(self.evidence),
+        }
+
+
+class Gate(Protocol):
+    """One named check of a challenger; it reads the trial and changes nothing."""
+
+    def judge(self, trial: Trial) -> GateReport:
+        """Return pass, fail, or inconclusive, with the evidence."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on a challenger with its evidence; `reason` says in one line what decided."""
+
+    verdict: Verdict
+    superior: bool
+    reason: str
+    gates: tuple[GateReport, ...]
+    evidence: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole evidence of a decision as JSON."""
+        return {
+            "verdict": self.verdict,
+            "superior": self.superior,
+            "reason": self.reason,
+            "gates": [gate.to_json() for gate in self.gates],
+            **self.evidence,
+        }
+
+
+def judge(
+    given: JudgingInput, gates: Sequence[Gate], rng: np.random.Generator, *, draws: int = DRAWS
+) -> Judgement:
+    """Judge a challenger.
+
+    Raises:
+        TrainedOnEvaluationError: a model was trained on rows of the trial.
+    """
+    trial = Trial(given, rng, draws=draws)
+    evidence = _evidence(trial, given, draws)
+    if trial.problem is not None or not gates:
+        reason = trial.problem or "the policy has no gates"
+        return Judgement("inconclusive", superior=False, reason=reason, gates=(), evidence=evidence)
+    reports = tuple(gate.judge(trial) for gate in gates)
+    verdict, reason = _combine(reports)
+    compared = [report.superior for report in reports if report.superior is not None]
+    superior = verdict == "accepted" and bool(compared) and all(compared)
+    return Judgement(verdict, superior, reason, reports, evidence)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return fail if there is one, else inconclusive if there is one, else pass."""
+    found = set(outcomes)
+    if "fail" in found:
+        return "fail"
+    return "inconclusive" if "inconclusive" in found else "pass"
+
+
+VERDICTS: Mapping[Outcome, Verdict] = {
+    "pass": "accepted",
+    "fail": "rejected",
+    "inconclusive": "inconclusive",
+}
+
+
+def _combine(reports: Sequence[GateReport]) -> tuple[Verdict, str]:
+    outcome = worst(report.outcome for report in reports)
+    deciding = [report for report in reports if report.outcome == outcome]
+    return VERDICTS[outcome], "; ".join(f"{report.gate}: {report.reason}" for report in deciding)
+
+
+def _evidence(trial: Trial, given: JudgingInput, draws: int) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "task": trial.task,
+        "versions": trial.versions,
+        "trained_until": {
+            role: None if one.train_end is None else one.train_end.isoformat()
+            for role, one in given.contestants.items()
+        },
+        "rows": len(trial.rows),
+        "unlabelled": trial.unlabelled,
+        "positives": int((trial.rows.labels > 0).sum()) if trial.task == "binary" else None,
+        "blocks": {"unit": trial.blocks.unit, "count": trial.blocks.count},
+        "window": _window(trial),
+        "draws": draws,
+        "confidence": CONFIDENCE,
+        "metrics": trial.metrics() if trial.problem is None else {},
+        "context": dict(given.context),
+    }
+
+
+def _window(trial: Trial) -> dict[str, str] | None:
+    """Return the times of the first and the last labelled row."""
+    if not len(trial.times):
+        return None
+    first, last = trial.times.min(), trial.times.max()
+    return {
+        "first": f"{first.astype('datetime64[s]')}Z",
+        "last": f"{last.astype('datetime64[s]')}Z",
+    }

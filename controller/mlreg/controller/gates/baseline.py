@@ -1,0 +1,62 @@
+"""`{baseline: prior, metric: log_loss}`: shown to be better than knowing nothing.
+
+The prior is the best constant on the very rows of the trial (their mean label), which is harder to
+beat than the mean of the training rows. Pass when the gain over it is above the margin with 95 %
+confidence, fail when it is below with as much, else inconclusive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlreg.controller.domain.judging import GateReport, Outcome
+from mlreg.controller.domain.metrics import MetricName
+
+if TYPE_CHECKING:
+    from mlreg.controller.domain.bootstrap import Interval
+    from mlreg.controller.domain.trial import Trial
+
+
+class BaselineGate(BaseModel):
+    """Better than the prior.
+
+    Attributes:
+        margin: by how much at least, in units of the metric.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    baseline: Literal["prior"]
+    metric: MetricName = "log_loss"
+    margin: float = Field(default=0.0, ge=0)
+
+    def judge(self, trial: Trial) -> GateReport:
+        """Compare with the prior."""
+        compared = trial.compare("prior", self.metric)
+        gain = compared.gain
+        return GateReport(
+            gate=f"baseline {self.baseline} {self.metric}",
+            outcome=self._outcome(gain),
+            reason=_reason(gain),
+            evidence={
+                "metric": self.metric,
+                "margin": self.margin,
+                "gain": gain and gain.to_json(),
+                "prior": compared.other,
+            },
+        )
+
+    def _outcome(self, gain: Interval | None) -> Outcome:
+        if gain is None:
+            return "inconclusive"
+        if gain.lower > self.margin:
+            return "pass"
+        return "fail" if gain.upper < self.margin else "inconclusive"
+
+
+def _reason(gain: Interval | None) -> str:
+    if gain is None:
+        return "the gain over the prior is undefined on these rows"
+    return f"gain over the prior {gain.estimate:+.4g} [{gain.lower:+.4g}, {gain.upper:+.4g}]"
