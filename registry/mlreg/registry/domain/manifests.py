@@ -7,6 +7,7 @@ manifest is that of its canonical JSON, so equal files under equal names have on
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -66,6 +67,11 @@ class Manifest:
     def of(cls, files: Iterable[ManifestFile]) -> Manifest:
         """Return the manifest of some files in any order."""
         return cls(tuple(sorted(files)))
+
+    @classmethod
+    def from_body(cls, body: str) -> Manifest:
+        """Read the canonical JSON that `body` returned."""
+        return cls(tuple(ManifestFile(**file) for file in json.loads(body)["files"]))
 
     @property
     def body(self) -> str:

@@ -1,0 +1,194 @@
+"""Registration: verified blobs and a full provenance become an immutable version.
+
+What always holds: number, manifest, references, contract, lineage and audit entry are one
+transaction under the lock of the model's row; a field that lacks is in `missing` for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlreg.registry.domain.contracts import check_contract
+from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.domain.flavours import Flavour
+from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.domain.provenance import Provenance, accepted_missing
+from mlreg.registry.services import audit
+from mlreg.registry.services.catalog import (
+    ModelArchivedError,
+    feature_schema_of,
+    get_version,
+    id_of,
+    lock_model,
+)
+from mlreg.registry.store import blobs, lineage, versions
+from mlreg.registry.store.tables import Model, Version
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.store.database import WriteSession
+
+
+class BlobsMissingError(RefusedError):
+    """The manifest names bytes that are not stored and verified here."""
+
+    code = "blobs_missing"
+    hint = "Upload every file of the manifest first."
+
+    def __init__(self, *, path: str, digest: str, count: int) -> None:
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        super().__init__(f"file {path!r} is not stored: {digest}{more}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A version as somebody asks for it.
+
+    Attributes:
+        allow_missing: the fields of the provenance that may lack (`provenance.FIELDS`).
+        flavour: what `inspection.inspect_artifact` found.
+    """
+
+    model: str
+    manifest: Manifest
+    provenance: Provenance
+    flavour: Flavour = "opaque"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    allow_missing: frozenset[str] = frozenset()
+    description: str = ""
+
+
+def register_version(
+    session: WriteSession, registration: Registration, *, actor: Actor, now: datetime
+) -> Version:
+    """Register a version; every blob of its manifest must be verified already.
+
+    Raises:
+        ModelNotFoundError, ModelArchivedError: there is nothing to register it under.
+        VersionNotFoundError: its parent does not exist.
+        IncompleteProvenanceError: a field lacks that `allow_missing` does not name.
+        ContractMismatchError: its contract is not that of the model; names the column.
+        BlobsMissingError: a file is not stored.
+    """
+    provenance, manifest = registration.provenance, registration.manifest
+    missing = accepted_missing(provenance, registration.allow_missing)
+    model = lock_model(session, registration.model)
+    _check_fits(session, model, provenance)
+    _check_stored(session, manifest)
+    model.last_version += 1
+    session.add(model)
+    versions.keep_manifest(session, manifest, now)
+    digests = [file.digest for file in manifest.files]
+    blobs.refer_to_blobs(session, digests, "manifest", manifest.digest)
+    version = _version(model, registration, created_at=now, created_by=actor.name)
+    version.missing = list(missing)
+    version.feature_contract = _keep_contract(session, provenance)
+    session.add(version)
+    session.flush()
+    lineage.add_edges(session, _sources(model, version), ("version", _name(model, version)), now)
+    audit.record(
+        session,
+        action="version.register",
+        subject=f"version:{_name(model, version)}",
+        actor=actor,
+        body=_audit_body(version),
+        now=now,
+    )
+    return version
+
+
+def _check_fits(session: WriteSession, model: Model, provenance: Provenance) -> None:
+    if model.archived_at is not None:
+        raise ModelArchivedError(model=model.name)
+    if provenance.parent is not None:
+        get_version(session, model, provenance.parent)
+    schema = feature_schema_of(model)
+    if schema is not None and provenance.feature_contract is not None:
+        check_contract(provenance.feature_contract, schema)
+
+
+def _check_stored(session: WriteSession, manifest: Manifest) -> None:
+    sizes = blobs.verified_sizes(session, [file.digest for file in manifest.files])
+    lacking = [file for file in manifest.files if sizes.get(file.digest) != file.size]
+    if lacking:
+        first = lacking[0]
+        raise BlobsMissingError(path=first.path, digest=first.digest, count=len(lacking))
+
+
+def _keep_contract(session: WriteSession, provenance: Provenance) -> str | None:
+    contract = provenance.feature_contract
+    if contract is None:
+        return None
+    digest = contract.digest
+    versions.keep_contract(session, digest, "feature", contract.to_document())
+    return digest
+
+
+def _version(
+    model: Model, registration: Registration, *, created_at: datetime, created_by: str
+) -> Version:
+    given = registration.provenance
+    return Version(
+        model_id=id_of(model),
+        number=model.last_version,
+        manifest_digest=registration.manifest.digest,
+        flavour=registration.flavour,
+        lane=given.lane,
+        trainer=given.trainer,
+        parent=given.parent,
+        run_id=given.run_id,
+        git=None if given.git is None else given.git.to_json(),
+        snapshots=None if given.snapshots is None else list(given.snapshots),
+        hyperparameters=_plain(given.hyperparameters),
+        seeds=_plain(given.seeds),
+        environment=None if given.environment is None else given.environment.to_json(),
+        metrics=dict(registration.metrics),
+        tags=dict(registration.tags),
+        missing=[],
+        train_start=given.train_start,
+        train_end=given.train_end,
+        description=registration.description,
+        created_at=created_at,
+        created_by=created_by,
+    )
+
+
+def _plain(mapping: Mapping[str, object] | None) -> dict[str, object] | None:
+    return None if mapping is None else dict(mapping)
+
+
+def _name(model: Model, version: Version) -> str:
+    return f"{model.name}/{version.number}"
+
+
+def _sources(model: Model, version: Version) -> list[tuple[str, str]]:
+    """Return what the version was made of."""
+    sources = [("snapshot", digest) for digest in version.snapshots or ()]
+    if version.feature_contract is not None:
+        sources.append(("contract", version.feature_contract))
+    if version.parent is not None:
+        sources.append(("version", f"{model.name}/{version.parent}"))
+    if version.run_id is not None:
+        sources.append(("run", str(version.run_id)))
+    return sources
+
+
+def _audit_body(version: Version) -> dict[str, object]:
+    commit = None if version.git is None else version.git["commit"]
+    return {
+        "manifest": version.manifest_digest,
+        "flavour": version.flavour,
+        "lane": version.lane,
+        "trainer": version.trainer,
+        "parent": version.parent,
+        "run": version.run_id,
+        "commit": commit,
+        "snapshots": version.snapshots,
+        "contract": version.feature_contract,
+        "missing": version.missing,
+    }

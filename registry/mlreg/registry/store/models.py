@@ -1,0 +1,35 @@
+"""Queries of models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+from mlreg.registry.store.tables import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+
+def find_model(session: ReadSession, name: str) -> Model | None:
+    """Return the model of that name, archived or not."""
+    return session.exec(select(Model).where(Model.name == name)).one_or_none()
+
+
+def find_model_locked(session: WriteSession, name: str) -> Model | None:
+    """Return the model of that name as last committed, its row locked until the commit."""
+    statement = select(Model).where(Model.name == name).with_for_update()
+    return session.exec(statement, execution_options={"populate_existing": True}).one_or_none()
+
+
+def models_after(
+    session: ReadSession, after: str, limit: int, *, archived: bool
+) -> Sequence[Model]:
+    """Return models by name, those behind `after` first."""
+    statement = select(Model).where(Model.name > after).order_by(col(Model.name)).limit(limit)
+    if not archived:
+        statement = statement.where(col(Model.archived_at).is_(None))
+    return session.exec(statement).all()
