@@ -1,0 +1,56 @@
+# Every target makes its own environment first; nothing but Python 3.11 or newer is needed.
+# ARGS goes to the program: `make demo ARGS=--keep`, `make test ARGS="-k deployments -x"`.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)) python3)
+RUN := .venv/bin
+WORKERS ?= 2
+UV = .bootstrap/bin/python -m uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-config --custom-compile-command="make lock" $(UPGRADE)
+ARGS ?=
+
+.PHONY: environment demo up test check static schema nightly acceptance bench lock clean
+
+environment:
+	@$(PYTHON) requirements/environment.py
+
+demo: environment            ## replay a year of real flights
+	@$(RUN)/mlreg demo $(ARGS)
+
+up: environment              ## serve and stay
+	@$(RUN)/mlreg up $(ARGS)
+
+test: environment            ## the per-push test suite, servers included
+	$(RUN)/pytest -n $(WORKERS) --dist=worksteal $(ARGS)
+
+check: static schema         ## what CI runs
+	$(MAKE) test
+
+static: environment
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+schema: environment          ## models against migrations, on a real server
+	$(RUN)/python tests/migration/check.py
+
+nightly: environment         ## the long tests, then the README in a fresh clone
+	$(RUN)/pytest -n $(WORKERS) --dist=worksteal --timeout=1800 -m nightly $(ARGS)
+	$(MAKE) acceptance
+
+acceptance: environment      ## the README's two commands in a fresh clone
+	$(RUN)/python tests/acceptance/two_commands.py $(ARGS)
+
+bench: environment           ## measured against target, one line each
+	$(RUN)/python -m benchmarks $(ARGS)
+
+lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(COMPILE) pyproject.toml --extra=dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra=server -c requirements/dev.txt -o requirements/server.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/client.txt
+
+clean:
+	rm -rf .venv .bootstrap dist build
