@@ -13,7 +13,11 @@ import pytest
 from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import APP, OWNER, make_database, make_roles
+from mlreg.registry.api.parts import ApiParts
+from mlreg.registry.artifacts.opening import open_store
+from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
+from tests.servers.api import RunningApi
 
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _NUMBERS = itertools.count(1)
@@ -59,3 +63,42 @@ def database(database_url):
     database = Database(database_url)
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An artifact store in a folder of this test's own."""
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    return open_store(folder.as_uri())
+
+
+@pytest.fixture
+def extra_routers():
+    """The routers of the controller that a test module wants served; it overrides this."""
+    return ()
+
+
+@pytest.fixture
+def extras():
+    """What those routers need by name; a test module overrides this."""
+    return {}
+
+
+@pytest.fixture
+def api(database, store, extra_routers, extras):
+    """A real API server; `api.url`, `api.token`, `api.client()`."""
+    clock = SystemClock()
+    running = RunningApi(
+        ApiParts(database, store, clock, extra_routers=extra_routers, extras=extras)
+    )
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def client(api):
+    """A client of `api` with its admin token."""
+    with api.client() as client:
+        yield client

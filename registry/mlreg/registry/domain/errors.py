@@ -22,6 +22,11 @@ own message. HTTP status and exit code follow from the branch, in one table each
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class RegistryError(Exception):
     """The root of the tree.
@@ -29,10 +34,12 @@ class RegistryError(Exception):
     Attributes:
         code: stable, snake case, the same for ever; programs branch on it.
         hint: what the reader can do about it, one sentence, or empty.
+        status: the HTTP status where it is another than its branch's, else 0.
     """
 
     code = "registry_error"
     hint = ""
+    status = 0
 
 
 class InvalidError(RegistryError):
@@ -66,6 +73,31 @@ class RefusedError(RegistryError):
     """A rule says no."""
 
     code = "refused"
+
+
+class StaleRevisionError(RefusedError):
+    """A compare-and-set lost: the deployment moved on since the caller read it.
+
+    Attributes:
+        current: what the deployment is now, as plain JSON.
+    """
+
+    code = "stale_revision"
+    hint = "Look at the present state, and try again with its revision."
+
+    def __init__(self, *, expected: int, current: Mapping[str, object]) -> None:
+        super().__init__(f"revision {expected} was expected, but it is {current.get('revision')}")
+        self.current = current
+
+
+class PreconditionRequiredError(RefusedError):
+    """A change of a deployment that does not say which revision it expects."""
+
+    code = "precondition_required"
+    hint = "Send If-Match with the ETag of the deployment, or `*` for whatever it is."
+
+    def __init__(self) -> None:
+        super().__init__("a change of a deployment must say which revision it expects")
 
 
 class IntegrityError(RegistryError):

@@ -1,0 +1,54 @@
+"""The API: one app, its layers from the outside in, its routes.
+
+Layers: `Boundary` (hosts, origins, headers) → `Gate` (no token, no entry) → `Limits` (bodies) →
+routes. Everything that goes wrong is answered as a problem (`problems.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from mlreg.registry.api import health
+from mlreg.registry.api.boundary import Boundary
+from mlreg.registry.api.cache import Caches
+from mlreg.registry.api.gate import Gate
+from mlreg.registry.api.limits import Limits
+from mlreg.registry.api.parts import ApiParts
+from mlreg.registry.api.problems import install_problems
+
+PREFIX = "/api/v1"
+ROUTERS: tuple[APIRouter, ...] = ()
+
+
+def create_api(parts: ApiParts) -> FastAPI:
+    """Plug an API together; it starts its caches' thread with its lifespan."""
+    caches = Caches(parts.database)
+    app = FastAPI(
+        title="mlreg",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.parts = parts
+    app.state.caches = caches
+    for router in (*ROUTERS, *parts.extra_routers):
+        app.include_router(router, prefix=PREFIX)
+    app.include_router(health.router)
+    install_problems(app)
+    app.add_middleware(Limits)
+    app.add_middleware(Gate, tokens=caches.tokens)
+    app.add_middleware(Boundary, hosts=parts.hosts)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    caches: Caches = app.state.caches
+    caches.start()
+    yield
+    await run_in_threadpool(caches.stop)

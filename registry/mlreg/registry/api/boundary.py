@@ -1,0 +1,72 @@
+"""The outermost layer of the API: whose name it answers to, and who may make a browser call it.
+
+What always holds: a `Host` that is not ours is refused (DNS rebinding); an unsafe request that a
+browser sends for another site is refused (cross-site request forgery); a path or query with a NUL
+goes nowhere; every answer carries the headers that keep a browser from guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlreg.registry.api.problems import problem
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+class Boundary:
+    """Refuses foreign hosts and foreign origins."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self.app = app
+        self.hosts = {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        reason = self._refusal(scope, headers)
+        if reason is not None:
+            status, code, detail = reason
+            await problem(status, code, detail, kind="invalid")(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *SECURITY_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+        host = headers.get(b"host", b"").decode("latin-1")
+        if "*" not in self.hosts and _name_of(f"//{host}") not in self.hosts:
+            return 400, "unknown_host", "this server does not answer to that Host"
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return 400, "invalid_path", "a path or query has no NUL"
+        if scope["method"] not in SAFE_METHODS and _is_foreign(headers, host):
+            return 403, "foreign_origin", "another site may not call this server"
+        return None
+
+
+def _is_foreign(headers: dict[bytes, bytes], host: str) -> bool:
+    if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
+        return True
+    origin = headers.get(b"origin")
+    return origin is not None and urlsplit(origin.decode("latin-1")).netloc != host
+
+
+def _name_of(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""

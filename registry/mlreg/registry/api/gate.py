@@ -1,0 +1,83 @@
+"""Default deny, for the whole app: mounts, documents and unknown paths included.
+
+What always holds: a request reaches a route only as the bearer of a valid token, unless its path
+is in `PUBLIC`; the answer to every kind of bad token is the same. A cookie opens pages (GET, not
+`/api`), never the API.
+"""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlreg.registry.api.problems import problem_of
+from mlreg.registry.api.token_cache import TokenCache
+from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.errors import RegistryError, UnauthenticatedError
+
+PUBLIC = frozenset({"/healthz", "/readyz", "/login", "/static/style.css"})
+API_PREFIX = "/api/"
+COOKIE = "mlreg_session"
+_BEARER = b"Bearer "
+
+
+class Gate:
+    """Lets bearers of valid tokens in, and says to the routes behind it who they are."""
+
+    def __init__(self, app: ASGIApp, tokens: TokenCache) -> None:
+        self.app = app
+        self.tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in PUBLIC:
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # no websockets here; closing without an answer is a refusal
+        try:
+            caller = await self._caller(scope)
+        except RegistryError as error:
+            await _refusal(error, scope)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self.app(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> Actor:
+        bearer = _bearer(scope) or _cookie(scope)
+        if bearer is None:
+            raise UnauthenticatedError
+        return self.tokens.find(bearer) or await self.tokens.check(bearer)
+
+
+def _refusal(error: RegistryError, scope: Scope) -> ASGIApp:
+    if isinstance(error, UnauthenticatedError) and _wants_page(scope):
+        return RedirectResponse("/login", status_code=303)
+    return problem_of(error)
+
+
+def _bearer(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return bytes(value[len(_BEARER) :]) if value.startswith(_BEARER) else None
+    return None
+
+
+def _cookie(scope: Scope) -> bytes | None:
+    if not _is_page(scope):
+        return None
+    raw = dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
+    try:
+        morsel = SimpleCookie(raw).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value.encode("latin-1") if morsel else None
+
+
+def _is_page(scope: Scope) -> bool:
+    return scope["method"] in {"GET", "HEAD"} and not scope["path"].startswith(API_PREFIX)
+
+
+def _wants_page(scope: Scope) -> bool:
+    return _is_page(scope) and b"text/html" in dict(scope["headers"]).get(b"accept", b"")

@@ -1,0 +1,42 @@
+"""Whether this process lives, whether it can serve, and its few numbers for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlmodel import select
+
+from mlreg.registry.api.context import Reading
+from mlreg.registry.store.tables import Deployment, Installation
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Say that this process answers; nothing else is asked."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+def readyz(reading: Reading) -> dict[str, str]:
+    """Say that the database answers and has our schema; a problem 503 if not."""
+    with reading() as session:
+        session.exec(select(Installation.id)).one()
+    return {"status": "ready"}
+
+
+@router.get("/metrics")
+def metrics(request: Request, reading: Reading) -> Response:
+    """Return what Prometheus asks for, in its text format."""
+    with reading() as session:
+        deployments = session.exec(select(Deployment.frozen)).all()
+    caches = request.app.state.caches
+    lines = [
+        "# TYPE mlreg_deployments gauge",
+        f"mlreg_deployments {len(deployments)}",
+        "# TYPE mlreg_deployments_frozen gauge",
+        f"mlreg_deployments_frozen {sum(deployments)}",
+        "# TYPE mlreg_cache_age_seconds gauge",
+        f"mlreg_cache_age_seconds {caches.age_seconds():.3f}",
+    ]
+    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -1,0 +1,114 @@
+"""The central guard over request bodies: size while reading, and what JSON may be.
+
+What always holds: no route sees a JSON body beyond 1 MiB, with duplicate keys, NaN or infinity,
+depth over 32, more than 10,000 keys, an over-long string, control or bidirectional characters, or a
+lone surrogate. Streams (Arrow, Parquet, CSV, octets) are counted as they pass.
+"""
+
+from __future__ import annotations
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlreg.registry.api.problems import problem, problem_of
+from mlreg.registry.api.strict_json import check_json
+from mlreg.registry.domain.errors import InvalidError
+
+MIB = 2**20
+JSON_TYPES = {b"application/json"}
+LIMITS: dict[bytes, int] = {
+    b"application/json": MIB,
+    b"application/x-www-form-urlencoded": 16 * 2**10,
+    b"application/vnd.apache.arrow.stream": 64 * MIB,
+    b"application/vnd.apache.parquet": 1024 * MIB,
+    b"application/x-ndjson": 1024 * MIB,
+    b"text/csv": 1024 * MIB,
+    b"application/yaml": MIB,
+    b"application/octet-stream": 64 * 1024 * MIB,
+}
+IN_THREAD_BYTES = 32 * 2**10
+BODY_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class BodyTooLargeError(InvalidError):
+    """A body beyond the limit of its content type."""
+
+    code = "body_too_large"
+    status = 413
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes")
+
+
+class Limits:
+    """Checks every body before, or while, a route reads it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in BODY_METHODS:
+            await self.app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        limit = LIMITS.get(kind)
+        if limit is None and _has_body(headers):
+            detail = f"bodies of type {kind.decode('latin-1')[:80]!r} are not taken here"
+            await problem(415, "unsupported_media_type", detail, kind="invalid")(
+                scope, receive, send
+            )
+            return
+        try:
+            if kind in JSON_TYPES:
+                receive = await _checked_json(receive, limit or 0)
+            else:
+                receive = _counted(receive, limit or 0)
+        except InvalidError as error:
+            await problem_of(error)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+async def _checked_json(receive: Receive, limit: int) -> Receive:
+    """Read the whole body, check it, and return a `receive` that hands it out."""
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLargeError(limit=limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    body = b"".join(chunks)
+    if len(body) > IN_THREAD_BYTES:
+        await run_in_threadpool(check_json, body)
+    elif body:
+        check_json(body)
+    rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return rest.pop() if rest else await receive()
+
+    return replay
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """Return a `receive` that refuses to hand out more than `limit` bytes."""
+    size = 0
+
+    async def count() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise BodyTooLargeError(limit=limit)
+        return message
+
+    return count
+
+
+def _has_body(headers: dict[bytes, bytes]) -> bool:
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers

@@ -1,0 +1,35 @@
+"""What an API is made of: everything that its composition root plugs in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter
+
+from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.clock import Clock
+from mlreg.registry.store.database import Database
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class ApiParts:
+    """The parts of one API process.
+
+    Attributes:
+        database: where state is.
+        store: where bytes are.
+        clock: business time; tokens always live in real time.
+        hosts: names under which the API may be called (`Host`), without ports; `*` is any.
+        extra_routers: routes of rooms above the registry (the controller's).
+        extras: what those routes need besides, by name; they find it by `extra(request, name)`.
+    """
+
+    database: Database
+    store: ArtifactStore
+    clock: Clock
+    hosts: tuple[str, ...] = LOCAL_HOSTS
+    extra_routers: Sequence[APIRouter] = ()
+    extras: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,105 @@
+"""What JSON may be here: one reading of it, bounded, and text that a database can keep."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import NoReturn
+
+from mlreg.registry.domain.errors import InvalidError
+
+MAX_DEPTH = 32
+MAX_KEYS = 10_000
+MAX_STRING = 65_536
+MAX_INTEGER_DIGITS = 19
+_ALLOWED_CONTROLS = "\t\n\r"
+_BIDIRECTIONAL = frozenset(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
+)
+
+
+class InvalidJsonError(InvalidError):
+    """A body that is not JSON, or is JSON that two readers may understand differently."""
+
+    code = "invalid_json"
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(f"the body is not acceptable JSON: {reason}")
+
+
+def check_json(body: bytes) -> None:
+    """Refuse a body that is not plain, bounded JSON.
+
+    Raises:
+        InvalidJsonError: with the first reason found.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_bounded_integer,
+            parse_float=_finite,
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidJsonError(reason="it is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise InvalidJsonError(reason=f"{error.msg} at {error.pos}") from error
+    except RecursionError as error:
+        raise InvalidJsonError(reason=f"deeper than {MAX_DEPTH}") from error
+    _check_texts(value)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidJsonError(reason="a key appears twice")
+    if len(found) > MAX_KEYS:
+        raise InvalidJsonError(reason=f"more than {MAX_KEYS} keys in an object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise InvalidJsonError(reason=f"{name} is not a JSON number; send null")
+
+
+def _bounded_integer(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_INTEGER_DIGITS or not -(2**63) <= int(text) < 2**63:
+        raise InvalidJsonError(reason="an integer is beyond 64 bits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise InvalidJsonError(reason="a number is beyond the range of a double")
+    return number
+
+
+def _check_texts(value: object) -> None:
+    layer, depth = [value], 0
+    while layer:
+        if depth > MAX_DEPTH:
+            raise InvalidJsonError(reason=f"deeper than {MAX_DEPTH}")
+        below: list[object] = []
+        for item in layer:
+            if isinstance(item, str):
+                _check_text(item)
+            elif isinstance(item, dict):
+                below += [*item, *item.values()]
+            elif isinstance(item, list):
+                below += item
+        layer, depth = below, depth + 1
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_STRING:
+        raise InvalidJsonError(reason=f"a string is longer than {MAX_STRING} characters")
+    if text.isascii() and text.isprintable():
+        return
+    for character in text:
+        if character in _BIDIRECTIONAL:
+            raise InvalidJsonError(reason="a string has bidirectional control characters")
+        kind = unicodedata.category(character)
+        if kind == "Cs" or (kind == "Cc" and character not in _ALLOWED_CONTROLS):
+            raise InvalidJsonError(reason="a string has control characters or lone surrogates")

@@ -1,0 +1,91 @@
+"""Doing a keyed change once: a retry is given the first answer, not a second act.
+
+What always holds: the key is written in the change's own transaction, before the change, so two
+racing requests with one key wait for each other; a change that fails leaves no key behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select, update
+
+from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.store.tables import IdempotencyKey
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlreg.registry.store.database import WriteSession
+
+UNANSWERED = 0
+
+
+class IdempotencyConflictError(RefusedError):
+    """A key that came before, with another request."""
+
+    code = "idempotency_conflict"
+    hint = "Use a new Idempotency-Key for a new request."
+
+    def __init__(self, *, key: str) -> None:
+        super().__init__(f"the idempotency key {key[:40]!r} was used for another request")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """Who asks what under which key; `digest` names the request's content."""
+
+    actor: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The answer that was given to a key; `body` is JSON."""
+
+    status: int
+    body: str
+
+
+def begin(session: WriteSession, request: KeyedRequest, now: datetime) -> StoredAnswer | None:
+    """Take the key, or return the answer it was given before.
+
+    Raises:
+        IdempotencyConflictError: the key stands for another request.
+    """
+    row = {
+        "actor": request.actor,
+        "key": request.key,
+        "request_digest": request.digest,
+        "status": UNANSWERED,
+        "body": "",
+        "created_at": now,
+    }
+    taken = session.execute(
+        insert(IdempotencyKey)
+        .values(row)
+        .on_conflict_do_nothing()
+        .returning(col(IdempotencyKey.key))
+    ).first()
+    if taken is not None:
+        return None
+    digest, status, body = session.exec(
+        select(IdempotencyKey.request_digest, IdempotencyKey.status, IdempotencyKey.body).where(
+            IdempotencyKey.actor == request.actor, IdempotencyKey.key == request.key
+        )
+    ).one()
+    if digest != request.digest:
+        raise IdempotencyConflictError(key=request.key)
+    return StoredAnswer(status, body)
+
+
+def keep(session: WriteSession, request: KeyedRequest, answer: StoredAnswer) -> None:
+    """Remember the answer to a key that `begin` has taken in this transaction."""
+    session.execute(
+        update(IdempotencyKey)
+        .where(col(IdempotencyKey.actor) == request.actor, col(IdempotencyKey.key) == request.key)
+        .values(status=answer.status, body=answer.body)
+    )

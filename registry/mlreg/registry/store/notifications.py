@@ -1,0 +1,79 @@
+"""Listening to PostgreSQL's NOTIFY, with a poll beneath it.
+
+What always holds: a notification is a hint and never the truth. `listen` yields after every hint,
+at least once per poll, and once after every (re)connection, and each time its caller reads the
+state again. It outlives restarts of the server.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Literal
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import text
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Sequence
+
+    from mlreg.registry.store.database import WriteSession
+
+LOG = logging.getLogger(__name__)
+DEPLOYMENT_CHANNEL = "mlreg_deployment"
+TOKEN_CHANNEL = "mlreg_token"  # noqa: S105 - the name of a channel
+RECONNECT_SECONDS = 0.5
+STOP_SECONDS = 0.1
+
+Occasion = Literal["connected", "notified", "poll", "unreachable"]
+
+
+def notify(session: WriteSession, channel: str, payload: str = "") -> None:
+    """Send a hint to listeners when, and only when, this transaction commits."""
+    session.execute(
+        text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload}
+    )
+
+
+def listen(
+    url: str, channels: Sequence[str], *, poll_seconds: float, stop: threading.Event
+) -> Iterator[Occasion]:
+    """Yield whenever the state should be read again, until `stop` is set.
+
+    `unreachable` says that the server could not be reached this time; what is known grows old.
+    """
+    while not stop.is_set():
+        try:
+            with _listening(url, channels) as connection:
+                yield "connected"
+                while not stop.is_set():
+                    yield _wait(connection, poll_seconds, stop)
+        except psycopg.OperationalError as error:
+            LOG.warning("lost the connection that listens: %s", str(error).splitlines()[:1])
+            yield "unreachable"
+            stop.wait(RECONNECT_SECONDS)
+
+
+def _wait(
+    connection: psycopg.Connection[tuple[object, ...]], seconds: float, stop: threading.Event
+) -> Occasion:
+    """Return after a hint, after `seconds`, or soon after `stop` is set."""
+    until = time.monotonic() + seconds
+    while not stop.is_set() and time.monotonic() < until:
+        if list(connection.notifies(timeout=min(seconds, STOP_SECONDS), stop_after=1)):
+            return "notified"
+    return "poll"
+
+
+def _listening(url: str, channels: Sequence[str]) -> psycopg.Connection[tuple[object, ...]]:
+    connection = psycopg.connect(
+        url.replace("+psycopg", "", 1),
+        autocommit=True,
+        connect_timeout=5,
+        application_name="mlreg-listen",
+    )
+    for channel in channels:
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+    return connection
