@@ -1,0 +1,249 @@
+"""Policies: apply, show, enable, disable; and what is in force.
+
+What always holds: applying the same text twice changes nothing; every change is one transaction
+with its audit entry; the newest policy of a deployment is the one in force while it is enabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from mlreg.controller.domain.policy import Policy
+from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
+from mlreg.controller.domain.windows import window_of
+from mlreg.controller.gates.kinds import gate_kinds
+from mlreg.controller.gates.slices import SlicesGate
+from mlreg.controller.store import policies as rows
+from mlreg.controller.store.tables import Policy as PolicyRow
+from mlreg.controller.store.tables import PolicyState
+from mlreg.controller.triggers.drift import DriftTrigger
+from mlreg.controller.triggers.kinds import trigger_kinds
+from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.errors import NotFoundError
+from mlreg.registry.services import audit, catalog
+
+if TYPE_CHECKING:
+    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.tables import Model
+
+CACHED_POLICIES = 256
+
+
+class PolicyNotFoundError(NotFoundError):
+    """The deployment has no policy."""
+
+    code = "policy_not_found"
+    hint = "`mlreg policy apply -f FILE` declares one."
+
+    def __init__(self, *, model: str, environment: str) -> None:
+        super().__init__(f"no policy for model {model!r} in {environment!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """The newest policy of a deployment.
+
+    Attributes:
+        policy_id: the key of this very version of the policy.
+        number: counts up with every change of the text.
+        git: what `policy apply` captured from the working tree; runs inherit it.
+        source: the YAML as it was applied.
+    """
+
+    policy_id: int
+    number: int
+    model_id: int
+    model: str
+    environment: str
+    enabled: bool
+    policy: Policy
+    source: str
+    git: Mapping[str, Any] | None
+    created_at: datetime
+    created_by: str
+
+    @property
+    def actor(self) -> Actor:
+        """The hand behind what this policy does."""
+        return Actor(name=f"policy:{self.model}/{self.number}", kind="policy", role="controller")
+
+
+@lru_cache(maxsize=CACHED_POLICIES)
+def parse_policy(text: str) -> Policy:
+    """Return the policy that a text declares.
+
+    Raises:
+        InvalidPolicyError: with every problem, each with its line and key.
+    """
+    return read_policy(text, Kinds(trigger_kinds(), gate_kinds()))
+
+
+def apply_policy(
+    session: WriteSession,
+    text: str,
+    *,
+    git: Mapping[str, Any] | None,
+    actor: Actor,
+    now: datetime,
+) -> PolicyInForce:
+    """Put a policy in force, or leave the one that says exactly this.
+
+    Raises:
+        InvalidPolicyError: the text declares no policy for this model.
+        ModelNotFoundError, EnvironmentNotFoundError: what it names is not there.
+    """
+    policy = parse_policy(text)
+    model = catalog.lock_model(session, policy.model)
+    if not rows.environment_exists(session, policy.environment):
+        raise catalog.EnvironmentNotFoundError(environment=policy.environment)
+    _check_columns(policy, model)
+    before = rows.newest_policy(session, catalog.id_of(model), policy.environment)
+    if before is not None and before.source == text:
+        return get_policy(session, model.name, policy.environment)
+    row = PolicyRow(
+        model_id=catalog.id_of(model),
+        environment=policy.environment,
+        number=1 if before is None else before.number + 1,
+        source=text,
+        body=policy.to_json(),
+        git=None if git is None else dict(git),
+        created_at=now,
+        created_by=actor.name,
+    )
+    session.add(row)
+    session.flush()
+    _point_state_at(session, row, policy, now)
+    body = {"number": row.number, "policy": row.body, "git": row.git}
+    _record(session, "policy.apply", policy, actor, body, now)
+    return get_policy(session, model.name, policy.environment)
+
+
+def set_enabled(
+    session: WriteSession,
+    model_name: str,
+    environment: str,
+    *,
+    enabled: bool,
+    actor: Actor,
+    now: datetime,
+) -> PolicyInForce:
+    """Enable or disable the automation of a deployment; repeating it changes nothing.
+
+    Raises:
+        ModelNotFoundError, PolicyNotFoundError: there is none.
+    """
+    found = get_policy(session, model_name, environment)
+    if found.enabled == enabled:
+        return found
+    state = rows.find_state(session, found.model_id, environment)
+    if state is not None:
+        state.enabled = enabled
+        session.add(state)
+    action = "policy.enable" if enabled else "policy.disable"
+    _record(session, action, found.policy, actor, {"number": found.number}, now)
+    return get_policy(session, model_name, environment)
+
+
+def get_policy(session: ReadSession, model_name: str, environment: str) -> PolicyInForce:
+    """Return the newest policy of a deployment, enabled or not.
+
+    Raises:
+        ModelNotFoundError, PolicyNotFoundError: there is none.
+    """
+    model = catalog.get_model(session, model_name)
+    found = _find(session, model, environment)
+    if found is None:
+        raise PolicyNotFoundError(model=model_name, environment=environment)
+    return found
+
+
+def policy_in_force(session: ReadSession, model_id: int, environment: str) -> PolicyInForce | None:
+    """Return the newest policy of a deployment if it is enabled, else None."""
+    found = _find(session, rows.model_of(session, model_id), environment)
+    return found if found is not None and found.enabled else None
+
+
+def policy_of(session: ReadSession, policy_id: int) -> PolicyInForce:
+    """Return the very policy that fired, newest or not; its id comes from a firing or a run."""
+    row = session.get_one(PolicyRow, policy_id)
+    return _in_force(session, rows.model_of(session, row.model_id), row)
+
+
+def _find(session: ReadSession, model: Model, environment: str) -> PolicyInForce | None:
+    row = rows.newest_policy(session, catalog.id_of(model), environment)
+    return None if row is None else _in_force(session, model, row)
+
+
+def _in_force(session: ReadSession, model: Model, row: PolicyRow) -> PolicyInForce:
+    state = rows.find_state(session, row.model_id, row.environment)
+    return PolicyInForce(
+        policy_id=row.id or 0,
+        number=row.number,
+        model_id=row.model_id,
+        model=model.name,
+        environment=row.environment,
+        enabled=state is None or state.enabled,
+        policy=parse_policy(row.source),
+        source=row.source,
+        git=row.git,
+        created_at=row.created_at,
+        created_by=row.created_by,
+    )
+
+
+def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: datetime) -> None:
+    """Let the state follow the new policy: windows read so far stay read, triggers begin anew."""
+    state = rows.find_state(session, row.model_id, row.environment)
+    if state is None:
+        start = window_of(now, policy.data.window).start
+        matured = window_of(now - policy.data.label_delay, policy.data.window).start
+        state = PolicyState(
+            model_id=row.model_id,
+            environment=row.environment,
+            policy_id=row.id or 0,
+            evaluated_until=start,
+            memory={"matured_until": matured.isoformat()},
+        )
+    state.policy_id = row.id or 0
+    state.memory = {**state.memory, "judged_at": now.isoformat(), "held": {}}
+    state.next_fire_at = now
+    session.add(state)
+    session.flush()
+
+
+def _check_columns(policy: Policy, model: Model) -> None:
+    """Check that every column the policy names is a feature of the model.
+
+    Raises:
+        InvalidPolicyError: one is not.
+    """
+    schema = catalog.feature_schema_of(model)
+    if schema is None:
+        return
+    named: set[str] = set(policy.retrain.outages.features if policy.retrain.outages else ())
+    for trigger in policy.triggers:
+        if isinstance(trigger, DriftTrigger) and isinstance(trigger.features, tuple):
+            named.update(trigger.features)
+    for gate in policy.gates:
+        if isinstance(gate, SlicesGate):
+            named.update(gate.slices)
+    unknown = sorted(named - set(schema.names))
+    if unknown:
+        problem = f"model {model.name!r} has no feature {', '.join(map(repr, unknown))}"
+        raise InvalidPolicyError(problems=[problem])
+
+
+def _record(
+    session: WriteSession,
+    action: str,
+    policy: Policy,
+    actor: Actor,
+    body: Mapping[str, object],
+    now: datetime,
+) -> None:
+    subject = f"policy:{policy.model}@{policy.environment}"
+    audit.record(session, action=action, subject=subject, actor=actor, body=body, now=now)

@@ -1,0 +1,158 @@
+"""Queries of policies, their state between ticks, and their firings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from mlreg.controller.store.tables import Batch, Firing, Policy, PolicyState, Run
+from mlreg.registry.store.tables import Environment, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+
+def environment_exists(session: ReadSession, environment: str) -> bool:
+    """Say whether the environment is declared."""
+    return session.get(Environment, environment) is not None
+
+
+def newest_policy(session: ReadSession, model_id: int, environment: str) -> Policy | None:
+    """Return the policy of the highest number, enabled or not."""
+    query = (
+        select(Policy)
+        .where(Policy.model_id == model_id, Policy.environment == environment)
+        .order_by(col(Policy.number).desc())
+        .limit(1)
+    )
+    return session.exec(query).first()
+
+
+def find_state(session: ReadSession, model_id: int, environment: str) -> PolicyState | None:
+    """Return what is remembered of the policy of a deployment."""
+    query = select(PolicyState).where(
+        PolicyState.model_id == model_id, PolicyState.environment == environment
+    )
+    return session.exec(query).first()
+
+
+def lock_state(session: WriteSession, state_id: int) -> PolicyState | None:
+    """Return a policy's state as of now, its row locked until the commit."""
+    query = (
+        select(PolicyState)
+        .where(PolicyState.id == state_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session.exec(query).first()
+
+
+def due_states(session: ReadSession, now: datetime) -> Sequence[int]:
+    """Return the ids of the enabled policies that have something due, in a fixed order."""
+    query = (
+        select(PolicyState.id)
+        .where(col(PolicyState.enabled), col(PolicyState.next_fire_at) <= now)
+        .order_by(col(PolicyState.id))
+    )
+    return [one for one in session.exec(query).all() if one is not None]
+
+
+def next_due(session: ReadSession, after: datetime) -> datetime | None:
+    """Return the first moment after this one at which an enabled policy has something due."""
+    query = select(func.min(PolicyState.next_fire_at)).where(
+        col(PolicyState.enabled), col(PolicyState.next_fire_at) > after
+    )
+    return session.exec(query).one()
+
+
+def models_with_waiting_batches(session: ReadSession) -> Sequence[int]:
+    """Return the ids of the models whose log waits for a drain."""
+    query = select(Batch.model_id).where(col(Batch.segment).is_(None)).distinct()
+    return session.exec(query).all()
+
+
+def waiting_since(session: ReadSession, model_id: int) -> datetime | None:
+    """Return when the oldest batch was received that is not drained yet (business time)."""
+    query = select(func.min(Batch.received_at)).where(
+        Batch.model_id == model_id, col(Batch.segment).is_(None)
+    )
+    return session.exec(query).one()
+
+
+def insert_firing(session: WriteSession, values: Mapping[str, Any]) -> int | None:
+    """Insert a firing; None when this policy has one of this moment already."""
+    statement = (
+        insert(Firing)
+        .values(**values)
+        .on_conflict_do_nothing(index_elements=["policy_id", "fire_at"])
+        .returning(col(Firing.id))
+    )
+    return session.execute(statement).scalar_one_or_none()
+
+
+def list_firings(
+    session: ReadSession, model_id: int, environment: str, limit: int
+) -> Sequence[Firing]:
+    """Return the newest firings first."""
+    query = (
+        select(Firing)
+        .where(Firing.model_id == model_id, Firing.environment == environment)
+        .order_by(col(Firing.id).desc())
+        .limit(limit)
+    )
+    return session.exec(query).all()
+
+
+def runs_since(
+    session: ReadSession, model_id: int, environment: str, since: datetime
+) -> Sequence[Run]:
+    """Return the runs that were asked for after a moment, and all that have not ended."""
+    query = select(Run).where(
+        Run.model_id == model_id,
+        Run.environment == environment,
+        (col(Run.created_at) > since) | col(Run.state).in_(["queued", "running"]),
+    )
+    return session.exec(query).all()
+
+
+def last_run_at(session: ReadSession, model_id: int, environment: str) -> datetime | None:
+    """Return when the last run was asked for that was not cancelled."""
+    query = select(func.max(Run.created_at)).where(
+        Run.model_id == model_id, Run.environment == environment, col(Run.state) != "cancelled"
+    )
+    return session.exec(query).one()
+
+
+def last_lane_runs(session: ReadSession, model_id: int, environment: str) -> dict[str, datetime]:
+    """Return, by lane, when the last run that succeeded (or still may) was asked for."""
+    query = (
+        select(Run.lane, func.max(Run.created_at))
+        .where(
+            Run.model_id == model_id,
+            Run.environment == environment,
+            col(Run.state).in_(["queued", "running", "succeeded"]),
+        )
+        .group_by(col(Run.lane))
+    )
+    return dict(session.exec(query).all())
+
+
+_DEAD_JOB = text(
+    "SELECT 1 FROM job WHERE dedupe_key = :key AND state IN ('dead', 'failed') LIMIT 1"
+)
+
+
+def has_given_up(session: ReadSession, dedupe_key: str) -> bool:
+    """Say whether a job of this key has ended as dead or failed."""
+    return session.execute(_DEAD_JOB, {"key": dedupe_key}).first() is not None
+
+
+def model_of(session: ReadSession, model_id: int) -> Model:
+    """Return a model that is known to be there."""
+    return session.exec(select(Model).where(Model.id == model_id)).one()

@@ -1,0 +1,89 @@
+"""Queries of readings and outages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from mlreg.controller.domain.readings import ReadingState, WindowReading
+from mlreg.controller.domain.windows import Interval
+from mlreg.controller.store.tables import Outage, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+_KEY = ["model_id", "environment", "monitor", "subject", "start"]
+_VALUES = ("end", "value", "rows", "state", "evidence", "created_at")
+
+
+def write_readings(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert readings, or write them anew where they are there already; one statement."""
+    if not rows:
+        return
+    statement = insert(Reading)
+    anew = {name: getattr(statement.excluded, name) for name in _VALUES}
+    session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=anew), list(rows))
+
+
+def list_readings(  # noqa: PLR0913 - the columns one may select by
+    session: ReadSession,
+    *,
+    model_id: int,
+    environment: str,
+    monitors: Sequence[str] = (),
+    after: datetime | None = None,
+    until: datetime | None = None,
+    subject: str | None = None,
+) -> list[Reading]:
+    """Return the readings of windows that end in (after, until], oldest first."""
+    query = select(Reading).where(Reading.model_id == model_id, Reading.environment == environment)
+    if monitors:
+        query = query.where(col(Reading.monitor).in_(monitors))
+    if after is not None:
+        query = query.where(col(Reading.end) > after)
+    if until is not None:
+        query = query.where(col(Reading.end) <= until)
+    if subject is not None:
+        query = query.where(Reading.subject == subject)
+    query = query.order_by(col(Reading.start), col(Reading.monitor), col(Reading.subject))
+    return list(session.exec(query).all())
+
+
+def window_reading(row: Reading) -> WindowReading:
+    """Return a reading as rules see it."""
+    return WindowReading(
+        monitor=row.monitor,
+        subject=row.subject,
+        start=row.start,
+        end=row.end,
+        value=row.value,
+        rows=row.rows,
+        state=cast("ReadingState", row.state),
+    )
+
+
+def outages_between(session: ReadSession, model_id: int, within: Interval) -> list[Outage]:
+    """Return the outages that touch an interval, oldest first."""
+    query = (
+        select(Outage)
+        .where(Outage.model_id == model_id, Outage.start < within.end, Outage.end > within.start)
+        .order_by(col(Outage.start))
+    )
+    return list(session.exec(query).all())
+
+
+def outage_intervals(session: ReadSession, model_id: int, within: Interval) -> list[Interval]:
+    """Return when the feed of a model was down: hours to be left out of everything."""
+    found = outages_between(session, model_id, within)
+    return [Interval(outage.start, outage.end) for outage in found]
+
+
+def find_outage(session: ReadSession, model_id: int, start: datetime) -> Outage | None:
+    """Return the outage that began at that hour."""
+    query = select(Outage).where(Outage.model_id == model_id, Outage.start == start)
+    return session.exec(query).first()
