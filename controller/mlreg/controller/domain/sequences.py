@@ -3,7 +3,7 @@
 Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and
 asymptotic confidence sequences", arXiv 2103.06476: the two-sided asymptotic confidence sequence of
 Theorem 2.2, `mean +- sd * sqrt(2 (t r^2 + 1) / (t^2 r^2) * log(sqrt(t r^2 + 1) / alpha))`, with r
-tuned to be tightest at a number of observations t* by `r = sqrt((-2 log a + log(-2 log a + 1)) / t*)`
+tuned to be tightest at t* observations by `r = sqrt((-2 log a + log(-2 log a + 1)) / t*)`
 (their appendix on the choice of rho).
 
 What always holds: observations are means of blocks (days or hours) of paired differences, never
@@ -18,12 +18,15 @@ at 5 blocks and 11 % at 10, so give heavy-tailed losses more `min_blocks`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from mlreg.controller.domain.metrics import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MIN_BLOCKS = 5
 
