@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from mlreg.registry.api import health
+from mlreg.registry.api import blobs, health, models, versions
 from mlreg.registry.api.boundary import Boundary
 from mlreg.registry.api.cache import Caches
 from mlreg.registry.api.gate import Gate
@@ -21,7 +21,7 @@ from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.problems import install_problems
 
 PREFIX = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (models.router, versions.router, blobs.router)
 
 
 def create_api(parts: ApiParts) -> FastAPI:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT = 1
-MAX_FILES = 10_000
+MAX_FILES = 5_000
 MAX_PATH_LENGTH = 500
 MAX_PART_BYTES = 255
 MAX_FILE_BYTES = 2**53

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.database import ReadSession, WriteSession
-    from mlreg.registry.store.tables import Version
+    from mlreg.registry.store.tables import Blob, Version
 
 
 class BlobGoneError(UnavailableError):
@@ -167,18 +167,33 @@ def fetch_artifact(store: ArtifactStore, manifest: Manifest, folder: Path) -> No
         raise
 
 
-def verify_version(
-    session: WriteSession, store: ArtifactStore, manifest: Manifest, *, now: datetime
-) -> tuple[ManifestFile, ...]:
-    """Hash every file of a manifest anew, remember what was found, return those that are not whole.
+def get_blob(session: ReadSession, digest: str) -> Blob:
+    """Return the row of a blob in any state.
 
     Raises:
-        StoreUnreachableError: nothing can be said about the rest.
+        BlobNotFoundError: there is none of that digest.
     """
-    broken = [file for file in manifest.files if not is_whole(store, file)]
+    blob = blobs.find_blob(session, digest)
+    if blob is None:
+        raise BlobNotFoundError(digest=digest)
+    return blob
+
+
+def find_broken(store: ArtifactStore, manifest: Manifest) -> tuple[ManifestFile, ...]:
+    """Hash every file of a manifest anew and return those that are not whole.
+
+    Raises:
+        StoreUnreachableError: nothing can be said about them.
+    """
+    return tuple(file for file in manifest.files if not is_whole(store, file))
+
+
+def remember_broken(
+    session: WriteSession, manifest: Manifest, broken: tuple[ManifestFile, ...], *, now: datetime
+) -> None:
+    """Write what `find_broken` found: `corrupt`, or verified now."""
     for file in manifest.files:
         blobs.mark_blob(session, file.digest, whole=file not in broken, now=now)
-    return tuple(broken)
 
 
 def is_whole(store: ArtifactStore, file: ManifestFile) -> bool:

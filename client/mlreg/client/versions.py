@@ -1,0 +1,230 @@
+"""Versions, as the client sees them: upload and register, list, show, download, verify.
+
+What always holds: a file is uploaded under the sha256 of its bytes, once; a downloaded file gets
+its name only after the bytes were hashed here, and a folder only when every file in it has one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
+from mlreg.client.provenance import CHUNK_BYTES, digest_of_file
+from mlreg.client.transport import Call, path
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.blobs import BlobAnswer
+from mlreg.client.wire.versions import (
+    FileAnswer,
+    FileForm,
+    VerificationAnswer,
+    VersionAnswer,
+    VersionRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mlreg.client.transport import Transport
+
+OCTETS = "application/octet-stream"
+TRANSFER_SECONDS = 600.0
+
+
+def _no_progress(_amount: int) -> None:
+    """Show nothing."""
+
+
+class Versions:
+    """Register, read and download the versions of models."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def register(
+        self,
+        model: str,
+        source: Path,
+        request: Callable[[Sequence[FileForm]], VersionRequest],
+        *,
+        on_bytes: Callable[[int], None] = _no_progress,
+    ) -> VersionAnswer:
+        """Upload a file, or every file of a folder, and register them as one version.
+
+        Args:
+            model: the name of the model.
+            source: the file or folder.
+            request: makes the request from the uploaded files.
+            on_bytes: is told the number of bytes after every piece that was sent or skipped.
+
+        Raises:
+            InvalidError: nothing to register, a link, a bad name, or provenance that lacks fields.
+            NotFoundError: there is no such model. RefusedError: it is archived.
+        """
+        files = [self._upload(name, file, on_bytes) for name, file in files_of(source)]
+        return self.register_files(model, request(files))
+
+    def register_files(self, model: str, request: VersionRequest) -> VersionAnswer:
+        """Register files that are uploaded already."""
+        return self._transport.post(path("models", model, "versions"), request, VersionAnswer)
+
+    def get(self, model: str, number: int) -> VersionAnswer:
+        """Return a version with its files and its feature contract.
+
+        Raises:
+            NotFoundError: there is no such model or version.
+        """
+        return self._transport.get(path("models", model, "versions", number), VersionAnswer)
+
+    def list(
+        self, model: str, *, before: int | None = None, limit: int = 100
+    ) -> Page[VersionAnswer]:
+        """Return a page of versions, newest first; `before` is the `next` of the page before."""
+        return self._transport.get(
+            path("models", model, "versions"), Page[VersionAnswer], before=before, limit=limit
+        )
+
+    def verify(self, model: str, number: int) -> VerificationAnswer:
+        """Let the server hash every file of a version anew."""
+        return self._transport.post(
+            path("models", model, "versions", number, "verify"), None, VerificationAnswer
+        )
+
+    def download(
+        self,
+        version: VersionAnswer,
+        folder: Path,
+        *,
+        on_bytes: Callable[[int], None] = _no_progress,
+    ) -> Path:
+        """Write the files of a version (as `get` returned it) into a new folder, all or nothing.
+
+        Raises:
+            RefusedError: the folder exists and is not empty.
+            IntegrityError: bytes are not what was registered; nothing is left behind.
+        """
+        folder = folder.absolute()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RefusedError(f"{folder} exists and is not empty", code="folder_not_empty")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".mlreg-"))
+        try:
+            for file in version.files or ():
+                target = part / checked_path(file.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.download_file(version, file, target, on_bytes=on_bytes)
+            part.replace(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        return folder
+
+    def download_file(
+        self,
+        version: VersionAnswer,
+        file: FileAnswer,
+        target: Path,
+        *,
+        on_bytes: Callable[[int], None] = _no_progress,
+    ) -> None:
+        """Write one file of a version; it gets its name only after its bytes were verified.
+
+        Raises:
+            IntegrityError: the bytes are not what was registered.
+            UnreachableError: the transfer broke off (the server does so when bytes are wrong).
+        """
+        place = path("models", version.model, "versions", version.number, "blobs", file.digest)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".mlreg-")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                _check(file, self._receive(place, out, on_bytes))
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _receive(self, place: str, out: BinaryIO, on_bytes: Callable[[int], None]) -> str:
+        """Write an answer's body to a file and return the digest of what came."""
+        sha256 = hashlib.sha256()
+        call = Call("GET", place, headers={"Accept": OCTETS}, timeout_seconds=TRANSFER_SECONDS)
+        with self._transport.stream(call) as body:
+            while piece := body.read(CHUNK_BYTES):
+                sha256.update(piece)
+                out.write(piece)
+                on_bytes(len(piece))
+        return "sha256:" + sha256.hexdigest()
+
+    def _upload(self, name: str, file: Path, on_bytes: Callable[[int], None]) -> FileForm:
+        digest, size = digest_of_file(file), file.stat().st_size
+        if self._is_stored(digest):
+            on_bytes(size)
+        else:
+            with file.open("rb") as content:
+                self._transport.send(
+                    Call(
+                        "PUT",
+                        path("blobs", digest),
+                        content=_pieces(content, on_bytes),
+                        content_type=OCTETS,
+                        content_length=size,
+                        timeout_seconds=TRANSFER_SECONDS,
+                    )
+                )
+        return FileForm(path=name, size=size, digest=digest)
+
+    def _is_stored(self, digest: str) -> bool:
+        try:
+            return self._transport.get(path("blobs", digest), BlobAnswer).state == "verified"
+        except NotFoundError:
+            return False
+
+
+def files_of(source: Path) -> Sequence[tuple[str, Path]]:
+    """Return (path in the artifact, file) of a file or of every file in a folder, sorted.
+
+    Raises:
+        InvalidError: nothing is there, or something in it is a link or no plain file.
+    """
+    if source.is_file():
+        return [(source.name, source)]
+    found = []
+    for file in sorted(source.rglob("*")):
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise InvalidError(f"{file} is a link or no plain file", code="not_a_file")
+        if file.is_file():
+            found.append((file.relative_to(source).as_posix(), file))
+    if not found:
+        raise InvalidError(f"{source} has no file to register", code="no_files")
+    return found
+
+
+def checked_path(name: str) -> str:
+    """Return a path of a manifest unchanged.
+
+    Raises:
+        IntegrityError: it leads out of its folder, which no manifest of a sane server does.
+    """
+    parts = name.split("/")
+    if "\\" in name or "\0" in name or any(part in {"", ".", ".."} for part in parts):
+        raise IntegrityError(f"the server names a file {name!r}", code="unsafe_path")
+    return name
+
+
+def _pieces(file: BinaryIO, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    while piece := file.read(CHUNK_BYTES):
+        yield piece
+        on_bytes(len(piece))
+
+
+def _check(file: FileAnswer, actual: str) -> None:
+    if actual != file.digest:
+        raise IntegrityError(
+            f"file {file.path!r} came as {actual}, not as {file.digest}",
+            code="blob_corrupt",
+            hint="Try again; `mlreg version verify` tells whether the store or the way is broken.",
+        )

@@ -1,0 +1,95 @@
+"""Routes of models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.models import ArchiveRequest, ModelAnswer, ModelRequest
+from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.pages import MAX_PAGE
+from mlreg.registry.services import catalog
+from mlreg.registry.services.catalog import ModelSpecification
+from mlreg.registry.store.tables import Model
+
+router = APIRouter(prefix="/models", tags=["models"])
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+
+@router.post("", status_code=201, response_model=ModelAnswer)
+def create_model(
+    body: ModelRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
+    """Create a model without versions."""
+    specification = ModelSpecification(
+        name=body.name,
+        target=TargetContract.from_json(body.target.model_dump()),
+        features=features_of(body),
+        description=body.description,
+    )
+    with writing() as session:
+        return once.run(
+            session,
+            now,
+            lambda: answer_of(catalog.create_model(session, specification, actor=caller, now=now)),
+            status=201,
+        )
+
+
+@router.get("")
+def list_models(
+    reading: Reading, after: str = "", limit: Limit = 100, *, archived: bool = False
+) -> Page[ModelAnswer]:
+    """List models by name."""
+    with reading() as session:
+        page = catalog.list_models(session, after=after, limit=limit, archived=archived)
+        return Page(items=[answer_of(model) for model in page.items], next=page.next)
+
+
+@router.get("/{model}")
+def show_model(model: str, reading: Reading) -> ModelAnswer:
+    """Show a model."""
+    with reading() as session:
+        return answer_of(catalog.get_model(session, model))
+
+
+@router.post("/{model}/archive", response_model=ModelAnswer)
+def archive_model(
+    model: str, body: ArchiveRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
+    """Archive a model."""
+    with writing() as session:
+        return once.run(
+            session,
+            now,
+            lambda: answer_of(
+                catalog.archive_model(session, model, reason=body.reason, actor=caller, now=now)
+            ),
+        )
+
+
+def features_of(body: ModelRequest) -> FeatureSchema | None:
+    """Return the declared features of a request."""
+    if body.features is None:
+        return None
+    return FeatureSchema.from_json([feature.model_dump() for feature in body.features])
+
+
+def answer_of(model: Model) -> ModelAnswer:
+    """Return a model as it is answered."""
+    return ModelAnswer(
+        name=model.name,
+        task=model.task,
+        description=model.description,
+        target=model.target_contract,
+        features=model.feature_schema,
+        last_version=model.last_version,
+        created_at=model.created_at,
+        created_by=model.created_by,
+        archived_at=model.archived_at,
+        archived_reason=model.archived_reason,
+    )

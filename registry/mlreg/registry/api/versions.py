@@ -1,0 +1,148 @@
+"""Routes of versions: register, list, show, verify."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.versions import (
+    FileAnswer,
+    ProvenanceForm,
+    VerificationAnswer,
+    VersionAnswer,
+    VersionRequest,
+)
+from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store, Writing
+from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.flavours import is_unsafe
+from mlreg.registry.domain.manifests import Manifest, ManifestFile
+from mlreg.registry.domain.pages import MAX_PAGE
+from mlreg.registry.domain.provenance import EnvironmentRecord, GitState, Provenance
+from mlreg.registry.domain.references import MAX_NUMBER
+from mlreg.registry.services import catalog, uploads
+from mlreg.registry.services.inspection import inspect_artifact
+from mlreg.registry.services.registration import Registration, register_version
+from mlreg.registry.store.tables import Version
+
+router = APIRouter(prefix="/models/{model}/versions", tags=["versions"])
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Before = Annotated[int | None, Query(ge=1, le=MAX_NUMBER)]
+Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
+
+
+@router.post("", status_code=201, response_model=VersionAnswer)
+def register(
+    model: str, body: VersionRequest, parts: Parts, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
+    """Register uploaded files as a version."""
+    manifest, provenance = manifest_of(body), provenance_of(body.provenance)
+    with parts.database.reading() as session:
+        schema = catalog.feature_schema_of(catalog.get_model(session, model))
+    registration = Registration(
+        model=model,
+        manifest=manifest,
+        provenance=provenance,
+        flavour=inspect_artifact(parts.store, manifest, provenance.feature_contract or schema),
+        metrics=body.metrics,
+        tags=body.tags,
+        allow_missing=frozenset(body.allow_missing),
+        description=body.description,
+    )
+    with parts.database.writing() as session:
+        return once.run(
+            session,
+            now,
+            lambda: answer_of(
+                model, register_version(session, registration, actor=caller, now=now)
+            ),
+            status=201,
+        )
+
+
+@router.get("")
+def list_versions(
+    model: str, reading: Reading, before: Before = None, limit: Limit = 100
+) -> Page[VersionAnswer]:
+    """List the versions of a model, newest first."""
+    with reading() as session:
+        found = catalog.get_model(session, model)
+        page = catalog.list_versions(session, found, before=before, limit=limit)
+        items = [answer_of(found.name, version) for version in page.items]
+        return Page(items=items, next=page.next)
+
+
+@router.get("/{number}")
+def show_version(model: str, number: Number, reading: Reading) -> VersionAnswer:
+    """Show a version with its files and its feature contract."""
+    with reading() as session:
+        version = catalog.get_version(session, catalog.get_model(session, model), number)
+        contract = catalog.find_feature_contract(session, version)
+        files = files_answer(catalog.get_manifest(session, version).files)
+        more = {"files": files, "contract": None if contract is None else contract.to_json()}
+        return answer_of(model, version).model_copy(update=more)
+
+
+@router.post("/{number}/verify")
+def verify_version(
+    model: str, number: Number, reading: Reading, writing: Writing, store: Store, now: Now
+) -> VerificationAnswer:
+    """Hash every file of a version anew."""
+    with reading() as session:
+        version = catalog.get_version(session, catalog.get_model(session, model), number)
+        manifest = catalog.get_manifest(session, version)
+    broken = uploads.find_broken(store, manifest)
+    with writing() as session:
+        uploads.remember_broken(session, manifest, broken, now=now)
+    return VerificationAnswer(
+        model=model,
+        number=number,
+        files=len(manifest.files),
+        bytes=manifest.total_size,
+        broken=files_answer(broken),
+    )
+
+
+def manifest_of(body: VersionRequest) -> Manifest:
+    """Return the manifest of a request."""
+    return Manifest.of(
+        ManifestFile(path=file.path, size=file.size, digest=file.digest) for file in body.files
+    )
+
+
+def provenance_of(form: ProvenanceForm) -> Provenance:
+    """Return the provenance of a request."""
+    git, environment, contract = form.git, form.environment, form.contract
+    return Provenance(
+        git=None if git is None else GitState(git.commit, git.dirty, git.remote),
+        snapshots=None if form.snapshots is None else tuple(form.snapshots),
+        feature_contract=None
+        if contract is None
+        else FeatureContract.from_json([feature.model_dump() for feature in contract]),
+        hyperparameters=form.hyperparameters,
+        seeds=form.seeds,
+        environment=None if environment is None else EnvironmentRecord(**environment.model_dump()),
+        trainer=form.trainer,
+        lane=form.lane,
+        parent=form.parent,
+        train_start=form.train_start,
+        train_end=form.train_end,
+    )
+
+
+def files_answer(files: tuple[ManifestFile, ...]) -> list[FileAnswer]:
+    """Return files as they are answered."""
+    return [FileAnswer(path=file.path, size=file.size, digest=file.digest) for file in files]
+
+
+def answer_of(model: str, version: Version) -> VersionAnswer:
+    """Return a version as it is answered, without files and contract."""
+    same = version.model_dump(exclude={"model_id", "manifest_digest"})
+    return VersionAnswer(
+        model=model,
+        manifest=version.manifest_digest,
+        unsafe=is_unsafe(version.flavour),
+        **same,
+    )
