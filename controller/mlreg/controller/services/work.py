@@ -1,0 +1,231 @@
+"""The worker: claims jobs, does them, records how they ended.
+
+What always holds: at most `slots` jobs at once; no job is claimed whose kind has no handler here;
+an attempt that raises is recorded as failed under its lease, one whose lease is lost has no effect;
+when told to stop, the worker claims nothing more, waits for its jobs, and gives back those that do
+not end within the grace.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from mlreg.controller.executors.executor import Executor
+from mlreg.controller.executors.local import LocalExecutor
+from mlreg.controller.services import jobs
+from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
+from mlreg.controller.services.handlers import HANDLERS
+from mlreg.controller.services.heartbeats import Heartbeats, log_lost
+from mlreg.controller.store.jobs import CHANNEL
+from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.clock import Clock
+from mlreg.registry.domain.errors import (
+    DatabaseUnreachableError,
+    RegistryError,
+    UnavailableError,
+)
+from mlreg.registry.store.database import Database
+from mlreg.registry.store.notifications import listen
+
+if TYPE_CHECKING:
+    from mlreg.controller.services.jobs import Lease
+
+DATABASE_PAUSE_SECONDS = 1.0
+
+log = logging.getLogger("mlreg.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How one worker works.
+
+    Attributes:
+        name: shown on its jobs, e.g. `host:pid`.
+        folder: where runs keep their files; made if missing, emptied run by run.
+        environment: of the process; children see only harmless names of it.
+        lease_seconds: without a heartbeat for so long, a job is taken back.
+        poll_seconds: the longest wait when a notice of a new job was lost.
+        slots: jobs at once.
+        grace_seconds: how long a stopping worker waits for its jobs.
+    """
+
+    name: str
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    lease_seconds: float = 30.0
+    poll_seconds: float = 1.0
+    slots: int = 2
+    grace_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What a worker works with."""
+
+    database: Database
+    store: ArtifactStore
+    clock: Clock
+    executor: Executor
+    handlers: Mapping[str, Handler]
+
+
+class Worker:
+    """Claims and does jobs until it is told to stop."""
+
+    def __init__(self, parts: WorkerParts, settings: WorkerSettings) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._kinds = sorted(parts.handlers)
+        self._wake = threading.Event()
+        self._free = threading.Semaphore(settings.slots)
+        self._heartbeats = Heartbeats(parts.database, settings.lease_seconds)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then drain."""
+        threading.Thread(target=self._listen, args=[stop], name="listener", daemon=True).start()
+        pool = ThreadPoolExecutor(self._settings.slots, thread_name_prefix="job")
+        with self._heartbeats:
+            while not stop.is_set():
+                self._wake.clear()
+                if not self._start_next(pool):
+                    self._wake.wait(2 * self._settings.poll_seconds)
+            self._drain(pool)
+
+    def _listen(self, stop: threading.Event) -> None:
+        url, poll_seconds = self._parts.database.url, self._settings.poll_seconds
+        for _ in listen(url, [CHANNEL], poll_seconds=poll_seconds, stop=stop):
+            self._wake.set()
+
+    def _start_next(self, pool: ThreadPoolExecutor) -> bool:
+        """Start the next job in a free slot; False when there is no slot or no job."""
+        if not self._free.acquire(blocking=False):
+            return False
+        lease = self._next_lease()
+        if lease is None:
+            self._free.release()
+            return False
+        pool.submit(self._work, lease)
+        return True
+
+    def _next_lease(self) -> Lease | None:
+        settings, database = self._settings, self._parts.database
+        try:
+            self._take_back()
+            return jobs.claim(database, settings.name, self._kinds, settings.lease_seconds)
+        except (DatabaseUnreachableError, SQLAlchemyError) as error:
+            log.warning("no jobs: %s", str(error).splitlines()[0])
+            time.sleep(DATABASE_PAUSE_SECONDS)
+            return None
+
+    def _take_back(self) -> None:
+        """Queue or bury the jobs of workers that are gone."""
+        with self._parts.database.writing() as session:
+            for ended in jobs.take_back(session, self._kinds):
+                log.warning("job %d: %s; now %s", ended.job_id, ended.error, ended.state)
+                now = self._parts.clock.now()
+                self._parts.handlers[ended.kind].ended(session, ended, now)
+
+    def _work(self, lease: Lease) -> None:
+        try:
+            with self._heartbeats.holding(lease) as halt:
+                self._attempt(lease, halt)
+        finally:
+            self._free.release()
+            self._wake.set()
+
+    def _attempt(self, lease: Lease, halt: threading.Event) -> None:
+        parts = self._parts
+        attempt = Attempt(
+            lease,
+            parts.database,
+            parts.store,
+            parts.clock,
+            parts.executor,
+            self._settings.folder,
+            halt,
+        )
+        started = time.monotonic()
+        try:
+            parts.handlers[lease.kind].perform(attempt)
+            if not attempt.finished:
+                with attempt.finish():
+                    pass
+        except Exception as error:  # noqa: BLE001 - the edge of a job: every end is recorded
+            self._record(lease, error)
+        else:
+            seconds = time.monotonic() - started
+            log.info("job %d (%s) done in %.3f s", lease.job_id, lease.kind, seconds)
+
+    def _record(self, lease: Lease, error: Exception) -> None:
+        try:
+            if isinstance(error, jobs.LeaseLostError):
+                log_lost(lease)
+            elif isinstance(error, HaltedError):
+                self._release(lease)
+            else:
+                self._fail(lease, error)
+        except jobs.LeaseLostError:
+            log_lost(lease)
+        except (DatabaseUnreachableError, SQLAlchemyError):
+            log.exception("the end of job %d is not recorded; its lease will run out", lease.job_id)
+
+    def _release(self, lease: Lease) -> None:
+        with self._parts.database.writing() as session:
+            jobs.release(session, lease)
+        log.info("job %d (%s) given back", lease.job_id, lease.kind)
+
+    def _fail(self, lease: Lease, error: Exception) -> None:
+        final = isinstance(error, RegistryError) and not isinstance(error, UnavailableError)
+        if not isinstance(error, RegistryError):
+            log.error("job %d (%s) met a bug", lease.job_id, lease.kind, exc_info=error)
+        now = self._parts.clock.now()
+        line = str(error) or type(error).__name__
+        with self._parts.database.writing() as session:
+            ended = jobs.fail(session, lease, line, final=final)
+            self._parts.handlers[lease.kind].ended(session, ended, now)
+        log.warning("job %d (%s) is %s: %s", lease.job_id, lease.kind, ended.state, line)
+
+    def _drain(self, pool: ThreadPoolExecutor) -> None:
+        """Wait for the running jobs; after the grace, halt them."""
+        timer = threading.Timer(self._settings.grace_seconds, self._heartbeats.halt_all)
+        timer.start()
+        pool.shutdown(wait=True)
+        timer.cancel()
+
+
+def run_worker(
+    database: Database,
+    store: ArtifactStore,
+    clock: Clock,
+    settings: WorkerSettings,
+    stop: threading.Event,
+    handlers: Mapping[str, Handler] | None = None,
+) -> None:
+    """Work in this process until `stop` is set; returns once everything is drained.
+
+    Args:
+        database: where jobs are.
+        store: where artifacts are.
+        clock: business time.
+        settings: how to work.
+        stop: set it (from a signal handler, say) to drain and return.
+        handlers: how each kind of job is done; mlreg's own unless given.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    executor = LocalExecutor(settings.environment)
+    parts = WorkerParts(
+        database, store, clock, executor, HANDLERS if handlers is None else handlers
+    )
+    try:
+        Worker(parts, settings).run(stop)
+    finally:
+        executor.close()

@@ -1,0 +1,29 @@
+"""Fault 10: kill -9 of a worker in the middle of a job."""
+
+import signal
+import time
+
+import pytest
+from tests.faults.workers import await_true, effects, enqueue, job_state, worker
+
+LEASE_SECONDS = 1.5
+
+pytestmark = pytest.mark.usefixtures("effect_table")
+
+
+def test_the_job_runs_again_after_the_lease_and_at_most_two_seconds(
+    database, database_url, tmp_path
+):
+    job_id = enqueue(database, "count", payload={"seconds": 1.0})
+    with (
+        worker(database_url, tmp_path / "one", LEASE_SECONDS) as one,
+        worker(database_url, tmp_path / "two", LEASE_SECONDS) as two,
+    ):
+        await_true(lambda: any(tmp_path.glob(f"*/started-{job_id}-1")), 15)
+        victim, heir = (one, two) if any(one.folder.glob("started-*")) else (two, one)
+        victim.process.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        heir.await_start_of(job_id, attempt=2)
+        assert time.monotonic() - killed <= LEASE_SECONDS + 2
+        await_true(lambda: job_state(database, job_id) == ("succeeded", 2), 10)
+    assert effects(database) == [(job_id, 2)]

@@ -1,0 +1,26 @@
+"""Fault 11: SIGSTOP of a worker for longer than its lease, then SIGCONT."""
+
+import signal
+
+import pytest
+from tests.faults.workers import await_true, effects, enqueue, job_state, worker
+
+LEASE_SECONDS = 1.0
+
+pytestmark = pytest.mark.usefixtures("effect_table")
+
+
+def test_the_effect_is_done_once_and_the_zombie_says_lease_lost(database, database_url, tmp_path):
+    job_id = enqueue(database, "count", payload={"seconds": 1.0})
+    with worker(database_url, tmp_path / "zombie", LEASE_SECONDS) as zombie:
+        zombie.await_start_of(job_id, attempt=1)
+        zombie.process.send_signal(signal.SIGSTOP)
+        with worker(database_url, tmp_path / "heir", LEASE_SECONDS) as heir:
+            heir.await_start_of(job_id, attempt=2)
+            zombie.process.send_signal(signal.SIGCONT)
+            await_true(lambda: "LEASE LOST" in zombie.log, 10)
+            await_true(lambda: job_state(database, job_id) == ("succeeded", 2), 10)
+            assert "LEASE LOST" not in heir.log
+        after = enqueue(database, "count")
+        await_true(lambda: job_state(database, after) == ("succeeded", 1), 10)
+    assert effects(database) == [(job_id, 2), (after, 1)]

@@ -1,0 +1,48 @@
+"""Fault 12: a job that ends its worker at once, under a loop that restarts the worker."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlmodel import select
+from tests.faults.workers import await_true, effects, enqueue, job_state, restart_loop
+
+from mlreg.controller.store.tables import Incident
+from mlreg.registry.store.tables import Model
+
+LEASE_SECONDS = 0.6
+
+pytestmark = pytest.mark.usefixtures("effect_table")
+
+
+@pytest.fixture
+def model_id(database):
+    with database.writing() as session:
+        model = Model(
+            name="flights",
+            task="binary",
+            target_contract={},
+            created_at=datetime.now(UTC),
+            created_by="test",
+        )
+        session.add(model)
+        session.flush()
+        return model.id
+
+
+def test_it_is_dead_after_its_attempts_while_others_flow(
+    database, database_url, tmp_path, model_id
+):
+    poison = enqueue(database, "poison", payload={"model_id": model_id}, priority=1)
+    others = [enqueue(database, "count") for _ in range(20)]
+    with restart_loop(database_url, tmp_path, LEASE_SECONDS) as deaths:
+        await_true(lambda: job_state(database, poison)[0] == "dead", 40)
+        late = enqueue(database, "count")
+        for job_id in [*others, late]:
+            await_true(lambda job_id=job_id: job_state(database, job_id)[0] == "succeeded", 20)
+    assert job_state(database, poison) == ("dead", 3)
+    assert deaths == [66, 66, 66]
+    assert sorted(job for job, _ in effects(database)) == [*others, late]
+    with database.reading() as session:
+        [incident] = session.exec(select(Incident)).all()
+    assert (incident.model_id, incident.kind, incident.state) == (model_id, "dead_job", "open")
+    assert "dead after 3 attempts" in incident.title

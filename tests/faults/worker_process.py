@@ -1,0 +1,58 @@
+"""A real worker process with job kinds of the tests: run by the fault tests, not a test itself.
+
+Usage: worker_process.py DATABASE_URL FOLDER LEASE_SECONDS
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import text
+
+from mlreg.controller.services.alerts import alert_if_dead
+from mlreg.controller.services.attempt import Handler
+from mlreg.controller.services.work import WorkerSettings, run_worker
+from mlreg.registry.store.clock import SystemClock
+from mlreg.registry.store.database import Database
+
+
+def count(attempt):
+    """Take a while, then do the one effect that the tests count."""
+    folder = attempt.folder
+    (folder / f"started-{attempt.lease.job_id}-{attempt.lease.attempt}").touch()
+    time.sleep(float(attempt.lease.payload.get("seconds", 0)))
+    with attempt.finish() as session:
+        session.execute(
+            text("INSERT INTO effect (job_id, attempt) VALUES (:job, :attempt)"),
+            {"job": attempt.lease.job_id, "attempt": attempt.lease.attempt},
+        )
+
+
+def poison(attempt):
+    del attempt
+    os._exit(66)
+
+
+def main(url, folder, lease_seconds):
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = WorkerSettings(
+        name=f"test:{os.getpid()}",
+        folder=Path(folder),
+        lease_seconds=float(lease_seconds),
+        slots=2,
+        grace_seconds=5,
+    )
+    handlers = {"count": Handler(count), "poison": Handler(poison, alert_if_dead)}
+    run_worker(Database(url), None, SystemClock(), settings, stop, handlers)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,103 @@
+"""Worker processes for the fault tests: started, watched, killed; and what their jobs did."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import text
+
+from mlreg.controller.services import jobs
+
+SCRIPT = Path(__file__).with_name("worker_process.py")
+
+
+class WorkerProcess:
+    """One worker in a process of its own, with its log."""
+
+    def __init__(self, url, folder, lease_seconds):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = (folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, SCRIPT, url, folder, str(lease_seconds)], stderr=self._log
+        )
+
+    @property
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def await_start_of(self, job_id, attempt, seconds=15):
+        await_true((self.folder / f"started-{job_id}-{attempt}").exists, seconds)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+
+@contextmanager
+def worker(url, folder, lease_seconds):
+    process = WorkerProcess(url, folder, lease_seconds)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+@contextmanager
+def restart_loop(url, folder, lease_seconds):
+    """Keep one worker running, however often it dies."""
+    stop, deaths = threading.Event(), []
+
+    def supervise():
+        while not stop.is_set():
+            with worker(url, folder, lease_seconds) as one:
+                while one.process.poll() is None and not stop.is_set():
+                    time.sleep(0.02)
+                if not stop.is_set():
+                    deaths.append(one.process.returncode)
+
+    thread = threading.Thread(target=supervise)
+    thread.start()
+    try:
+        yield deaths
+    finally:
+        stop.set()
+        thread.join()
+
+
+def await_true(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def make_effect_table(admin_url):
+    with psycopg.connect(admin_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE TABLE effect (job_id bigint, attempt int)")
+        connection.execute("GRANT ALL ON effect TO PUBLIC")
+
+
+def enqueue(database, kind, **options):
+    payload = options.pop("payload", {})
+    with database.writing() as session:
+        return jobs.enqueue(session, kind=kind, payload=payload, **options)
+
+
+def effects(database):
+    with database.reading() as session:
+        rows = session.execute(text("SELECT job_id, attempt FROM effect ORDER BY 1, 2"))
+        return [tuple(row) for row in rows]
+
+
+def job_state(database, job_id):
+    with database.reading() as session:
+        query = text("SELECT state, attempt FROM job WHERE id = :id")
+        return tuple(session.execute(query, {"id": job_id}).one())
