@@ -1,8 +1,8 @@
 # Every target makes its own environment first; nothing but Python 3.11 or newer is needed.
 # ARGS goes to the program: `make demo ARGS=--keep`, `make test ARGS="-k deployments -x"`.
 
-PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
-	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)) python3)
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; echo $$name)
 RUN := .venv/bin
 WORKERS ?= 2
 UV = .bootstrap/bin/python -m uv

@@ -61,8 +61,8 @@ def find_uv() -> Command:
     own, folder = BOOTSTRAP / "bin" / "python", BOOTSTRAP / "site"
     in_environment = [str(own), "-m", "uv"]
     in_folder = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(folder)!r}]; {_RUN_UV}"]
-    for there in (in_environment, in_folder):
-        if works([*there, "--version"]):
+    for place, there in ((own, in_environment), (folder, in_folder)):
+        if place.exists() and works([*there, "--version"]):
             return there
     lock = ["install", "--quiet", "--require-hashes", f"-r{REQUIREMENTS / 'bootstrap.txt'}"]
     if works([sys.executable, "-m", "venv", "--clear", str(BOOTSTRAP)]):
