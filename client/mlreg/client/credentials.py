@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +26,7 @@ class Credentials:
     """A server and the token to it; the token is not shown by repr."""
 
     url: str
-    token: str
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.url!r})"
+    token: str = field(repr=False)
 
 
 def find_credentials(environ: Mapping[str, str] = os.environ) -> Credentials | None:  # noqa: TID251 - an edge

@@ -77,7 +77,7 @@ class ChangeAnswer(DeploymentAnswer):
     previous: int | None = Field(description="the champion before the change")
     changed: bool = True
     dry_run: bool = False
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
 
 
 class RevisionAnswer(Answer):
@@ -109,6 +109,6 @@ class StatusAnswer(DeploymentAnswer):
     """A deployment with who serves it and what is wrong with it."""
 
     frozen_reason: str | None = None
-    barred: list[int] = []
-    clients: list[ClientAnswer] = []
+    barred: tuple[int, ...] = ()
+    clients: tuple[ClientAnswer, ...] = ()
     open_incidents: int = 0

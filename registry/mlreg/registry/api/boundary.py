@@ -30,6 +30,7 @@ class Boundary:
         self.hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

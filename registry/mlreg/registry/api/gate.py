@@ -31,6 +31,7 @@ class Gate:
         self.tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request (ASGI)."""
         if scope["type"] == "lifespan" or scope["path"] in PUBLIC:
             await self.app(scope, receive, send)
             return

@@ -7,13 +7,13 @@ before it, so nothing can be changed, dropped or put in between without every la
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlreg.registry.domain.digests import canonical_json, digest_of_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
 FORMAT = 1
 GENESIS = "sha256:" + "0" * 64

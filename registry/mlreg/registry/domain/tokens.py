@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
+
+from mlreg.registry.domain.actor import ActorKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from mlreg.registry.domain.actor import ActorKind
 
 TokenKind = Literal["person", "service"]
 KINDS: tuple[TokenKind, ...] = get_args(TokenKind)
@@ -25,25 +25,24 @@ _PARTS = 5
 _MAX_LENGTH = 100
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class BearerToken:
     """A whole token; never logged, shown once."""
 
     kind: ActorKind
     id: str
-    secret: str
+    secret: str = field(repr=False)
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The whole token, as its bearer sends it."""
         body = f"mlr_{self.kind}_{self.id}_{self.secret}"
         return f"{body}_{zlib.crc32(body.encode()):08x}"
-
-    def __repr__(self) -> str:
-        return f"BearerToken({self.kind}, {self.id})"
 
     @property
     def digest(self) -> str:
         """The SHA-256 of the whole token, in hexadecimal: what may be kept of it."""
-        return hashlib.sha256(str(self).encode()).hexdigest()
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def make_token(kind: TokenKind, choose: Callable[[str], str]) -> BearerToken:
@@ -61,4 +60,4 @@ def parse_token(text: str) -> BearerToken | None:
     if kind is None:
         return None
     token = BearerToken(kind, parts[2], parts[3])
-    return token if str(token) == text else None
+    return token if token.text == text else None

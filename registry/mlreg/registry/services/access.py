@@ -195,4 +195,4 @@ def _issue(
         body={"name": bearer.name, "role": bearer.role, "kind": kind},
         now=now,
     )
-    return IssuedToken(token.id, bearer.name, kind, bearer.role, expires_at, str(token))
+    return IssuedToken(token.id, bearer.name, kind, bearer.role, expires_at, token.text)

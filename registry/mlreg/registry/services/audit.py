@@ -7,7 +7,6 @@ entries are never changed or deleted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.tables import AuditEntry, AuditHead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mlreg.registry.domain.actor import Actor
