@@ -18,6 +18,8 @@ from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
 from tests.servers.api import RunningApi
+from tests.servers.running import VIRTUAL_START, RunningMlreg
+from tests.servers.s3 import moto_server, rclone_server
 
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _NUMBERS = itertools.count(1)
@@ -102,3 +104,55 @@ def client(api):
     """A client of `api` with its admin token."""
     with api.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def rclone():
+    """A real S3 server that keeps files and checks signatures."""
+    server = rclone_server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """An S3 server that honours conditional writes."""
+    server = moto_server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mlreg():
+    """A real `mlreg up` in real time, shared by this session: use names of your own in it."""
+    running = RunningMlreg()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def virtual_mlreg():
+    """A real `mlreg up --virtual-clock` (from 2013), shared by this session as `mlreg` is."""
+    running = RunningMlreg(virtual_start=VIRTUAL_START)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_mlreg():
+    """Start a `mlreg up` of this test's own: `start_mlreg(data, virtual_start=…, environ=…)`."""
+    started = []
+
+    def start(*arguments, **options):
+        running = RunningMlreg(*arguments, **options)
+        started.append(running)
+        running.start()
+        return running
+
+    yield start
+    for running in started:
+        running.stop()

@@ -7,6 +7,7 @@ not imported by it.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -74,7 +75,6 @@ def store_of(settings: Settings) -> ArtifactStore:
 def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
     from mlreg.registry.api.app import create_api
-
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
 
     return create_api(
@@ -116,18 +116,22 @@ def serve(settings: Settings, descriptor: int | None = None) -> None:
 
 def control(settings: Settings) -> None:
     """Run the controller's clock until SIGTERM."""
-    from mlreg.controller.scheduler import run_scheduler
-
-    with opened(settings, pool_size=4) as parts:
-        run_scheduler(parts.database, parts.clock, _stopped())
+    with opened(settings, pool_size=4):
+        _stopped().wait()
 
 
 def work(settings: Settings) -> None:
     """Run a worker until SIGTERM."""
-    from mlreg.controller.services.work import run_worker
+    from mlreg.controller.services.work import WorkerSettings, run_worker
 
+    name = f"{socket.gethostname()}:{os.getpid()}"
     with opened(settings, pool_size=4) as parts:
-        run_worker(parts.database, parts.store, parts.clock, _stopped())
+        own = WorkerSettings(
+            name=name,
+            folder=settings.work_folder,
+            environment=dict(os.environ),  # noqa: TID251 - the edge
+        )
+        run_worker(parts.database, parts.store, parts.clock, own, _stopped())
 
 
 def _stopped() -> threading.Event:

@@ -79,7 +79,7 @@ def run(wishes: Wishes, say: Callable[[str], None]) -> None:
         stack.enter_context(folder.held())
         listening = stack.enter_context(listen(wishes.host, wishes.port))
         given = wishes.environ.get("MLREG_DATABASE_URL")
-        server = None if given else EmbeddedPostgres(folder.cluster, settings=_tuning(wishes))
+        server = None if given else _server(folder, wishes)
         environment = _environment(wishes, folder, server)
         supervisor = Supervisor(server, _children(folder, environment, listening), say)
         supervisor.listen()
@@ -95,9 +95,11 @@ def run(wishes: Wishes, say: Callable[[str], None]) -> None:
         say("stopping")
 
 
-def _tuning(wishes: Wishes) -> dict[str, str]:
-    """Return server settings for tests, which would rather be quick than survive a power cut."""
-    return {"fsync": "off"} if wishes.environ.get("MLREG_UNSAFE_NO_SYNC") else {}
+def _server(folder: DataFolder, wishes: Wishes) -> EmbeddedPostgres:
+    """Return the embedded server; tests would rather be quick than survive a power cut."""
+    unsafe = bool(wishes.environ.get("MLREG_UNSAFE_NO_SYNC"))
+    settings = {"fsync": "off"} if unsafe else {}
+    return EmbeddedPostgres(folder.cluster, settings=settings, sync=not unsafe)
 
 
 def _environment(
