@@ -1,0 +1,103 @@
+"""Fault 24: bytes flipped, cut or grown on their way to and from S3 are never taken for right."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+
+import pytest
+
+from mlreg.registry.artifacts.errors import BlobCorruptError, StoreUnreachableError
+from mlreg.registry.artifacts.reading import read_blob, save_blob
+from mlreg.registry.domain.errors import IntegrityError, RegistryError, UnavailableError
+from tests.servers.fault_proxy import FaultProxy
+
+pytestmark = [pytest.mark.s3, pytest.mark.slow]
+CONTENT = os.urandom(300_001)
+DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(params=["rclone", "moto"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def proxy(server):
+    proxy = FaultProxy(server.url)
+    proxy.start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def store(server, proxy):
+    return server.store(proxy.url)
+
+
+def put(store, content=CONTENT, digest=DIGEST):
+    store.put(digest, io.BytesIO(content), len(content))
+
+
+def test_a_byte_flipped_on_every_put_is_never_registered(store, proxy):
+    fault = proxy.inject("flip_request", method="PUT", times=99)
+    with pytest.raises(RegistryError) as refused:
+        put(store)
+    assert fault.done > 0
+    assert isinstance(refused.value, IntegrityError | UnavailableError)
+    proxy.faults.clear()
+    put(store)
+    assert read_blob(store, DIGEST) == CONTENT
+
+
+def test_a_byte_flipped_on_one_put_is_found_and_replaced(store, proxy):
+    fault = proxy.inject("flip_request", method="PUT")
+    put(store)  # neither server compares the body with its signed or claimed sha256: we do
+    assert fault.done == 1
+    assert read_blob(store, DIGEST) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["flip_response", "truncate", "short", "long"])
+def test_a_broken_read_back_is_never_registered(store, proxy, kind):
+    fault = proxy.inject(kind, times=99)
+    with pytest.raises((BlobCorruptError, StoreUnreachableError)):
+        put(store)
+    assert fault.done > 0
+
+
+@pytest.mark.parametrize("kind", ["flip_response", "truncate", "short", "long"])
+def test_a_broken_download_is_an_error_and_leaves_nothing(store, proxy, kind, tmp_path):
+    put(store)
+    fault = proxy.inject(kind)
+    with pytest.raises((BlobCorruptError, StoreUnreachableError)):
+        save_blob(store, DIGEST, tmp_path / "model.txt")
+    assert fault.done == 1
+    assert list(tmp_path.iterdir()) == []
+    save_blob(store, DIGEST, tmp_path / "model.txt")
+    assert (tmp_path / "model.txt").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "status", "status": 500}, {"kind": "status", "status": 503}, {"kind": "reset"}],
+)
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_a_passing_outage_is_waited_out(store, proxy, fault, method):
+    told = proxy.inject(**fault, method=method, times=2)
+    put(store)
+    assert told.done == 2
+    assert read_blob(store, DIGEST) == CONTENT
+
+
+def test_a_lasting_outage_is_said_within_bounded_attempts(store, proxy):
+    fault = proxy.inject("status", method="PUT", status=500, times=99)
+    with pytest.raises(StoreUnreachableError):
+        put(store)
+    assert fault.done <= 4
+
+
+def test_a_server_that_is_not_there_is_unreachable(server, proxy):
+    proxy.target = ("127.0.0.1", 9)
+    with pytest.raises(UnavailableError):
+        server.store("http://127.0.0.1:9").size(DIGEST)
