@@ -113,6 +113,9 @@ def create_tables() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("worker", sa.String(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.Column(
+            "outcome", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
+        ),
         sa.Column("enqueued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -413,6 +416,7 @@ def create_tables() -> None:
         sa.Column("parent", sa.Integer(), nullable=True),
         sa.Column("specification", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("snapshot", sa.String(), nullable=True),
+        sa.Column("evaluate_snapshot", sa.String(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=True),
         sa.Column("decision_id", sa.BigInteger(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
