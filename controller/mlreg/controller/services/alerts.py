@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from mlreg.controller.store.tables import Incident, IncidentEntry
+from mlreg.controller.services.incidents import Alarm, open_incident
 from mlreg.registry.domain.actor import SYSTEM
 
 if TYPE_CHECKING:
@@ -31,17 +31,12 @@ def alert_if_dead(session: WriteSession, ended: Ended, now: datetime) -> None:
     model_id = ended.payload.get("model_id")
     if not isinstance(model_id, int):
         return
-    incident = Incident(
+    alarm = Alarm(
         model_id=model_id,
         environment=str(ended.payload.get("environment", "production")),
         kind=INCIDENT_KIND,
         title=f"job {ended.job_id} ({ended.kind}) is dead after {ended.attempt} attempts",
-        opened_at=now,
+        line=ended.error,
+        evidence={"job": ended.job_id, "kind": ended.kind},
     )
-    session.add(incident)
-    session.flush()
-    session.add(
-        IncidentEntry(
-            incident_id=incident.id, at=now, actor=SYSTEM.name, line=ended.error, evidence=None
-        )
-    )
+    open_incident(session, alarm, actor=SYSTEM, now=now)

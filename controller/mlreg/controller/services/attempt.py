@@ -43,6 +43,7 @@ class Attempt:
         executor: runs functions in child processes.
         folder: where this worker keeps files; an attempt makes a folder of its own in it.
         halt: set when the attempt should stop; pass it to the executor, look at it in long loops.
+        outcome: JSON to be kept on the job; set it inside the block of `finish`.
     """
 
     lease: Lease
@@ -53,6 +54,7 @@ class Attempt:
     folder: Path
     halt: threading.Event
     finished: bool = False
+    outcome: dict[str, object] | None = None
 
     @contextmanager
     def effect(self) -> Iterator[WriteSession]:
@@ -74,7 +76,7 @@ class Attempt:
         """
         with self.effect() as session:
             yield session
-            jobs.complete(session, self.lease)
+            jobs.complete(session, self.lease, self.outcome)
         self.finished = True
 
     def check(self) -> None:

@@ -158,13 +158,20 @@ def effect(session: WriteSession, lease: Lease) -> None:
         raise LeaseLostError(job_id=lease.job_id)
 
 
-def complete(session: WriteSession, lease: Lease) -> Ended:
+def complete(
+    session: WriteSession, lease: Lease, outcome: Mapping[str, object] | None = None
+) -> Ended:
     """End the job as succeeded, in the transaction of its last effect.
+
+    Args:
+        session: the transaction of the last effect.
+        lease: the attempt that succeeded.
+        outcome: JSON, kept on the job for who asked for it.
 
     Raises:
         LeaseLostError: the job was taken back or cancelled.
     """
-    return _end(session, lease, state="succeeded", error=None)
+    return _end(session, lease, state="succeeded", outcome=outcome)
 
 
 def fail(session: WriteSession, lease: Lease, error: str, *, final: bool = False) -> Ended:
@@ -213,20 +220,32 @@ def cancel(session: WriteSession, job_id: int, reason: str) -> Ended | None:
     return ended
 
 
+def find_open(session: ReadSession, dedupe_key: str) -> int | None:
+    """Return the id of the queued or running job of this key, if there is one."""
+    return rows.find_open(session, dedupe_key)
+
+
 def count_open(session: ReadSession) -> int:
     """Count the jobs that are queued or running."""
     return rows.count_open(session)
 
 
-def _end(session: WriteSession, lease: Lease, *, state: JobState, error: str | None) -> Ended:
-    row = rows.end(
-        session,
-        job_id=lease.job_id,
-        token=lease.token,
-        state=state,
-        error=None if error is None else error[:MAX_ERROR_CHARACTERS],
-    )
-    return _told(session, lease, row)
+def _end(
+    session: WriteSession,
+    lease: Lease,
+    *,
+    state: JobState,
+    error: str | None = None,
+    outcome: Mapping[str, object] | None = None,
+) -> Ended:
+    values = {
+        "id": lease.job_id,
+        "token": lease.token,
+        "state": state,
+        "error": None if error is None else error[:MAX_ERROR_CHARACTERS],
+        "outcome": None if outcome is None else json.dumps(dict(outcome), allow_nan=False),
+    }
+    return _told(session, lease, rows.end(session, values))
 
 
 def _postpone(

@@ -71,7 +71,8 @@ _LOCK_HELD = text("""
 
 _END = text("""
     UPDATE job
-    SET state = :state, error = :error, ended_at = clock_timestamp(),
+    SET state = :state, error = :error, outcome = CAST(:outcome AS jsonb),
+        ended_at = clock_timestamp(),
         lease_token = NULL, lease_until = NULL
     WHERE id = :id AND lease_token = :token AND state = 'running'
     RETURNING id, kind, payload, attempt, state, error
@@ -92,6 +93,10 @@ _CANCEL = text("""
         lease_token = NULL, lease_until = NULL
     WHERE id = :id AND state IN ('queued', 'running')
     RETURNING id, kind, payload, attempt, state, error
+""")
+
+_OF_KEY = text("""
+    SELECT id FROM job WHERE dedupe_key = :key AND state IN ('queued', 'running')
 """)
 
 _OPEN = text("SELECT count(*) FROM job WHERE state IN ('queued', 'running')")
@@ -132,12 +137,12 @@ def lock_held(session: WriteSession, *, job_id: int, token: str) -> bool:
     return session.execute(_LOCK_HELD, values).scalar_one_or_none() is not None
 
 
-def end(
-    session: WriteSession, *, job_id: int, token: str, state: str, error: str | None
-) -> RowMapping | None:
-    """End a held job in `state`; None when the token no longer holds it."""
-    values = {"id": job_id, "token": token, "state": state, "error": error}
-    return session.execute(_END, values).mappings().one_or_none()
+def end(session: WriteSession, values: Mapping[str, Any]) -> RowMapping | None:
+    """End a held job; None when the token no longer holds it.
+
+    Values: id, token, state, error, and outcome (JSON text or None).
+    """
+    return session.execute(_END, dict(values)).mappings().one_or_none()
 
 
 def postpone(
@@ -151,6 +156,11 @@ def postpone(
 def cancel(session: WriteSession, *, job_id: int, reason: str) -> RowMapping | None:
     """End a queued or running job as cancelled; None when it has ended already."""
     return session.execute(_CANCEL, {"id": job_id, "reason": reason}).mappings().one_or_none()
+
+
+def find_open(session: ReadSession, dedupe_key: str) -> int | None:
+    """Return the id of the queued or running job of this key."""
+    return session.execute(_OF_KEY, {"key": dedupe_key}).scalar_one_or_none()
 
 
 def count_open(session: ReadSession) -> int:
