@@ -6,15 +6,17 @@ run sees the same rows; the evaluation begins where the training ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from mlreg.controller.domain.policy import DataRule, RetrainRule
 from mlreg.controller.domain.windows import HOUR, Interval, window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_GATES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "binary": (
