@@ -1,0 +1,158 @@
+"""Snapshots: a frozen selection of logged rows, named by the digest of its canonical JSON.
+
+What always holds: the same selection of the same segments has the same name; the body says all that
+is needed to read it again (segments, time range, join, what is left out), so labels that come later
+change nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from mlreg.registry.domain.digests import canonical_json, checked_digest, digest_of
+from mlreg.registry.domain.errors import InvalidError
+
+FORMAT = 1
+
+
+class InvalidSnapshotError(InvalidError):
+    """A snapshot was asked for that cannot be: its times are out of order, or have no zone."""
+
+    code = "invalid_snapshot"
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(problem)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Interval:
+    """A stretch of time, `start ≤ time < end`, aware and UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise InvalidSnapshotError(problem="times need a zone, as 2013-07-01T00:00:00Z")
+        if self.start >= self.end:
+            problem = f"the range ends ({_form(self.end)}) before it begins ({_form(self.start)})"
+            raise InvalidSnapshotError(problem=problem)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotBody:
+    """What a snapshot selects.
+
+    Attributes:
+        predictions, labels: digests of segments, sorted by time.
+        range: predictions of this time; labels up to `labels_until`.
+        max_label_delay: a label that comes later after its prediction does not count.
+        excluded: times (of predictions) that are left out.
+        feature_contract: the digest of the contract it was made for, if any.
+    """
+
+    model: str
+    predictions: tuple[str, ...]
+    labels: tuple[str, ...]
+    range: Interval
+    labels_until: datetime
+    max_label_delay: timedelta
+    excluded: tuple[Interval, ...] = ()
+    feature_contract: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The snapshot's name."""
+        return digest_of(self.to_bytes())
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """Every segment it needs."""
+        return (*self.predictions, *self.labels)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        return canonical_json(self.to_json())
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON form; times in UTC to the microsecond."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "predictions": list(self.predictions),
+            "labels": list(self.labels),
+            "start": _form(self.range.start),
+            "end": _form(self.range.end),
+            "join": {
+                "max_label_delay_seconds": int(self.max_label_delay.total_seconds()),
+                "labels_until": _form(self.labels_until),
+            },
+            "excluded": [{"start": _form(i.start), "end": _form(i.end)} for i in self.excluded],
+            "feature_contract": self.feature_contract,
+        }
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, object]) -> SnapshotBody:
+        """Read the JSON form.
+
+        Raises:
+            InvalidSnapshotError: it is not a snapshot of this format.
+        """
+        try:
+            if form["format"] != FORMAT:
+                raise InvalidSnapshotError(problem=f"unknown format {form['format']!r}")
+            join = _mapping(form["join"])
+            contract = form.get("feature_contract")
+            return cls(
+                model=str(form["model"]),
+                predictions=_digests(form["predictions"]),
+                labels=_digests(form["labels"]),
+                range=_interval(form),
+                labels_until=_moment(join["labels_until"]),
+                max_label_delay=timedelta(seconds=int(str(join["max_label_delay_seconds"]))),
+                excluded=tuple(_interval(_mapping(item)) for item in _items(form["excluded"])),
+                feature_contract=None if contract is None else str(contract),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidSnapshotError(problem=f"not a snapshot: {error}") from error
+
+
+def merged_intervals(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+    """Return the intervals in order, with those that touch made one."""
+    merged: list[Interval] = []
+    for interval in sorted(intervals):
+        if merged and interval.start <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, interval.end))
+        else:
+            merged.append(interval)
+    return tuple(merged)
+
+
+def _form(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(form: object) -> datetime:
+    return datetime.fromisoformat(str(form)).astimezone(UTC)
+
+
+def _interval(form: Mapping[str, object]) -> Interval:
+    return Interval(_moment(form["start"]), _moment(form["end"]))
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise TypeError(value)
+    return value
+
+
+def _items(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _digests(value: object) -> tuple[str, ...]:
+    return tuple(checked_digest(str(item)) for item in _items(value))

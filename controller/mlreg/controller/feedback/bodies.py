@@ -1,0 +1,164 @@
+"""Rows as bytes of a content type, read into a table: columns as they came, not yet checked.
+
+What always holds: an Arrow stream and JSON are read here; files (Parquet, CSV, JSON lines), whose
+readers may take any amount of memory, are read in a child with limits (`file_reader.py`). An Arrow
+stream must not be compressed, for the same reason.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import pyarrow as pa
+
+from mlreg.controller.domain.batches import (
+    MAX_ROWS,
+    InvalidRowsError,
+    UnknownContentTypeError,
+    UnreadableBodyError,
+)
+from mlreg.controller.feedback.arrow_messages import is_compressed
+from mlreg.controller.feedback.casting import shown
+from mlreg.controller.feedback.file_reader import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ARROW = "application/vnd.apache.arrow.stream"
+JSON = "application/json"
+PARQUET = "application/vnd.apache.parquet"
+CSV = "text/csv"
+JSON_LINES = ("application/x-ndjson", "application/jsonl")
+FILES = (PARQUET, CSV, *JSON_LINES)
+_FEATURES = "features"
+_ENVELOPE = frozenset({"batch_id", "rows"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A body that was read; `batch_id` is what a JSON body said, else None."""
+
+    table: pa.Table
+    batch_id: str | None = None
+
+
+def read_rows(body: bytes, content_type: str, schema: pa.Schema) -> Rows:
+    """Read a body.
+
+    Args:
+        body: all its bytes.
+        content_type: as sent; parameters such as `charset` are ignored.
+        schema: the columns that are expected; used only where a form does not tell types.
+
+    Raises:
+        UnknownContentTypeError: it is none of the five.
+        UnreadableBodyError: the bytes are not of that type, or take too much to read.
+        InvalidRowsError: a column of JSON mixes types.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == ARROW:
+        return Rows(read_arrow(body))
+    if kind == JSON:
+        return _read_json(body)
+    if kind in FILES:
+        text = [field.name for field in schema if pa.types.is_string(field.type)]
+        return Rows(flattened(read_arrow(read_file(body, kind, text))))
+    raise UnknownContentTypeError(content_type=content_type)
+
+
+def read_arrow(body: bytes) -> pa.Table:
+    """Read an Arrow IPC stream and check every offset and text in it.
+
+    Raises:
+        UnreadableBodyError: it is no such stream, or a compressed one, or has too many rows.
+    """
+    try:
+        if is_compressed(body):
+            raise UnreadableBodyError(content_type=ARROW, cause="compressed streams are not taken")
+        table = pa.ipc.open_stream(body).read_all()
+        if table.num_rows > MAX_ROWS:
+            cause = f"it has {table.num_rows:,} rows, {MAX_ROWS:,} is the most"
+            raise UnreadableBodyError(content_type=ARROW, cause=cause)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+        raise UnreadableBodyError(content_type=ARROW, cause=_first_line(error)) from error
+    return table
+
+
+def flattened(table: pa.Table) -> pa.Table:
+    """Return the table with the fields of its `features` column, if any, as columns."""
+    if _FEATURES not in table.column_names or not pa.types.is_struct(table[_FEATURES].type):
+        return table
+    features = table[_FEATURES]
+    table = table.drop_columns([_FEATURES])
+    names = [field.name for field in features.type]
+    for name, column in zip(names, features.flatten(), strict=True):
+        table = table.append_column(name, column)
+    return table
+
+
+def _read_json(body: bytes) -> Rows:
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBodyError(content_type=JSON, cause=_first_line(error)) from error
+    if not isinstance(document, dict) or not isinstance(document.get("rows"), list):
+        cause = 'it must be {"batch_id": "…", "rows": [{…}, …]}'
+        raise UnreadableBodyError(content_type=JSON, cause=cause)
+    unknown = sorted(set(document) - _ENVELOPE)
+    if unknown:
+        raise UnreadableBodyError(content_type=JSON, cause=f"unknown key {shown(unknown[0])}")
+    batch_id = document.get("batch_id")
+    if batch_id is not None and not isinstance(batch_id, str):
+        raise UnreadableBodyError(content_type=JSON, cause="batch_id must be text")
+    return Rows(_table(document["rows"]), batch_id)
+
+
+def _table(rows: Sequence[object]) -> pa.Table:
+    flat = [_flat(number, row) for number, row in enumerate(rows, start=1)]
+    names = dict.fromkeys(name for row in flat for name in row)
+    return pa.table({name: _json_column(name, [row.get(name) for row in flat]) for name in names})
+
+
+def _flat(number: int, row: object) -> Mapping[str, object]:
+    if not isinstance(row, dict):
+        raise InvalidRowsError(column="rows", problem="it is not an object", row=number)
+    features = row.pop(_FEATURES, {})
+    if not isinstance(features, dict):
+        raise InvalidRowsError(column=_FEATURES, problem="it is not an object", row=number)
+    twice = sorted(row.keys() & features.keys())
+    if twice:
+        raise InvalidRowsError(column=twice[0], problem="it is there twice", row=number)
+    return {**row, **features}
+
+
+def _json_column(name: str, values: list[object]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        kinds = [type(value) for value in values]
+        known = next(kind for kind in kinds if kind is not type(None))
+        wrong = [i for i, kind in enumerate(kinds) if kind not in {known, type(None)}]
+        if not wrong:
+            raise InvalidRowsError(column=name, problem=_first_line(error)) from error
+        problem = f"{shown(values[wrong[0]])} is of another type than the rows before"
+        raise InvalidRowsError(column=name, problem=problem, row=wrong[0] + 1) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON; send null for a missing value")
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {shown(twice)} is there twice")
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,133 @@
+"""Columns as they came, cast to the types of the log: exactly, or with the row that cannot be.
+
+What always holds: no value is changed but in its form (12 becomes 12.0, "2013-01-01T00:00Z" a
+moment, NaN a null); what would be rounded, cut or guessed is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlreg.controller.domain.batches import MAX_TEXT_LENGTH, InvalidRowsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SAID = {
+    "string": "text",
+    "double": "a number",
+    "int64": "a whole number",
+    "int32": "a whole number",
+    "bool": "true or false",
+    "timestamp[us, tz=UTC]": "a time with its zone, as 2013-07-01T12:00:00Z",
+}
+
+
+def cast_column(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.Array:
+    """Return a column as one array of the wanted type, NaN as null.
+
+    Raises:
+        InvalidRowsError: the type does not fit, or a value does not; names column and row.
+    """
+    array = _one_array(column)
+    if pa.types.is_dictionary(array.type):
+        array = _decoded(name, array)
+    if array.type == wanted:
+        return _nan_as_null(array) if pa.types.is_floating(wanted) else array
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), wanted)
+    if not _fits(array.type, wanted):
+        problem = f"it is {array.type}, where {_SAID[str(wanted)]} is needed"
+        raise InvalidRowsError(column=name, problem=problem)
+    return _nan_as_null(_cast(name, array, wanted))
+
+
+def first_row(flags: pa.Array) -> int | None:
+    """Return the number (from 1) of the first true row, None if there is none."""
+    place = pc.index(flags, value=True).as_py()
+    return None if place < 0 else int(place) + 1
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a readable length
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+
+
+def _decoded(name: str, array: pa.DictionaryArray) -> pa.Array:
+    """Decode a dictionary, whose longest value may stand in every row."""
+    if pa.types.is_string(array.type.value_type) or pa.types.is_large_string(array.type.value_type):
+        longest = pc.max(pc.utf8_length(array.dictionary)).as_py() or 0
+        if longest > MAX_TEXT_LENGTH:
+            problem = f"a text has {longest} letters, {MAX_TEXT_LENGTH} is the most"
+            raise InvalidRowsError(column=name, problem=problem)
+    return array.dictionary_decode()
+
+
+def _fits(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Say whether values of one type may stand for values of another."""
+    kinds = pa.types
+    text = kinds.is_string(given) or kinds.is_large_string(given)
+    if kinds.is_string(wanted):
+        return bool(text)
+    if kinds.is_timestamp(wanted):
+        return bool(text or (kinds.is_timestamp(given) and given.tz is not None))
+    if kinds.is_boolean(wanted):
+        return bool(text or kinds.is_boolean(given))
+    return bool(text or kinds.is_integer(given) or kinds.is_floating(given))
+
+
+def _cast(name: str, array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    def attempt(part: pa.Array) -> pa.Array:
+        if pa.types.is_timestamp(wanted) and pa.types.is_timestamp(part.type):
+            return pc.cast(part, wanted, safe=part.type.unit != "ns")
+        if pa.types.is_integer(wanted) and pa.types.is_floating(part.type):
+            part = _nan_as_null(part)
+        return pc.cast(part, wanted)
+
+    try:
+        return attempt(array)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        place = _first_failure(array, attempt)
+        if place is None:
+            raise InvalidRowsError(column=name, problem=str(error)) from error
+        problem = f"{shown(array[place].as_py())} is not {_SAID[str(wanted)]}"
+        raise InvalidRowsError(column=name, problem=problem, row=place + 1) from error
+
+
+def _first_failure(array: pa.Array, attempt: Callable[[pa.Array], pa.Array]) -> int | None:
+    """Find the first value that cannot be cast, by halving."""
+    low, high = 0, len(array)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _fails(array[low:middle], attempt):
+            high = middle
+        else:
+            low = middle
+    return low if high > low and _fails(array[low:high], attempt) else None
+
+
+def _fails(part: pa.Array, attempt: Callable[[pa.Array], pa.Array]) -> bool:
+    try:
+        attempt(part)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return True
+    return False
+
+
+def _nan_as_null(array: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(array.type):
+        return array
+    nan = pc.is_nan(array)
+    if not pc.any(nan).as_py():
+        return array
+    return pc.if_else(nan, pa.scalar(None, array.type), array)

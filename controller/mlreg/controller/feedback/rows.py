@@ -1,0 +1,189 @@
+"""The rules of logged rows: which columns, which values. A batch that breaks one is not kept.
+
+What always holds: the checks run over whole columns, never row by row in Python; an error names the
+first column that breaks a rule, and the first row in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlreg.controller.domain.batches import (
+    FUTURE_TOLERANCE,
+    LABEL,
+    MAX_ROWS,
+    MAX_TEXT_LENGTH,
+    PREDICTION_ID,
+    SCORE,
+    TIME,
+    VERSION,
+    WEIGHT,
+    InvalidRowsError,
+)
+from mlreg.controller.feedback.casting import cast_column, first_row, shown
+from mlreg.controller.feedback.schemas import MOMENT, OPTIONAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlreg.registry.store.tables import Model
+
+NAN_HINT = "null and NaN are the same, and a label must be known"
+
+
+@dataclass(frozen=True, slots=True)
+class RowRules:
+    """What the rows of one batch are checked against.
+
+    Attributes:
+        schema: the columns that are needed (`batch_schema`).
+        now: business time; a time more than a day later is refused.
+        task: binary, multiclass, regression or ranking.
+        classes: how many classes the labels have; 0 for numbers.
+        last_version: the highest version that a prediction may name.
+        closed: category columns whose unknown values are errors, with their values.
+    """
+
+    schema: pa.Schema
+    now: datetime
+    task: str
+    classes: int
+    last_version: int
+    closed: Mapping[str, pa.Array]
+
+
+def rules_of(model: Model, schema: pa.Schema, now: datetime) -> RowRules:
+    """Return the rules of a model's rows."""
+    classes = model.target_contract.get("classes") or ()
+    closed = {
+        feature["name"]: pa.array(feature["categories"], pa.string())
+        for feature in model.feature_schema or ()
+        if feature.get("unseen") == "error" and feature.get("categories")
+    }
+    return RowRules(schema, now, model.task, len(classes), model.last_version, closed)
+
+
+def checked_rows(table: pa.Table, rules: RowRules) -> pa.Table:
+    """Return the rows with exactly the schema's columns and types, NaN as null.
+
+    Raises:
+        InvalidRowsError: no rows or too many; a column is missing, unknown or of another type; a
+            value is missing, infinite, unknown, too long, or lies in the future.
+    """
+    if not 0 < table.num_rows <= MAX_ROWS:
+        problem = f"{table.num_rows} rows; a batch has 1 to {MAX_ROWS:,}"
+        raise InvalidRowsError(column=PREDICTION_ID, problem=problem)
+    _check_columns(table.column_names, rules.schema)
+    columns = [_column(table, field) for field in rules.schema]
+    checked = pa.Table.from_arrays(columns, schema=rules.schema)
+    for field, column in zip(rules.schema, columns, strict=True):
+        _check_values(field, column, rules)
+    return checked
+
+
+def _check_columns(names: list[str], schema: pa.Schema) -> None:
+    known = set(schema.names)
+    for name in names:
+        if name not in known:
+            problem = f"not a column of this model's log; it has {', '.join(schema.names[:30])}"
+            raise InvalidRowsError(column=name, problem=problem)
+        if names.count(name) > 1:
+            raise InvalidRowsError(column=name, problem="it is there twice")
+    for name in schema.names:
+        if name not in OPTIONAL and name not in names:
+            raise InvalidRowsError(column=name, problem="it is missing")
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.Array:
+    if field.name not in table.column_names:
+        return pa.nulls(table.num_rows, field.type)
+    return cast_column(field.name, table[field.name], field.type)
+
+
+def _check_values(field: pa.Field, column: pa.Array, rules: RowRules) -> None:
+    if not field.nullable and column.null_count:
+        problem = NAN_HINT if field.name == LABEL else "it is missing"
+        raise InvalidRowsError(column=field.name, problem=problem, row=first_row(column.is_null()))
+    if pa.types.is_floating(field.type):
+        _refuse(field.name, column, pc.is_inf(column), "is infinite")
+    if pa.types.is_string(field.type):
+        _check_text(field.name, column)
+    if field.name in rules.closed:
+        unseen = pc.and_(
+            column.is_valid(), pc.invert(pc.is_in(column, value_set=rules.closed[field.name]))
+        )
+        _refuse(field.name, column, unseen, "is not one of the model's categories")
+    special = _SPECIAL.get(field.name)
+    if special is not None:
+        special(column, rules)
+
+
+def _check_text(name: str, column: pa.Array) -> None:
+    """Refuse long texts; the sum of all lengths usually says that none is."""
+    if len(column.buffers()[-1] or b"") > MAX_TEXT_LENGTH:
+        too_long = pc.greater(pc.utf8_length(column), MAX_TEXT_LENGTH)
+        _refuse(name, column, too_long, f"has more than {MAX_TEXT_LENGTH} letters")
+
+
+def _check_ids(column: pa.Array, _rules: RowRules) -> None:
+    _refuse(PREDICTION_ID, column, pc.equal(column, ""), "is empty")
+
+
+def _check_times(column: pa.Array, rules: RowRules) -> None:
+    latest = pa.scalar(rules.now + FUTURE_TOLERANCE, MOMENT)
+    _refuse(TIME, column, pc.greater(column, latest), "lies in the future")
+    earliest = pa.scalar(0, MOMENT)
+    _refuse(TIME, column, pc.less(column, earliest), "lies before 1970")
+
+
+def _check_versions(column: pa.Array, rules: RowRules) -> None:
+    known = pc.and_(pc.greater_equal(column, 1), pc.less_equal(column, rules.last_version))
+    _refuse(VERSION, column, pc.invert(known), "is not a version of this model")
+
+
+def _check_scores(column: pa.Array, rules: RowRules) -> None:
+    if rules.task == "binary":
+        wrong = pc.or_(pc.less(column, 0.0), pc.greater(column, 1.0))
+        _refuse(SCORE, column, wrong, "is not a probability")
+
+
+def _check_labels(column: pa.Array, rules: RowRules) -> None:
+    if rules.classes or rules.task == "binary":
+        classes = rules.classes or 2
+        known = pc.and_(pc.greater_equal(column, 0), pc.less(column, classes))
+        whole = pc.equal(pc.floor(column), column)
+        wrong = pc.invert(pc.and_(known, whole))
+        _refuse(LABEL, column, wrong, f"is not a class; labels are 0 to {classes - 1}")
+
+
+def _check_weights(column: pa.Array, _rules: RowRules) -> None:
+    _refuse(WEIGHT, column, pc.less(column, 0.0), "is below zero")
+
+
+def _refuse(name: str, column: pa.Array, wrong: pa.Array, problem: str) -> None:
+    """Raise for the first row that is wrong; a null is never wrong here."""
+    row = first_row(wrong)
+    if row is not None:
+        value = shown(_plain(column[row - 1]))
+        raise InvalidRowsError(column=name, problem=f"{value} {problem}", row=row)
+
+
+def _plain(scalar: pa.Scalar) -> object:
+    value = scalar.as_py()
+    return value.isoformat() if pa.types.is_timestamp(scalar.type) else value
+
+
+_SPECIAL: dict[str, Callable[[pa.Array, RowRules], None]] = {
+    PREDICTION_ID: _check_ids,
+    TIME: _check_times,
+    VERSION: _check_versions,
+    SCORE: _check_scores,
+    LABEL: _check_labels,
+    WEIGHT: _check_weights,
+}

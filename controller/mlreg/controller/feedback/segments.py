@@ -1,0 +1,107 @@
+"""Segments: logged rows as Parquet, written once, read by column.
+
+What always holds: rows are sorted by time, then prediction id, then arrival; the same rows give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from mlreg.controller.domain.batches import BATCH, PREDICTION_ID, ROW, TIME, Kind
+from mlreg.controller.feedback.schemas import segment_schema
+from mlreg.registry.artifacts.reading import read_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.registry.artifacts.store import ArtifactStore
+
+ROW_GROUP_ROWS = 128 * 1024
+MAX_SEGMENT_BYTES = 2**30
+_READERS = 8
+_ORDER = [(name, "ascending") for name in (TIME, PREDICTION_ID, BATCH, ROW)]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """A segment that is not stored yet; `start` and `end` are its first and last time."""
+
+    kind: Kind
+    table: pa.Table
+    content: bytes
+    start: datetime
+    end: datetime
+
+
+def arrived(batch: int, rows: pa.Table) -> pa.Table:
+    """Return the rows of a batch with the columns that say when they arrived."""
+    size = rows.num_rows
+    numbers = [pa.repeat(pa.scalar(batch, pa.int64()), size), pa.array(range(size), pa.int32())]
+    schema = segment_schema(rows.schema)
+    return pa.Table.from_arrays([*rows.columns, *numbers], schema=schema)
+
+
+def make_segment(kind: Kind, batches: Sequence[pa.Table]) -> NewSegment:
+    """Return one segment of all rows of some batches (made by `arrived`)."""
+    rows = pa.concat_tables(batches, promote_options="default")
+    rows = rows.take(pc.sort_indices(rows, sort_keys=_ORDER)).combine_chunks()
+    buffer = io.BytesIO()
+    parquet.write_table(
+        rows,
+        buffer,
+        compression="zstd",
+        row_group_size=ROW_GROUP_ROWS,
+        use_dictionary=[f.name for f in rows.schema if _repeats(f)],
+        write_page_index=False,
+    )
+    times = rows[TIME]
+    return NewSegment(
+        kind=kind, table=rows, content=buffer.getvalue(), start=_moment(times[0]), end=_last(times)
+    )
+
+
+def read_segments(
+    store: ArtifactStore, digests: Sequence[str], columns: Sequence[str] | None
+) -> list[pa.Table]:
+    """Read segments, verified, in the given order; columns that one does not have are left out.
+
+    Raises:
+        BlobNotFoundError, BlobCorruptError, StoreUnreachableError: as the store.
+    """
+    if len(digests) < 2:  # noqa: PLR2004 - a pool pays for two
+        return [_read(store, digest, columns) for digest in digests]
+    with ThreadPoolExecutor(max_workers=min(_READERS, len(digests))) as pool:
+        return list(pool.map(lambda digest: _read(store, digest, columns), digests))
+
+
+def _read(store: ArtifactStore, digest: str, columns: Sequence[str] | None) -> pa.Table:
+    content = read_blob(store, digest, max_bytes=MAX_SEGMENT_BYTES)
+    file = parquet.ParquetFile(pa.BufferReader(content))
+    if columns is None:
+        return file.read(use_threads=False)
+    known = set(file.schema_arrow.names)
+    return file.read([name for name in columns if name in known], use_threads=False)
+
+
+def _repeats(field: pa.Field) -> bool:
+    """Say whether a column's values are worth a dictionary: all but ids and measured numbers."""
+    return field.name != PREDICTION_ID and not pa.types.is_floating(field.type)
+
+
+def _last(times: pa.ChunkedArray) -> datetime:
+    return _moment(times[len(times) - 1])
+
+
+def _moment(time: pa.Scalar) -> datetime:
+    microseconds = time.cast(pa.int64()).as_py()
+    seconds, rest = divmod(int(microseconds), 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

@@ -1,0 +1,132 @@
+"""Profiles as the rest of the controller asks for them: bins, windows, references.
+
+What always holds: a contract's bins are made once, by whoever trains it first, and are the same for
+everyone after; a window profile is written only by the drain, in the transaction that drains its
+rows, and so counts each batch once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.bins import Bins
+from mlreg.controller.domain.profile import Profile, make_bins, merge, merge_all
+from mlreg.controller.feedback.columns import HourProfile, profile_table, training_columns
+from mlreg.controller.store import profiles
+from mlreg.controller.store.tables import ReferenceProfile, WindowProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from mlreg.registry.domain.contracts import FeatureContract
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+__all__ = [
+    "HourProfile",
+    "add_hours",
+    "ensure_bins",
+    "find_bins",
+    "find_reference",
+    "merged_profile",
+    "profile_table",
+    "store_reference",
+    "window_profiles",
+]
+
+
+def ensure_bins(
+    session: WriteSession, contract: FeatureContract, rows: pa.Table, *, now: datetime
+) -> Bins:
+    """Return the bins of a contract, made from these training rows if it has none yet."""
+    found = find_bins(session, contract.digest)
+    if found is not None:
+        return found
+    bins = make_bins(training_columns(rows, contract), contract)
+    return _bins(profiles.keep_bins(session, contract.digest, bins.to_bytes(), now))
+
+
+def find_bins(session: ReadSession, contract: str) -> Bins | None:
+    """Return the bins of a contract (by its digest), None before its first training."""
+    raw = profiles.find_bins(session, contract)
+    return None if raw is None else _bins(raw)
+
+
+def window_profiles(
+    session: ReadSession, model_id: int, contract: str, start: datetime, end: datetime
+) -> list[HourProfile]:
+    """Return the profiles of the hours in `start ≤ hour < end`, by hour and version.
+
+    There are none for a contract (named by its digest) that has no bins yet.
+    """
+    bins = find_bins(session, contract)
+    if bins is None:
+        return []
+    return [
+        HourProfile(window.start, window.version, Profile.from_bytes(window.body, bins))
+        for window in profiles.list_windows(session, model_id, contract, start, end)
+    ]
+
+
+def merged_profile(hours: Sequence[HourProfile]) -> Profile | None:
+    """Return the one profile of some hours, None if there are none."""
+    return merge_all([hour.profile for hour in hours]) if hours else None
+
+
+def store_reference(
+    session: WriteSession, model_id: int, version: int, contract: str, profile: Profile
+) -> None:
+    """Write the profile of the rows that a version was trained on, once."""
+    body = profile.to_bytes()
+    reference = ReferenceProfile(model_id=model_id, version=version, contract=contract, body=body)
+    profiles.keep_reference(session, reference)
+
+
+def find_reference(session: ReadSession, model_id: int, version: int) -> Profile | None:
+    """Return the profile of the rows that a version was trained on, if it was written."""
+    found = profiles.find_reference(session, model_id, version)
+    bins = None if found is None else find_bins(session, found.contract)
+    return None if found is None or bins is None else Profile.from_bytes(found.body, bins)
+
+
+def add_hours(
+    session: WriteSession, model_id: int, contract: str, hours: Sequence[HourProfile]
+) -> None:
+    """Add newly drained rows to the windows of their hours; the caller holds the model's lock."""
+    if not hours:
+        return
+    bins = hours[0].profile.bins
+    starts = [hour.start for hour in hours]
+    stored = profiles.list_windows(session, model_id, contract, min(starts), _after(starts))
+    known = {(window.start, window.version): window for window in stored}
+    windows = []
+    for hour in hours:
+        before = known.get((hour.start, hour.version))
+        profile = hour.profile
+        if before is not None:
+            profile = merge(Profile.from_bytes(before.body, bins), profile)
+        windows.append(
+            WindowProfile(
+                model_id=model_id,
+                contract=contract,
+                version=hour.version,
+                start=hour.start,
+                rows=profile.rows,
+                body=profile.to_bytes(),
+            )
+        )
+    profiles.keep_windows(session, windows)
+
+
+def _after(starts: Sequence[datetime]) -> datetime:
+    """Return the moment after the latest start that `start < end` lets it in."""
+    latest = max(starts)
+    return latest.replace(microsecond=latest.microsecond + 1)
+
+
+@lru_cache(maxsize=64)
+def _bins(raw: bytes) -> Bins:
+    return Bins.from_bytes(raw)

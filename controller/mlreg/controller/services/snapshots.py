@@ -1,0 +1,184 @@
+"""Snapshots: freeze a selection of the feedback log, find it, read its joined rows.
+
+What always holds: a snapshot refers to its segments, so none of them is ever swept away under it;
+freezing the same selection again gives the same snapshot. What still waits for the drain is not in
+it: drain first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.batches import BATCH, ROW
+from mlreg.controller.domain.snapshots import (
+    Interval,
+    InvalidSnapshotError,
+    SnapshotBody,
+    merged_intervals,
+)
+from mlreg.controller.feedback.joins import (
+    LABEL_COLUMNS,
+    PREDICTION_COLUMNS,
+    JoinCounts,
+    counts_of,
+    join_rows,
+)
+from mlreg.controller.feedback.segments import read_segments
+from mlreg.controller.store import snapshots
+from mlreg.controller.store.feedback import list_segments
+from mlreg.registry.domain.errors import NotFoundError
+from mlreg.registry.store.blobs import refer_to_blobs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from mlreg.controller.store.tables import Snapshot as SnapshotRow
+    from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.tables import Model
+
+__all__ = [
+    "Interval",
+    "JoinCounts",
+    "Snapshot",
+    "SnapshotNotFoundError",
+    "counts_of",
+    "freeze",
+    "get_snapshot",
+    "list_snapshots",
+    "read_snapshot",
+]
+
+SNAPSHOT = "snapshot"
+
+
+class SnapshotNotFoundError(NotFoundError):
+    """There is no snapshot of that digest."""
+
+    code = "snapshot_not_found"
+
+    def __init__(self, *, digest: str) -> None:
+        super().__init__(f"no snapshot {digest[:80]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen selection: its name, what it selects, and who froze it when."""
+
+    digest: str
+    body: SnapshotBody
+    created_at: datetime
+    created_by: str
+
+
+def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
+    session: WriteSession,
+    model: Model,
+    *,
+    start: datetime,
+    end: datetime,
+    labels_until: datetime,
+    exclude: Sequence[Interval] = (),
+    feature_contract: str | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Snapshot:
+    """Freeze the predictions of `start ≤ time < end` with the labels known until then.
+
+    Raises:
+        InvalidSnapshotError: the times are out of order or have no zone.
+    """
+    assert model.id is not None  # noqa: S101 - a stored model
+    span = Interval(start, end)
+    if labels_until.tzinfo is None:
+        raise InvalidSnapshotError(problem="labels_until needs a zone, as 2013-07-01T00:00:00Z")
+    delay = timedelta(seconds=model.target_contract.get("max_label_delay_seconds", 0))
+    latest = min(labels_until, end + delay)
+    predictions = list_segments(session, model.id, "predictions", start, end)
+    labels = list_segments(session, model.id, "labels", start, latest)
+    body = SnapshotBody(
+        model=model.name,
+        predictions=tuple(segment.digest for segment in predictions if segment.start < end),
+        labels=tuple(segment.digest for segment in labels),
+        range=span,
+        labels_until=labels_until,
+        max_label_delay=delay,
+        excluded=_clipped(exclude, span),
+        feature_contract=feature_contract,
+    )
+    snapshot = Snapshot(body.digest, body, now, actor.name)
+    row = snapshots.keep_snapshot(session, model.id, body, created_at=now, created_by=actor.name)
+    refer_to_blobs(session, body.segments, SNAPSHOT, snapshot.digest)
+    return _snapshot(row)
+
+
+def get_snapshot(session: ReadSession, digest: str) -> Snapshot:
+    """Return a snapshot by its name.
+
+    Raises:
+        SnapshotNotFoundError: there is none.
+    """
+    row = snapshots.find_snapshot(session, digest)
+    if row is None:
+        raise SnapshotNotFoundError(digest=digest)
+    return _snapshot(row)
+
+
+def list_snapshots(session: ReadSession, model: Model, limit: int = 100) -> list[Snapshot]:
+    """Return the newest snapshots of a model."""
+    assert model.id is not None  # noqa: S101 - a stored model
+    return [_snapshot(row) for row in snapshots.list_snapshots(session, model.id, limit)]
+
+
+def read_snapshot(
+    store: ArtifactStore,
+    body: SnapshotBody | Mapping[str, object],
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """Return the joined rows of a snapshot, by (time, prediction id).
+
+    Args:
+        store: where the segments are.
+        body: what the snapshot selects, as a value or as its JSON.
+        columns: what is wanted; None is all: prediction_id, time, version, score, label (null
+            where there is none), weight, entity, features. `counts_of` tells what the join met.
+
+    Raises:
+        BlobNotFoundError, BlobCorruptError, StoreUnreachableError: a segment cannot be had.
+        KeyError: a wanted column is in no segment.
+    """
+    if not isinstance(body, SnapshotBody):
+        body = SnapshotBody.from_json(body)
+    needed = None if columns is None else _needed(columns)
+    predictions = read_segments(store, body.predictions, needed)
+    labels = read_segments(store, body.labels, LABEL_COLUMNS)
+    joined = join_rows(predictions, labels, body)
+    return joined if columns is None else joined.select(list(columns))
+
+
+def _needed(columns: Sequence[str]) -> list[str]:
+    """Return the columns of prediction segments that the wanted ones, the join and order need."""
+    own = [name for name in PREDICTION_COLUMNS if name in columns]
+    features = [n for n in columns if n not in PREDICTION_COLUMNS and n not in LABEL_COLUMNS]
+    return list(dict.fromkeys(["prediction_id", "time", *own, *features, BATCH, ROW]))
+
+
+def _clipped(intervals: Sequence[Interval], span: Interval) -> tuple[Interval, ...]:
+    """Return the intervals as far as they lie in the range, merged."""
+    inside = [
+        Interval(max(interval.start, span.start), min(interval.end, span.end))
+        for interval in intervals
+        if interval.start < span.end and interval.end > span.start
+    ]
+    return merged_intervals(inside)
+
+
+def _snapshot(row: SnapshotRow) -> Snapshot:
+    body = SnapshotBody.from_json(json.loads(row.body))
+    return Snapshot(row.digest, body, row.created_at, row.created_by)

@@ -1,0 +1,188 @@
+"""Queries of the feedback log: batches, their waiting bytes, segments.
+
+What always holds: a batch's row and its waiting bytes are written by one statement; a slot of
+`waiting_batch` is emptied only under a lock that keeps writers out, after a look for batches in it
+that are not drained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from mlreg.controller.store.tables import Batch, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+SLOTS = 4
+
+_INSERT = text("""
+    WITH fresh AS (
+        INSERT INTO batch (model_id, kind, batch_id, digest, rows, received_at)
+        VALUES (:model_id, :kind, :batch_id, :digest, :rows, :received_at)
+        ON CONFLICT (model_id, kind, batch_id) DO NOTHING
+        RETURNING id)
+    INSERT INTO waiting_batch (batch, slot, model_id, body)
+    SELECT fresh.id, waiting_slot.slot, :model_id, :body FROM fresh, waiting_slot
+    RETURNING batch
+""")
+
+_CLAIM = text("""
+    SELECT id FROM batch WHERE id = ANY(:ids) AND segment IS NULL ORDER BY id FOR UPDATE
+""")
+
+_DRAINED = text("UPDATE batch SET segment = :segment WHERE id = ANY(:ids)")
+
+_LOCK_MODEL = text("SELECT id FROM model WHERE id = :model_id FOR NO KEY UPDATE")
+
+_MODELS = text("""
+    SELECT batch.model_id, min(batch.received_at) AS oldest, sum(batch.rows) AS rows
+    FROM batch WHERE batch.segment IS NULL
+    GROUP BY batch.model_id ORDER BY batch.model_id
+""")
+
+_CURRENT_SLOT = text("SELECT slot FROM waiting_slot FOR UPDATE SKIP LOCKED")
+
+_FILLED = "SELECT EXISTS (SELECT 1 FROM waiting_batch_{slot})"
+_UNDRAINED = """
+    SELECT EXISTS (
+        SELECT 1 FROM waiting_batch_{slot} AS waiting
+        JOIN batch ON batch.id = waiting.batch
+        WHERE batch.segment IS NULL)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingModel:
+    """A model with batches that wait: how old the oldest is, and how many rows there are."""
+
+    model_id: int
+    oldest: datetime
+    rows: int
+
+
+def insert_batch(session: WriteSession, batch: Mapping[str, Any], body: bytes) -> bool:
+    """Write a batch and its bytes; False (and nothing written) if its key is taken."""
+    return session.execute(_INSERT, {**batch, "body": body}).one_or_none() is not None
+
+
+def get_batch(session: ReadSession, model_id: int, kind: str, batch_id: str) -> Batch:
+    """Return the batch of a key that is known to be taken."""
+    return session.exec(
+        select(Batch).where(
+            Batch.model_id == model_id, Batch.kind == kind, Batch.batch_id == batch_id
+        )
+    ).one()
+
+
+def list_waiting(session: ReadSession, model_id: int, limit: int) -> Sequence[Batch]:
+    """Return the oldest batches of a model that are not drained, in the order of arrival."""
+    statement = (
+        select(Batch)
+        .where(Batch.model_id == model_id, col(Batch.segment).is_(None))
+        .order_by(col(Batch.id))
+        .limit(limit)
+    )
+    return session.exec(statement).all()
+
+
+def read_bodies(session: ReadSession, ids: Sequence[int]) -> dict[int, bytes]:
+    """Return the waiting bytes of batches, by batch; what is drained may be gone."""
+    statement = text("SELECT batch, body FROM waiting_batch WHERE batch = ANY(:ids)")
+    return {row.batch: row.body for row in session.execute(statement, {"ids": list(ids)})}
+
+
+def list_waiting_models(session: ReadSession) -> list[WaitingModel]:
+    """Return the models that have batches which are not drained."""
+    return [WaitingModel(row.model_id, row.oldest, row.rows) for row in session.execute(_MODELS)]
+
+
+def lock_model(session: WriteSession, model_id: int) -> None:
+    """Let one drain of a model commit at a time; readers and new batches do not wait."""
+    session.execute(_LOCK_MODEL, {"model_id": model_id})
+
+
+def claim_batches(session: WriteSession, ids: Sequence[int]) -> int:
+    """Lock those of the batches that are not drained yet, and return how many they are."""
+    return len(session.execute(_CLAIM, {"ids": list(ids)}).all())
+
+
+def mark_drained(session: WriteSession, ids: Sequence[int], segment: str) -> None:
+    """Write the segment that has the rows of these batches."""
+    session.execute(_DRAINED, {"ids": list(ids), "segment": segment})
+
+
+def insert_segment(session: WriteSession, segment: Segment) -> None:
+    """Write a segment's row, once."""
+    row = segment.model_dump()
+    session.execute(insert(Segment).values(row).on_conflict_do_nothing())
+
+
+def list_segments(
+    session: ReadSession, model_id: int, kind: str, start: datetime, end: datetime
+) -> Sequence[Segment]:
+    """Return the segments with rows of `start ≤ time ≤ end`, by time, then digest."""
+    statement = (
+        select(Segment)
+        .where(
+            Segment.model_id == model_id,
+            Segment.kind == kind,
+            Segment.start <= end,
+            Segment.end >= start,
+        )
+        .order_by(col(Segment.start), col(Segment.end), col(Segment.digest))
+    )
+    return session.exec(statement).all()
+
+
+def list_drained(
+    session: ReadSession, model_id: int, kind: str, after: datetime, until: datetime
+) -> Sequence[Segment]:
+    """Return the segments that were drained in `after < created_at ≤ until`, in that order."""
+    statement = (
+        select(Segment)
+        .where(
+            Segment.model_id == model_id,
+            Segment.kind == kind,
+            Segment.created_at > after,
+            Segment.created_at <= until,
+        )
+        .order_by(col(Segment.created_at), col(Segment.digest))
+    )
+    return session.exec(statement).all()
+
+
+def lock_current_slot(session: WriteSession) -> int | None:
+    """Return the slot that takes new batches, locked; None while somebody else turns the ring."""
+    return session.execute(_CURRENT_SLOT).scalar_one_or_none()
+
+
+def move_slot(session: WriteSession, slot: int) -> None:
+    """Let new batches go to another slot."""
+    session.execute(text("UPDATE waiting_slot SET slot = :slot"), {"slot": slot})
+
+
+def is_slot_empty(session: ReadSession, slot: int) -> bool:
+    """Say whether a slot holds no row at all."""
+    return not session.execute(text(_FILLED.format(slot=int(slot)))).scalar_one()
+
+
+def empty_slot(session: WriteSession, slot: int) -> bool:
+    """Empty a slot as a whole, if everything in it is drained; say whether it was.
+
+    Nobody can write into the slot between the look and the emptying; the lock waits for those who
+    are about to (until `lock_timeout`).
+    """
+    session.execute(text(f"LOCK TABLE waiting_batch_{slot:d} IN ACCESS EXCLUSIVE MODE"))
+    if session.execute(text(_UNDRAINED.format(slot=int(slot)))).scalar_one():
+        return False
+    session.execute(text(f"TRUNCATE waiting_batch_{slot:d}"))
+    return True

@@ -1,0 +1,55 @@
+"""Queries of snapshots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from mlreg.controller.store.tables import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from mlreg.controller.domain.snapshots import SnapshotBody
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+
+def keep_snapshot(
+    session: WriteSession,
+    model_id: int,
+    body: SnapshotBody,
+    *,
+    created_at: datetime,
+    created_by: str,
+) -> Snapshot:
+    """Write a snapshot unless it is there, and return the row that is."""
+    row = {
+        "digest": body.digest,
+        "model_id": model_id,
+        "body": body.to_bytes().decode(),
+        "start": body.range.start,
+        "end": body.range.end,
+        "created_at": created_at,
+        "created_by": created_by,
+    }
+    session.execute(insert(Snapshot).values(row).on_conflict_do_nothing())
+    return session.exec(select(Snapshot).where(Snapshot.digest == body.digest)).one()
+
+
+def find_snapshot(session: ReadSession, digest: str) -> Snapshot | None:
+    """Return a snapshot by its digest."""
+    return session.get(Snapshot, digest)
+
+
+def list_snapshots(session: ReadSession, model_id: int, limit: int) -> Sequence[Snapshot]:
+    """Return the newest snapshots of a model."""
+    statement = (
+        select(Snapshot)
+        .where(Snapshot.model_id == model_id)
+        .order_by(col(Snapshot.created_at).desc(), col(Snapshot.digest))
+        .limit(limit)
+    )
+    return session.exec(statement).all()
