@@ -24,6 +24,8 @@ from mlreg.client.scoring.errors import (
     UnseenCategoryError,
 )
 
+MISSING = -1
+UNSEEN = -2
 Dtype = Literal["float", "int", "bool", "category"]
 Columns: TypeAlias = Mapping[str, Any] | pa.Table | pa.RecordBatch
 """Column name to a list, numpy array or Arrow array; or an Arrow table. Others are ignored."""
@@ -45,11 +47,17 @@ class Encoded:
 
     Attributes:
         matrix: float64, rows by features in the contract's order; NaN is missing.
-        unseen: feature name to the number of its values that the contract does not know.
+        codes: category features as codes, where `MISSING` and `UNSEEN` are told apart.
     """
 
     matrix: NDArray[np.float64]
-    unseen: dict[str, int]
+    codes: dict[str, NDArray[np.int32]]
+
+    @property
+    def unseen(self) -> dict[str, int]:
+        """Feature name to the number of its values that the contract does not know."""
+        counts = {name: int((codes == UNSEEN).sum()) for name, codes in self.codes.items()}
+        return {name: count for name, count in counts.items() if count}
 
 
 def features_of(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
@@ -78,17 +86,16 @@ def encode(contract: Mapping[str, Any], columns: Columns) -> Encoded:
     arrays = [_array(feature, columns) for feature in features]
     rows = len(arrays[0]) if arrays else 0
     matrix = np.empty((rows, len(features)), dtype=np.float64)
-    unseen: dict[str, int] = {}
+    coded: dict[str, NDArray[np.int32]] = {}
     for position, (feature, array) in enumerate(zip(features, arrays, strict=True)):
         if len(array) != rows:
             raise ColumnError(column=feature.name, cause=f"has {len(array)} rows, not {rows}")
         if feature.dtype == "category":
-            matrix[:, position], unknown = _codes(feature, array)
-            if unknown:
-                unseen[feature.name] = unknown
+            codes = coded[feature.name] = _codes(feature, array)
+            matrix[:, position] = np.where(codes < 0, np.nan, codes)
         else:
             matrix[:, position] = _numbers(feature, array)
-    return Encoded(matrix=matrix, unseen=unseen)
+    return Encoded(matrix=matrix, codes=coded)
 
 
 def _array(feature: Feature, columns: Columns) -> pa.Array:
@@ -145,15 +152,16 @@ def _check_numbers(feature: Feature, values: NDArray[np.float64]) -> None:
         raise ColumnTypeError(column=feature.name, dtype="int", found="numbers with a fraction")
 
 
-def _codes(feature: Feature, array: pa.Array) -> tuple[NDArray[np.float64], int]:
-    """Return the codes of a categorical column and how many of its values are unknown."""
+def _codes(feature: Feature, array: pa.Array) -> NDArray[np.int32]:
     if pa.types.is_null(array.type):
-        return np.full(len(array), np.nan), 0
+        return np.full(len(array), MISSING, dtype=np.int32)
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
         raise ColumnTypeError(column=feature.name, dtype="text", found=str(array.type))
-    codes = pc.index_in(array, value_set=pa.array(feature.categories, array.type))
-    unknown = codes.null_count - array.null_count
+    found = pc.index_in(array, value_set=pa.array(feature.categories, array.type))
+    unknown = found.null_count - array.null_count
     if unknown and feature.unseen == "error":
-        first = pc.filter(array, pc.and_(codes.is_null(), array.is_valid()))[0].as_py()
+        first = pc.filter(array, pc.and_(found.is_null(), array.is_valid()))[0].as_py()
         raise UnseenCategoryError(column=feature.name, value=str(first), rows=unknown)
-    return codes.cast(pa.float64()).to_numpy(zero_copy_only=False), unknown
+    fallback = MISSING if not unknown else pc.if_else(array.is_null(), MISSING, UNSEEN)
+    codes: NDArray[np.int32] = pc.coalesce(found, fallback).cast(pa.int32()).to_numpy()
+    return codes

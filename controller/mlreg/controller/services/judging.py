@@ -1,0 +1,124 @@
+"""Scoring and judging in one child of the executor: `judge`, on one folder.
+
+The job is `trainers.child`'s `score` job with what judging needs on top:
+```
+{"format": 1, "data": [...], "threads": 2, "trainer": "lightgbm",
+ "models": [{"role": "challenger" | "champion" | "anchor", "model": "challenger/model.txt",
+             "contract": "challenger/contract.json", "version": 3,
+             "train_end": "2013-02-01T00:00:00+00:00" | null}, ...],
+ "target": {...target contract...},
+ "gates": [...as in the policy...], "seed": 7, "draws": 1000,
+ "context": {"snapshot": "sha256:...", ...}}
+```
+Writes `scores.parquet` (float64 columns named by role) and `result.json`
+`{"outcome": "judged", "judgement": {...}, "unseen": {...}, "seconds": {...}}`; `judgement` is the
+JSON form of `domain.judging.Judgement`, ready for `services.decisions.record_decision`. A model
+trained on rows of the evaluation, or rows that break a contract, are `"outcome": "failed"`. Leave
+the anchor out where it is the champion itself.
+
+What always holds: model files are parsed here, in a child with limits, and nowhere else; the same
+rows, models, gates and seed give the same judgement.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from mlreg.client.scoring.encoding import as_array
+from mlreg.controller.domain.judging import judge as judge_trial
+from mlreg.controller.domain.metrics import OF_TASK
+from mlreg.controller.domain.trial import Contestant, JudgingInput, SliceColumn, TrialTask
+from mlreg.controller.gates.kinds import read_gates
+from mlreg.controller.gates.slices import SlicesGate
+from mlreg.controller.trainers.child import Stopwatch, answer, score_models, write_scores
+from mlreg.controller.trainers.errors import UnsupportedTaskError
+from mlreg.controller.trainers.job import InvalidJobError, JudgeJob
+from mlreg.controller.trainers.kinds import open_trainer
+from mlreg.controller.trainers.rows import LABEL, TIME, numbers, read_table, weights_of
+from mlreg.registry.domain.contracts import TargetContract
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from mlreg.controller.domain.judging import Gate
+
+
+def judge(folder: Path) -> None:
+    """Do the `judge` job of a folder."""
+    answer(folder, JudgeJob, _judge)
+
+
+def _judge(folder: Path, job: JudgeJob) -> dict[str, object]:
+    watch = Stopwatch()
+    gates = read_gates(job.gates)
+    table = read_table(folder, job.data)
+    watch.lap("load")
+    scores, unseen = score_models(folder, table, job.models, open_trainer(job.trainer), job.threads)
+    write_scores(folder, scores)
+    watch.lap("score")
+    judgement = judge_trial(
+        judging_input(table, job, scores, slice_columns(gates)),
+        gates,
+        np.random.default_rng(job.seed),
+        draws=job.draws,
+    )
+    watch.lap("judge")
+    return {
+        "outcome": "judged",
+        "judgement": {**judgement.to_json(), "seed": job.seed},
+        "unseen": unseen,
+        "seconds": watch.seconds,
+    }
+
+
+def judging_input(
+    table: pa.Table,
+    job: JudgeJob,
+    scores: Mapping[str, NDArray[np.float64]],
+    slices: Sequence[str],
+) -> JudgingInput:
+    """Return what is to be judged.
+
+    Raises:
+        UnsupportedTaskError: neither binary nor regression.
+        InvalidJobError: no challenger.
+    """
+    task = TargetContract.from_json(job.target).task
+    if task not in OF_TASK:
+        raise UnsupportedTaskError(task=task, trainer=job.trainer)
+    models = {
+        model.role: Contestant(model.version, scores[model.role], model.train_end)
+        for model in job.models
+    }
+    if "challenger" not in models:
+        raise InvalidJobError(cause="models: there is no challenger")
+    return JudgingInput(
+        task=cast("TrialTask", task),
+        times=table[TIME].to_numpy().astype("datetime64[us]"),
+        labels=numbers(table, LABEL),
+        challenger=models["challenger"],
+        champion=models.get("champion"),
+        anchor=models.get("anchor"),
+        weights=weights_of(table),
+        slices={name: slice_column(table, name) for name in slices if name in table.column_names},
+        context=job.context,
+    )
+
+
+def slice_columns(gates: Sequence[Gate]) -> list[str]:
+    """Return the columns that the gates cut by, each once."""
+    names = [name for gate in gates if isinstance(gate, SlicesGate) for name in gate.slices]
+    return list(dict.fromkeys(names))
+
+
+def slice_column(table: pa.Table, name: str) -> SliceColumn:
+    """Return a column as codes of its values; null is no slice."""
+    encoded = as_array(name, table[name]).dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return SliceColumn(codes, tuple(map(str, encoded.dictionary.to_pylist())))

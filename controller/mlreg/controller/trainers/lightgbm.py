@@ -1,0 +1,292 @@
+"""LightGBM: lanes full, continue (more trees on the parent) and refit (same trees, new leaves).
+
+What always holds:
+
+- deterministic: row-wise histograms, a fixed number of threads, every seed derived and recorded;
+- no boosting from the average, because `refit` would lose that intercept;
+- a parent is continued only if its feature contract, its column order and everything that makes up
+  its objective are the same: LightGBM takes other columns, categories and objectives without a word
+  and answers nonsense;
+- categories are the contract's codes, given as numbers, never pandas categories;
+- the model file that comes out has passed the validator that everyone will put it through.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import lightgbm
+import numpy as np
+from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its parameters' names
+
+from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
+from mlreg.controller.trainers.errors import (
+    ParentMismatchError,
+    TrainingFailedError,
+    TrainingParameterError,
+    TreeBudgetError,
+    UnsupportedTaskError,
+)
+from mlreg.controller.trainers.seeds import derive_seeds
+from mlreg.controller.trainers.trainer import Parent, Trained, Trainer, TrainingTask
+from mlreg.registry.domain.contracts import ContractMismatchError, FeatureContract, check_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+SEEDS = (
+    "seed",
+    "bagging_seed",
+    "feature_fraction_seed",
+    "data_random_seed",
+    "extra_seed",
+    "objective_seed",
+)
+OBJECTIVES: Mapping[str, tuple[str, ...]] = {
+    "binary": ("binary",),
+    "regression": (
+        *("regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape"),
+        *("gamma", "tweedie"),
+    ),
+}
+"""The objectives of each task, the first being the default."""
+OBJECTIVE_PARAMETERS: Mapping[str, float] = {
+    "boost_from_average": 0,
+    "sigmoid": 1,
+    "is_unbalance": 0,
+    "scale_pos_weight": 1,
+    "reg_sqrt": 0,
+    "alpha": 0.9,
+    "fair_c": 1,
+    "poisson_max_delta_step": 0.7,
+    "tweedie_variance_power": 1.5,
+}
+"""What, beside its name, makes an objective what it is, with LightGBM's defaults."""
+OURS = frozenset(
+    {
+        *("num_iterations", "num_threads", "deterministic", "force_row_wise", "force_col_wise"),
+        *("boost_from_average", "boosting", "linear_tree", "categorical_feature", "metric"),
+        *("verbosity", "data", "valid", "input_model", "output_model", "config", "task"),
+        *("label_column", "weight_column", "group_column", "ignore_column", "num_class"),
+        *("early_stopping_round", "save_binary", "two_round", "refit_decay_rate", "device_type"),
+        *("forcedsplits_filename", "forcedbins_filename", "machines", "machine_list_filename"),
+        *SEEDS,
+    }
+)
+"""Parameters that follow from the task or from what this file promises: no caller sets them."""
+UNSAFE_NAME = re.compile(r'[\s",:\[\]{}]')
+REPORT_EVERY_ROUNDS = 50
+
+
+class LightGBMTrainer:
+    """Trains LightGBM models."""
+
+    @property
+    def name(self) -> str:
+        """The trainer and the version of its library."""
+        return f"lightgbm/{lightgbm.__version__}"
+
+    def train(self, task: TrainingTask) -> Trained:
+        """Train a model; see the protocol."""
+        seeds = derive_seeds(task.seed, SEEDS)
+        params = {**resolve_parameters(task), **seeds}
+        try:
+            booster, before = _LANES[task.lane](task, params)
+            model = booster.model_to_string().encode()
+        except lightgbm.basic.LightGBMError as error:
+            raise TrainingFailedError(cause=str(error)) from error
+        trees = validate(model).num_trees
+        return Trained(model, trees, trees - before, {**params, "rounds": task.rounds}, seeds)
+
+    def score(
+        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+    ) -> NDArray[np.float64]:
+        """Return one score per row; the file is validated first, and the caller is a child.
+
+        Raises:
+            ModelFileError: the file breaks the format.
+        """
+        validate(model)
+        booster = lightgbm.Booster(model_str=model.decode())
+        return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
+
+
+def _train_full(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
+    booster = lightgbm.train(params, _dataset(task, params), task.rounds, callbacks=[_report])
+    return booster, 0
+
+
+def _train_continue(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
+    parent, summary = checked_parent(task, params)
+    rounds = rounds_left(task, summary)
+    booster = lightgbm.train(
+        params,
+        _dataset(task, params),
+        rounds,
+        init_model=lightgbm.Booster(model_str=parent.model.decode()),
+        callbacks=[_report],
+    )
+    return booster, summary.num_trees
+
+
+def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
+    parent, summary = checked_parent(task, params)
+    booster = lightgbm.Booster(model_str=parent.model.decode()).refit(
+        task.matrix,
+        task.labels,
+        decay_rate=task.decay_rate,
+        weight=task.weights,
+        feature_name=list(task.contract.names),
+        categorical_feature=_categorical(task.contract),
+        dataset_params=params,
+    )
+    return booster, summary.num_trees
+
+
+_LANES = {"full": _train_full, "continue": _train_continue, "refit": _train_refit}
+_PROOF: tuple[type[Trainer], ...] = (LightGBMTrainer,)
+
+
+def resolve_parameters(task: TrainingTask) -> dict[str, Any]:
+    """Return the parameters under LightGBM's main names, with ours.
+
+    Raises:
+        UnsupportedTaskError: neither binary nor regression.
+        TrainingParameterError: unknown, given twice, not the caller's to set, or of another task.
+    """
+    if task.task not in OBJECTIVES:
+        raise UnsupportedTaskError(task=task.task, trainer="lightgbm")
+    given = _main_names(task.params)
+    allowed = OBJECTIVES[task.task]
+    objective = given.pop("objective", allowed[0])
+    if objective not in allowed:
+        cause = f"must be one of {', '.join(allowed)} for a {task.task} model"
+        raise TrainingParameterError(parameter="objective", cause=cause)
+    return {
+        **given,
+        "objective": objective,
+        "metric": "none",
+        "boosting": "gbdt",
+        "boost_from_average": False,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": task.threads,
+        "verbosity": -1,
+    }
+
+
+def _main_names(params: Mapping[str, Any]) -> dict[str, Any]:
+    main = {
+        alias: name
+        for name, aliases in _ConfigAliases._get_all_param_aliases().items()  # noqa: SLF001 - there is no public list
+        for alias in (name, *aliases)
+    }
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        name = main.get(key)
+        if name is None:
+            raise TrainingParameterError(parameter=key, cause="is not known to LightGBM")
+        if name in OURS:
+            raise TrainingParameterError(parameter=key, cause="is set by mlreg itself")
+        if name in found:
+            raise TrainingParameterError(parameter=key, cause=f"is given twice ({name})")
+        found[name] = value
+    return found
+
+
+def checked_parent(task: TrainingTask, params: Mapping[str, Any]) -> tuple[Parent, ModelSummary]:
+    """Return the parent once it may be continued.
+
+    Raises:
+        ParentMismatchError: no parent, or its columns, contract or objective differ; names which.
+        ModelFileError: its file breaks the format.
+    """
+    parent = task.parent
+    if parent is None:
+        raise ParentMismatchError(what="parent", cause=f"the lane {task.lane} needs one")
+    summary = validate(parent.model)
+    try:
+        check_names(summary.feature_names, task.contract.names)
+        check_same(task.contract, parent.contract)
+    except ContractMismatchError as error:
+        raise ParentMismatchError(what=f"column {error.column!r}", cause=str(error)) from error
+    _check_objective(summary, params)
+    return parent, summary
+
+
+def check_same(ours: FeatureContract, theirs: FeatureContract) -> None:
+    """Check that two contracts read rows the same way: order, dtypes, categories.
+
+    Raises:
+        ContractMismatchError: they do not; it names the first column that differs.
+    """
+    check_names(theirs.names, ours.names)
+    for mine, other in zip(ours.features, theirs.features, strict=True):
+        if mine.dtype != other.dtype:
+            problem = f"the parent read it as {other.dtype}, now it is {mine.dtype}"
+            raise ContractMismatchError(column=mine.name, problem=problem)
+        if mine.categories != other.categories:
+            problem = "the parent has other categories, or another order of them"
+            raise ContractMismatchError(column=mine.name, problem=problem)
+
+
+def _check_objective(summary: ModelSummary, params: Mapping[str, Any]) -> None:
+    if summary.objective != params["objective"]:
+        cause = f"the parent has {summary.objective!r}, asked for is {params['objective']!r}"
+        raise ParentMismatchError(what="objective", cause=cause)
+    for name, default in OBJECTIVE_PARAMETERS.items():
+        theirs = float(summary.parameters.get(name) or default)
+        ours = float(params.get(name, default))
+        if theirs != ours:
+            cause = f"the parent has {theirs:g}, asked for is {ours:g}"
+            raise ParentMismatchError(what=name, cause=cause)
+
+
+def rounds_left(task: TrainingTask, parent: ModelSummary) -> int:
+    """Return how many rounds the lane `continue` may add: those asked for, within `max_trees`.
+
+    Raises:
+        TreeBudgetError: none.
+    """
+    if task.max_trees is None:
+        return task.rounds
+    left = (task.max_trees - parent.num_trees) // parent.trees_per_iteration
+    if left < 1:
+        raise TreeBudgetError(trees=parent.num_trees, max_trees=task.max_trees)
+    return min(task.rounds, left)
+
+
+def _dataset(task: TrainingTask, params: Mapping[str, Any]) -> lightgbm.Dataset:
+    return lightgbm.Dataset(
+        task.matrix,
+        task.labels,
+        weight=task.weights,
+        feature_name=list(_checked_names(task.contract)),
+        categorical_feature=_categorical(task.contract),
+        params=dict(params),
+        free_raw_data=False,
+    )
+
+
+def _checked_names(contract: FeatureContract) -> tuple[str, ...]:
+    for name in contract.names:
+        if UNSAFE_NAME.search(name):
+            problem = "LightGBM takes no spaces, quotes, commas, colons or brackets in a name"
+            raise ContractMismatchError(column=name, problem=problem)
+    return contract.names
+
+
+def _categorical(contract: FeatureContract) -> list[int]:
+    return [place for place, feature in enumerate(contract.features) if feature.dtype == "category"]
+
+
+def _report(environment: Any) -> None:  # noqa: ANN401 - LightGBM's own CallbackEnv
+    """Print a line of progress for the run's log."""
+    done = environment.iteration + 1
+    if done % REPORT_EVERY_ROUNDS == 0 or done == environment.end_iteration:
+        sys.stdout.write(f"round {done} of {environment.end_iteration}\n")
+        sys.stdout.flush()

@@ -1,0 +1,132 @@
+"""Logged rows from Parquet files to what trainers and judges read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mlreg.client.scoring.encoding import as_array
+from mlreg.controller.trainers.errors import TrainingRowsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
+
+LABEL = "label"
+WEIGHT = "weight"
+TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """Rows that have a label.
+
+    Attributes:
+        table: their columns.
+        unlabelled: how many rows had none and were left out.
+    """
+
+    table: pa.Table
+    labels: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    unlabelled: int
+
+    @property
+    def positives(self) -> int:
+        """How many labels are above 0."""
+        return int((self.labels > 0).sum())
+
+
+def read_table(folder: Path, paths: Sequence[str]) -> pa.Table:
+    """Return the rows of the files, one after the other."""
+    return pa.concat_tables([pq.read_table(folder / path) for path in paths])
+
+
+def labelled_rows(table: pa.Table, target: TargetContract) -> LabelledRows:
+    """Return the rows with a label, checked for training.
+
+    Raises:
+        TrainingRowsError: no rows, a label that is NaN or no label of the task, one class only.
+    """
+    if LABEL not in table.column_names:
+        raise TrainingRowsError(cause="there is no column `label`")
+    known = table.filter(pc.is_valid(table[LABEL]))
+    labels = numbers(known, LABEL)
+    rows = LabelledRows(known, labels, weights_of(known), len(table) - len(known))
+    _check_labels(labels, target)
+    return rows
+
+
+def weights_of(table: pa.Table) -> NDArray[np.float64] | None:
+    """Return the weights, a row without one counting once; None where no row has one.
+
+    Raises:
+        TrainingRowsError: a weight is negative or not finite.
+    """
+    if WEIGHT not in table.column_names or table[WEIGHT].null_count == len(table):
+        return None
+    weights = numbers(
+        table.set_column(
+            table.column_names.index(WEIGHT), WEIGHT, pc.fill_null(table[WEIGHT], 1.0)
+        ),
+        WEIGHT,
+    )
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise TrainingRowsError(cause="a weight is negative or not finite")
+    return weights
+
+
+def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a numeric column as float64, null as NaN.
+
+    Raises:
+        TrainingRowsError: it is no numeric column.
+    """
+    column = table[name]
+    kind = column.type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        raise TrainingRowsError(cause=f"column {name!r} holds {kind}, not numbers")
+    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    return values
+
+
+def _check_labels(labels: NDArray[np.float64], target: TargetContract) -> None:
+    if not len(labels):
+        raise TrainingRowsError(cause="none of them has a label")
+    broken = ~np.isfinite(labels)
+    if broken.any():
+        first = int(np.flatnonzero(broken)[0])
+        cause = f"{int(broken.sum())} labels are NaN or infinite, the first in row {first}"
+        raise TrainingRowsError(cause=cause)
+    if target.task != "binary":
+        return
+    found = np.unique(labels)
+    if not np.isin(found, (0.0, 1.0)).all():
+        raise TrainingRowsError(cause="a binary label must be 0 or 1")
+    if len(found) == 1:
+        raise TrainingRowsError(cause=f"every label is {found[0]:g}; two classes are needed")
+
+
+def pin_categories(schema: FeatureSchema, table: pa.Table) -> FeatureContract:
+    """Return the contract of a first training: open categories become those seen, sorted.
+
+    Raises:
+        ColumnError: a column mixes types.
+        InvalidContractError: a category column holds no value at all.
+    """
+    seen = {
+        feature.name: sorted(
+            set(as_array(feature.name, table[feature.name]).drop_null().to_pylist())
+        )
+        for feature in schema.features
+        if not feature.is_pinned and feature.name in table.column_names
+    }
+    return schema.pin(seen)
