@@ -1,0 +1,80 @@
+"""Queries of runs and their logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert
+from sqlmodel import col, select
+
+from mlreg.controller.store.tables import Run, RunLog
+from mlreg.registry.store.tables import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+
+def find_run(session: ReadSession, run_id: int) -> tuple[Run, str] | None:
+    """Return a run with the name of its model."""
+    query = (
+        select(Run, Model.name)
+        .join(Model, col(Model.id) == col(Run.model_id))
+        .where(col(Run.id) == run_id)
+    )
+    return session.exec(query).one_or_none()
+
+
+def lock_run(session: WriteSession, run_id: int) -> Run | None:
+    """Return a run as of now, its row locked until the commit."""
+    query = (
+        select(Run)
+        .where(col(Run.id) == run_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session.exec(query).one_or_none()
+
+
+def runs_before(  # noqa: PLR0913 - each is one filter of the list
+    session: ReadSession,
+    *,
+    model_id: int | None,
+    environment: str | None,
+    state: str | None,
+    before: int | None,
+    limit: int,
+) -> Sequence[tuple[Run, str]]:
+    """Return runs with their model's names, newest first, below `before`."""
+    query = select(Run, Model.name).join(Model, col(Model.id) == col(Run.model_id))
+    if model_id is not None:
+        query = query.where(col(Run.model_id) == model_id)
+    if environment is not None:
+        query = query.where(col(Run.environment) == environment)
+    if state is not None:
+        query = query.where(col(Run.state) == state)
+    if before is not None:
+        query = query.where(col(Run.id) < before)
+    return session.exec(query.order_by(col(Run.id).desc()).limit(limit)).all()
+
+
+def log_after(session: ReadSession, run_id: int, after: int, limit: int) -> Sequence[RunLog]:
+    """Return the lines of a run's log beyond `after`, oldest first."""
+    query = (
+        select(RunLog)
+        .where(col(RunLog.run_id) == run_id, col(RunLog.id) > after)
+        .order_by(col(RunLog.id))
+        .limit(limit)
+    )
+    return session.exec(query).all()
+
+
+def add_lines(
+    session: WriteSession, run_id: int, attempt: int, lines: Sequence[str], at: datetime
+) -> None:
+    """Add lines to a run's log, in their order."""
+    rows = [{"run_id": run_id, "attempt": attempt, "at": at, "line": line} for line in lines]
+    if rows:
+        session.execute(insert(RunLog).values(rows))
