@@ -7,11 +7,12 @@ with its audit entry; the newest policy of a deployment is the one in force whil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
 from mlreg.controller.domain.windows import window_of
@@ -206,10 +207,11 @@ def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: 
             environment=row.environment,
             policy_id=row.id or 0,
             evaluated_until=start,
-            memory={"matured_until": matured.isoformat()},
+            memory=PolicyMemory(start, matured, now).to_json(),
         )
     state.policy_id = row.id or 0
-    state.memory = {**state.memory, "judged_at": now.isoformat(), "held": {}}
+    memory = PolicyMemory.from_json(state.memory)
+    state.memory = replace(memory, judged_at=max(now, memory.judged_at), held={}).to_json()
     state.next_fire_at = now
     session.add(state)
     session.flush()

@@ -12,22 +12,64 @@ from mlreg.controller.domain.windows import Interval
 from mlreg.controller.store.tables import Outage, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
+
+    Place = tuple[int, str]
+    """A model's id and an environment."""
 
 _KEY = ["model_id", "environment", "monitor", "subject", "start"]
 _VALUES = ("end", "value", "rows", "state", "evidence", "created_at")
 
 
-def write_readings(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert readings, or write them anew where they are there already; one statement."""
+def write_readings(
+    session: WriteSession,
+    place: Place,
+    found: Iterable[WindowReading],
+    *,
+    now: datetime,
+    keep: bool = False,
+    evidence: Mapping[str, Any] | None = None,
+) -> None:
+    """Insert readings in one statement; those that are there are written anew, or kept.
+
+    Args:
+        session: the transaction of the caller.
+        place: the model's id and the environment.
+        found: the readings.
+        now: when they were taken, business time.
+        keep: leave the ones that are there as they are.
+        evidence: kept beside each of them.
+    """
+    rows = [_row(place, one, now, evidence) for one in found]
     if not rows:
         return
-    statement = insert(Reading)
+    statement = insert(Reading).values(rows)
+    if keep:
+        session.execute(statement.on_conflict_do_nothing(index_elements=_KEY))
+        return
     anew = {name: getattr(statement.excluded, name) for name in _VALUES}
-    session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=anew), list(rows))
+    session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=anew))
+
+
+def _row(
+    place: Place, one: WindowReading, now: datetime, evidence: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "model_id": place[0],
+        "environment": place[1],
+        "monitor": one.monitor,
+        "subject": one.subject,
+        "start": one.start,
+        "end": one.end,
+        "value": one.value,
+        "rows": one.rows,
+        "state": one.state,
+        "evidence": None if evidence is None else dict(evidence),
+        "created_at": now,
+    }
 
 
 def list_readings(  # noqa: PLR0913 - the columns one may select by

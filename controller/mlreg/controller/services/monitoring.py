@@ -1,0 +1,174 @@
+"""Reading a closed window: its monitors, and whether a feed was down in it.
+
+What always holds: readings rest only on hours outside outages; a window of which less than half the
+rows are left says `outage`, one without rows `empty`; reading a window again writes the same
+readings over the old ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.metrics import OF_TASK
+from mlreg.controller.domain.outage import HourShares, OutageRule, Suspicion, step
+from mlreg.controller.domain.profile import Profile, merge_all
+from mlreg.controller.domain.readings import EVERYTHING, WindowReading
+from mlreg.controller.domain.windows import HOUR, Interval
+from mlreg.controller.monitors.kinds import MONITORS
+from mlreg.controller.monitors.monitor import Measured, WindowView
+from mlreg.controller.services import outages, profiles
+from mlreg.controller.store import readings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlreg.controller.domain.readings import ReadingState
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+LEAST_SHARE_LEFT = 0.5
+RULE = OutageRule()
+WHOLE = ("rows", "score_mean", "psi", "jensen_shannon", "wasserstein")
+"""The monitors that say so when a whole window has nothing to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The deployment whose windows are read.
+
+    Attributes:
+        task: of the model; says which metrics await labels.
+        contract: the champion's feature contract, by digest.
+        reference: the profile of the champion's training rows, if it was kept.
+        at_risk: the features whose source can fail.
+    """
+
+    model_id: int
+    environment: str
+    task: str
+    contract: str | None
+    reference: Profile | None
+    at_risk: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The hourly profiles of a window, all versions of an hour merged."""
+
+    by_start: Mapping[datetime, Profile] = field(default_factory=dict)
+
+    def outside(self, outages: Sequence[Interval]) -> list[Profile]:
+        """Return the profiles of the hours that no outage touches."""
+        return [
+            profile
+            for start, profile in self.by_start.items()
+            if not any(one.overlaps(Interval(start, start + HOUR)) for one in outages)
+        ]
+
+    @property
+    def rows(self) -> int:
+        """All rows of the window."""
+        return sum(profile.rows for profile in self.by_start.values())
+
+
+def read_window(
+    session: WriteSession,
+    watched: Watched,
+    window: Interval,
+    suspicion: Suspicion | None,
+    now: datetime,
+) -> Suspicion | None:
+    """Look for an outage, write the window's readings, and return what is now suspected."""
+    hours = load_hours(session, watched, window)
+    after, begun = _look_for_outage(session, watched, hours, suspicion, now)
+    if begun is not None and begun < window.start:  # it began in a window that is read already
+        before = Interval(window.start - window.length, window.start)
+        _write(session, watched, before, load_hours(session, watched, before), now)
+    _write(session, watched, window, hours, now)
+    return after
+
+
+def load_hours(session: ReadSession, watched: Watched, window: Interval) -> Hours:
+    """Return the hourly profiles of a window under the champion's contract, in order."""
+    if watched.contract is None:
+        return Hours()
+    found: dict[datetime, list[Profile]] = defaultdict(list)
+    logged = profiles.window_profiles(
+        session, watched.model_id, watched.contract, window.start, window.end
+    )
+    for hour in logged:
+        found[hour.start].append(hour.profile)
+    return Hours({start: merge_all(found[start]) for start in sorted(found)})
+
+
+def _look_for_outage(
+    session: WriteSession,
+    watched: Watched,
+    hours: Hours,
+    suspicion: Suspicion | None,
+    now: datetime,
+) -> tuple[Suspicion | None, datetime | None]:
+    """Fold the window's hours; return what is suspected after them, and a new outage's start."""
+    reference = _shares(watched.reference, watched.at_risk)
+    begun = None
+    for start, profile in hours.by_start.items():
+        hour = HourShares(start, profile.rows, _shares(profile, watched.at_risk))
+        outcome = step(suspicion, hour, reference, RULE)
+        outages.record_step(session, (watched.model_id, watched.environment), outcome, now)
+        suspicion = outcome.suspicion
+        if outcome.begun and suspicion is not None:
+            begun = suspicion.start
+    return suspicion, begun
+
+
+def _shares(profile: Profile | None, features: Iterable[str]) -> dict[str, float]:
+    if profile is None:
+        return {}
+    return {
+        feature: profile.column(feature).default_share
+        for feature in features
+        if feature in profile.bins.places
+    }
+
+
+def _write(
+    session: WriteSession, watched: Watched, window: Interval, hours: Hours, now: datetime
+) -> None:
+    down = readings.outage_intervals(session, watched.model_id, window)
+    kept = hours.outside(down)
+    state = _state(hours.rows, sum(profile.rows for profile in kept))
+    place = (watched.model_id, watched.environment)
+    if state == "final":
+        view = WindowView(merge_all(kept), watched.reference)
+        found = [_reading(window, one) for monitor in MONITORS for one in monitor.read(view)]
+    else:
+        found = [_mark(window, monitor, state, hours.rows) for monitor in WHOLE]
+    readings.write_readings(session, place, found, now=now)
+    waiting = [_mark(window, name, "immature", hours.rows) for name in awaited(watched.task)]
+    readings.write_readings(session, place, waiting, now=now, keep=True)
+
+
+def awaited(task: str) -> list[str]:
+    """Return the monitors that need labels: `labelled`, every metric, and the skill in it."""
+    metrics = OF_TASK.get(task, ())
+    return ["labelled", "labelled_share", *metrics, *(f"skill_{metric}" for metric in metrics)]
+
+
+def _reading(window: Interval, one: Measured) -> WindowReading:
+    state: ReadingState = "final" if one.value is not None else "empty"
+    return WindowReading(
+        one.monitor, one.subject, window.start, window.end, one.value, one.rows, state
+    )
+
+
+def _mark(window: Interval, monitor: str, state: ReadingState, rows: int) -> WindowReading:
+    return WindowReading(monitor, EVERYTHING, window.start, window.end, None, rows, state)
+
+
+def _state(rows: int, kept: int) -> ReadingState:
+    if rows == 0:
+        return "empty"
+    return "final" if kept >= LEAST_SHARE_LEFT * rows and kept > 0 else "outage"

@@ -1,0 +1,246 @@
+"""One beat of the controller: drain what waits, read what closed, judge what is due.
+
+What always holds: a tick is idempotent, and two at once are harmless: each policy is taken under
+its row lock, firings are unique by (policy, moment), jobs by their dedupe key. A moment is judged
+once everything before it is read: batches received before it are drained, windows that closed are
+read, windows that matured are measured. A policy that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.domain.windows import closed_windows, window_of
+from mlreg.controller.services import guarding, jobs, measuring, monitoring, profiles
+from mlreg.controller.services.draining import due_models
+from mlreg.controller.services.policies import PolicyInForce, policy_in_force
+from mlreg.controller.services.triggering import Automation, Fired, judge_triggers
+from mlreg.controller.store import policies as rows
+from mlreg.controller.store.installation import is_virtual
+from mlreg.controller.store.serving import Serving, find_serving
+from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.services import catalog
+from mlreg.registry.store.database import WriteSession
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.controller.domain.profile import Profile
+    from mlreg.controller.store.tables import PolicyState
+    from mlreg.registry.store.database import Database, ReadSession
+
+MAX_WINDOWS_PER_TICK = 31
+
+log = logging.getLogger("mlreg.controller")
+
+
+@dataclass(slots=True)
+class TickReport:
+    """What one tick did; nothing at all is the usual answer."""
+
+    jobs: int = 0
+    windows: int = 0
+    judged: int = 0
+    firings: list[Fired] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.jobs or self.windows or self.judged)
+
+
+def tick(database: Database, *, now: datetime) -> TickReport:
+    """Do everything that is due by `now` (business time)."""
+    report = TickReport()
+    waiting = _models_to_drain(database, now)
+    with database.reading() as session:
+        due = rows.due_states(session, now)
+    if waiting:
+        with database.writing() as session:
+            report.jobs += sum(enqueue_drain(session, model_id) for model_id in waiting)
+    for state_id in due:
+        try:
+            with database.writing() as session:
+                _tick_policy(session, state_id, now, report)
+        except (RegistryError, SQLAlchemyError) as error:
+            log.exception("the policy of state %d could not be evaluated", state_id)
+            report.failed.append(str(error))
+    return report
+
+
+def _models_to_drain(database: Database, now: datetime) -> Sequence[int]:
+    """Return the models whose batches are to be drained: all of them in virtual time."""
+    with database.reading() as session:
+        if is_virtual(session):
+            return rows.models_with_waiting_batches(session)
+    return due_models(database, now)
+
+
+def enqueue_drain(session: WriteSession, model_id: int) -> bool:
+    """Ask a worker to drain a model's batches; False when one is asked already."""
+    job = jobs.enqueue(
+        session,
+        kind="drain",
+        payload={"model_id": model_id},
+        dedupe_key=f"drain:{model_id}",
+        lock_key=f"drain:{model_id}",
+        priority=10,
+    )
+    return job is not None
+
+
+@dataclass(slots=True)
+class _Beat:
+    """One policy in one tick."""
+
+    session: WriteSession
+    in_force: PolicyInForce
+    serving: Serving | None
+    now: datetime
+    report: TickReport
+    waiting_since: datetime | None
+
+    def is_drained(self, moment: datetime) -> bool:
+        """Whether every batch that was received before this moment is in the log."""
+        return self.waiting_since is None or self.waiting_since >= moment
+
+
+def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: TickReport) -> None:
+    state = rows.lock_state(session, state_id)
+    if state is None or not state.enabled or state.next_fire_at is None:
+        return
+    in_force = policy_in_force(session, state.model_id, state.environment)
+    if in_force is None or state.next_fire_at > now:
+        return
+    beat = _Beat(
+        session=session,
+        in_force=in_force,
+        serving=find_serving(session, state.model_id, state.environment),
+        now=now,
+        report=report,
+        waiting_since=rows.waiting_since(session, state.model_id),
+    )
+    before = PolicyMemory.from_json(state.memory)
+    memory = _read_closed(beat, before)
+    memory = _await_matured(beat, memory)
+    due = _due_since(beat, memory)
+    if due is not None and _all_read(beat, memory, due):
+        memory = _judge(beat, memory, due)
+    _remember(state, beat, memory)
+    session.add(state)
+
+
+def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
+    """Read the windows that closed and whose batches are drained, oldest first."""
+    width = beat.in_force.policy.data.window
+    watched = None
+    for window in closed_windows(memory.closed_until, beat.now, width):
+        if not beat.is_drained(window.end) or beat.report.windows >= MAX_WINDOWS_PER_TICK:
+            break
+        watched = watched or _watched(beat)
+        suspicion = monitoring.read_window(
+            beat.session, watched, window, memory.suspicion, beat.now
+        )
+        memory = replace(memory, closed_until=window.end, suspicion=suspicion)
+        beat.report.windows += 1
+    return memory
+
+
+def _await_matured(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
+    """Move the border of maturity over measured windows; have the next ones measured."""
+    data = beat.in_force.policy.data
+    asked = 0
+    for window in closed_windows(memory.matured_until, beat.now - data.label_delay, data.window):
+        ready = window.end <= memory.closed_until and beat.is_drained(window.end + data.label_delay)
+        if not ready or asked >= MAX_WINDOWS_PER_TICK:
+            break
+        if asked == 0 and measuring.is_measured(beat.session, beat.in_force, window):
+            memory = replace(memory, matured_until=window.end)
+            beat.report.windows += 1
+            continue
+        beat.report.jobs += measuring.enqueue_measure(beat.session, beat.in_force, window)
+        asked += 1
+    return memory
+
+
+def _due_since(beat: _Beat, memory: PolicyMemory) -> datetime | None:
+    """Return the newest moment up to now that is to be judged and was not yet."""
+    data = beat.in_force.policy.data
+    lags = (timedelta(), data.label_delay)
+    newest = [window_of(beat.now - lag, data.window).start + lag for lag in lags]
+    for trigger in beat.in_force.policy.triggers:
+        due = trigger.next_due(memory.judged_at)
+        while due is not None and due <= beat.now:
+            newest.append(due)
+            due = trigger.next_due(due)
+    moments = [moment for moment in newest if memory.judged_at < moment <= beat.now]
+    return max(moments, default=None)
+
+
+def _all_read(beat: _Beat, memory: PolicyMemory, due: datetime) -> bool:
+    data = beat.in_force.policy.data
+    closed = window_of(due, data.window).start <= memory.closed_until
+    matured = window_of(due - data.label_delay, data.window).start <= memory.matured_until
+    return closed and matured
+
+
+def _judge(beat: _Beat, memory: PolicyMemory, due: datetime) -> PolicyMemory:
+    automation = Automation(beat.in_force, beat.serving, memory)
+    beat.report.jobs += guarding.enqueue_guard(
+        beat.session, beat.in_force, beat.serving, memory.matured_until
+    )
+    memory, fired = judge_triggers(beat.session, automation, due, beat.now)
+    beat.report.judged += 1
+    if fired is not None:
+        beat.report.firings.append(fired)
+        beat.report.jobs += fired.run_id is not None
+    return memory
+
+
+def _remember(state: PolicyState, beat: _Beat, memory: PolicyMemory) -> None:
+    state.memory = memory.to_json()
+    state.evaluated_until = memory.closed_until
+    if beat.report.firings:
+        state.last_fired_at = memory.judged_at
+    state.next_fire_at = _next_moment(beat, memory)
+
+
+def _next_moment(beat: _Beat, memory: PolicyMemory) -> datetime:
+    """Return when this policy has something to do next; in the past while something waits."""
+    data = beat.in_force.policy.data
+    moments = [
+        memory.closed_until + data.window,
+        memory.matured_until + data.window + data.label_delay,
+    ]
+    for trigger in beat.in_force.policy.triggers:
+        due = trigger.next_due(memory.judged_at)
+        if due is not None:
+            moments.append(due)
+    return min(moments)
+
+
+def _watched(beat: _Beat) -> monitoring.Watched:
+    in_force, serving = beat.in_force, beat.serving
+    model = rows.model_of(beat.session, in_force.model_id)
+    schema = catalog.feature_schema_of(model)
+    return monitoring.Watched(
+        model_id=in_force.model_id,
+        environment=in_force.environment,
+        task=model.task,
+        contract=None if serving is None else serving.contract,
+        reference=_reference(beat.session, in_force.model_id, serving),
+        at_risk=tuple(one.name for one in schema.features if one.at_risk) if schema else (),
+    )
+
+
+def _reference(session: ReadSession, model_id: int, serving: Serving | None) -> Profile | None:
+    if serving is None:
+        return None
+    return profiles.find_reference(session, model_id, serving.champion)

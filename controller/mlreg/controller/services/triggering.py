@@ -1,0 +1,231 @@
+"""Judging the triggers of a policy at a moment, and what comes of it.
+
+What always holds: a firing, its run and its job are written in one transaction; there is at most
+one firing of a policy at a moment, whoever else ticks; a firing that a rule holds back is recorded
+with that rule's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mlreg.controller.domain.firing import (
+    TRAIN_WEEK,
+    Circumstances,
+    Outcome,
+    PastRun,
+    judge_firing,
+)
+from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
+from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.domain.triggers import Finding, Held, Trigger, View, combine, names_of
+from mlreg.controller.services import runs
+from mlreg.controller.services.policies import PolicyInForce
+from mlreg.controller.store import policies as rows
+from mlreg.controller.store import readings
+from mlreg.controller.store.serving import Serving
+from mlreg.registry.store.tables import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mlreg.controller.domain.readings import WindowReading
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A firing that was written down, and its run if one came of it."""
+
+    firing_id: int
+    triggers: tuple[str, ...]
+    outcome: Outcome
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Automation:
+    """A policy in force with what serves and what is remembered."""
+
+    in_force: PolicyInForce
+    serving: Serving | None
+    memory: PolicyMemory
+
+
+def judge_triggers(
+    session: WriteSession, automation: Automation, fire_at: datetime, now: datetime
+) -> tuple[PolicyMemory, Fired | None]:
+    """Judge every trigger at a moment; return the new memory and the firing, if there is one."""
+    policy = automation.in_force.policy
+    view = _view(session, automation, fire_at)
+    findings = {
+        name: trigger.judge(_with_readings(session, automation, trigger, view))
+        for name, trigger in zip(names_of(policy.triggers), policy.triggers, strict=True)
+    }
+    held = _held(automation, findings, fire_at)
+    memory = replace(automation.memory, judged_at=fire_at)
+    if not combine(held, policy.combination):
+        waiting = {one.name: one.since for one in held}
+        return replace(memory, held=waiting), None
+    fired = _fire(session, automation, held, fire_at, now)
+    return replace(memory, held={}), fired
+
+
+def _view(session: ReadSession, automation: Automation, fire_at: datetime) -> View:
+    in_force, serving = automation.in_force, automation.serving
+    last_run = rows.last_run_at(session, in_force.model_id, in_force.environment)
+    delay = in_force.policy.data.label_delay
+    return View(
+        now=fire_at,
+        previous=automation.memory.judged_at,
+        watermark=None if last_run is None else last_run - delay,
+        promoted_at=None if serving is None else serving.promoted_at,
+    )
+
+
+def _with_readings(
+    session: ReadSession, automation: Automation, trigger: Trigger, view: View
+) -> View:
+    need = trigger.need(view)
+    if not need.monitors:
+        return view
+    found: dict[str, list[WindowReading]] = {monitor: [] for monitor in need.monitors}
+    for row in readings.list_readings(
+        session,
+        model_id=automation.in_force.model_id,
+        environment=automation.in_force.environment,
+        monitors=need.monitors,
+        after=need.after,
+        until=view.now,
+    ):
+        found[row.monitor].append(readings.window_reading(row))
+    return replace(view, readings={monitor: tuple(all_) for monitor, all_ in found.items()})
+
+
+def _held(automation: Automation, findings: Mapping[str, Finding], fire_at: datetime) -> list[Held]:
+    """Return the triggers that hold at this moment, and those that still count from before."""
+    triggers = automation.in_force.policy.triggers
+    patience = {
+        name: trigger.patience for name, trigger in zip(names_of(triggers), triggers, strict=True)
+    }
+    held = [Held(name, fire_at, one) for name, one in findings.items() if one.holds]
+    newly = {one.name for one in held}
+    for name, since in automation.memory.held.items():
+        if name in patience and name not in newly and fire_at - since < patience[name]:
+            held.append(Held(name, since))
+    return held
+
+
+def _fire(
+    session: WriteSession,
+    automation: Automation,
+    held: list[Held],
+    fire_at: datetime,
+    now: datetime,
+) -> Fired | None:
+    in_force = automation.in_force
+    outcome = judge_firing(
+        fire_at,
+        _circumstances(session, automation, fire_at),
+        cooldown=in_force.policy.cooldown,
+        budget=in_force.policy.budget,
+    )
+    names = tuple(one.name for one in held)
+    firing_id = rows.insert_firing(
+        session,
+        {
+            "policy_id": in_force.policy_id,
+            "model_id": in_force.model_id,
+            "environment": in_force.environment,
+            "fire_at": fire_at,
+            "triggers": list(names),
+            "readings": [_evidence(one) for one in held],
+            "outcome": outcome,
+            "created_at": now,
+        },
+    )
+    if firing_id is None:
+        return None
+    run_id = _request(session, automation, firing_id, names, now) if outcome == "run" else None
+    return Fired(firing_id, names, outcome, run_id)
+
+
+def _evidence(one: Held) -> dict[str, Any]:
+    return {
+        "trigger": one.name,
+        "since": one.since.isoformat(),
+        "because": one.finding.because if one.finding else "came to hold before",
+        "readings": list(one.finding.evidence) if one.finding else [],
+    }
+
+
+def _circumstances(
+    session: ReadSession, automation: Automation, fire_at: datetime
+) -> Circumstances:
+    in_force, serving = automation.in_force, automation.serving
+    suspicion = automation.memory.suspicion
+    since = fire_at - max(TRAIN_WEEK, in_force.policy.cooldown)
+    past = rows.runs_since(session, in_force.model_id, in_force.environment, since)
+    return Circumstances(
+        frozen=serving is not None and serving.frozen,
+        outage=suspicion is not None and suspicion.told,
+        busy=any(run.state in {"queued", "running"} for run in past),
+        cooldown_until=None if serving is None else serving.cooldown_until,
+        runs=tuple(PastRun(run.created_at, run.train_seconds or 0.0) for run in past),
+    )
+
+
+def _request(
+    session: WriteSession,
+    automation: Automation,
+    firing_id: int,
+    names: tuple[str, ...],
+    now: datetime,
+) -> int:
+    in_force = automation.in_force
+    run = runs.request_run(
+        session,
+        model=rows.model_of(session, in_force.model_id),
+        environment=in_force.environment,
+        lane=next_lane(session, in_force, automation.serving, now),
+        cause=", ".join(names),
+        actor=in_force.actor,
+        firing_id=firing_id,
+        policy_id=in_force.policy_id,
+        now=now,
+    )
+    return run.id or 0
+
+
+def next_lane(
+    session: ReadSession, in_force: PolicyInForce, serving: Serving | None, now: datetime
+) -> Lane:
+    """Return the lane that the policy's next run takes."""
+    ages = {
+        lane: now - moment
+        for lane, moment in rows.last_lane_runs(
+            session, in_force.model_id, in_force.environment
+        ).items()
+    }
+    if serving is not None and "full" not in ages:
+        ages["full"] = now - serving.created_at
+    return choose_lane(in_force.policy.retrain.lanes, _situation(session, in_force, serving, ages))
+
+
+def _situation(
+    session: ReadSession,
+    in_force: PolicyInForce,
+    serving: Serving | None,
+    ages: Mapping[str, Any],
+) -> LaneSituation:
+    champion = None
+    if serving is not None:
+        champion = session.get(Version, (in_force.model_id, serving.champion))
+    trees = (champion.hyperparameters or {}).get("trees") if champion else None
+    return LaneSituation(
+        ages=ages,  # type: ignore[arg-type]
+        has_parent=champion is not None and champion.feature_contract is not None,
+        trees=trees if isinstance(trees, int) else None,
+    )

@@ -1,0 +1,165 @@
+"""Virtual time: it moves only when it is advanced, from one due moment to the next.
+
+What always holds: time never goes back; at every step everything that is due is done, and nothing
+is queued or running, before time goes on; one advance at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+from sqlmodel import select
+
+from mlreg.controller.services import jobs
+from mlreg.controller.services.tick import tick
+from mlreg.controller.store import policies as rows
+from mlreg.controller.store.installation import get_installation
+from mlreg.registry.domain.errors import InvalidError, RefusedError, UnavailableError
+from mlreg.registry.store.clock import NoVirtualClockError, virtual_now
+from mlreg.registry.store.tables import Installation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlreg.registry.store.database import Database, ReadSession
+
+POLL_SECONDS = 0.004
+PATIENCE_SECONDS = 600.0
+MAX_ROUNDS = 50
+PRODUCTION = "production"
+_LOCK = text("SELECT pg_try_advisory_lock(727401)")
+_UNLOCK = text("SELECT pg_advisory_unlock(727401)")
+
+
+class VirtualInProductionError(RefusedError):
+    """Production lives in real time."""
+
+    code = "virtual_in_production"
+
+    def __init__(self) -> None:
+        super().__init__("the clock cannot be moved in production mode")
+
+
+class TimeGoesForwardError(InvalidError):
+    """Time was to go back, or has no zone."""
+
+    code = "time_goes_forward"
+
+    def __init__(self, *, now: datetime, to: datetime) -> None:
+        super().__init__(f"it is {now.isoformat()} already; {to.isoformat()} is not after it")
+
+
+class AdvancingAlreadyError(RefusedError):
+    """Somebody else moves the clock at this moment."""
+
+    code = "advancing_already"
+    hint = "Wait for the other advance to return."
+
+    def __init__(self) -> None:
+        super().__init__("the clock is being advanced by another call")
+
+
+class StillWorkingError(UnavailableError):
+    """Jobs that were due did not end."""
+
+    code = "still_working"
+    hint = "Is a worker running? `mlreg run list` shows what waits."
+
+    def __init__(self, *, open_jobs: int, seconds: float) -> None:
+        super().__init__(f"{open_jobs} jobs did not end within {seconds:.0f} seconds")
+
+
+def read_clock(session: ReadSession) -> tuple[datetime | None, bool]:
+    """Return the virtual moment (None in real time), and whether time was ever virtual."""
+    row = get_installation(session)
+    return row.virtual_now, row.ever_virtual
+
+
+def advance(
+    database: Database, to: datetime, *, patience_seconds: float = PATIENCE_SECONDS
+) -> datetime:
+    """Move virtual time to a moment, doing all that becomes due on the way; return the new now.
+
+    Raises:
+        NoVirtualClockError: the installation lives in real time.
+        VirtualInProductionError: it is in production mode.
+        TimeGoesForwardError: the moment lies in the past.
+        AdvancingAlreadyError: another call moves the clock.
+        StillWorkingError: jobs did not end within the patience.
+    """
+    _check(database, to)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as alone:
+        if not alone.execute(_LOCK).scalar_one():
+            raise AdvancingAlreadyError
+        try:
+            return _walk(database, to, patience_seconds)
+        finally:
+            alone.execute(_UNLOCK)
+
+
+def settle(
+    database: Database, now: datetime, *, patience_seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Do everything that is due by `now`, and wait until nothing is queued or running.
+
+    Raises:
+        StillWorkingError: jobs did not end within the patience.
+    """
+    await_idle(database, patience_seconds)
+    for _ in range(MAX_ROUNDS):
+        report = tick(database, now=now)
+        if report.is_idle:
+            return
+        if report.jobs:
+            await_idle(database, patience_seconds)
+
+
+def await_idle(database: Database, patience_seconds: float) -> None:
+    """Return once no job is queued or running (real time passes, not virtual).
+
+    Raises:
+        StillWorkingError: the patience is at its end.
+    """
+    until = time.monotonic() + patience_seconds
+    while True:
+        with database.reading() as session:
+            open_jobs = jobs.count_open(session)
+        if open_jobs == 0:
+            return
+        if time.monotonic() > until:
+            raise StillWorkingError(open_jobs=open_jobs, seconds=patience_seconds)
+        time.sleep(POLL_SECONDS)
+
+
+def _check(database: Database, to: datetime) -> None:
+    with database.reading() as session:
+        installation = get_installation(session)
+        if installation.mode == PRODUCTION:
+            raise VirtualInProductionError
+        now = virtual_now(session)
+    if to.tzinfo is None or to < now:
+        raise TimeGoesForwardError(now=now, to=to)
+
+
+def _walk(database: Database, to: datetime, patience_seconds: float) -> datetime:
+    with database.reading() as session:
+        now = virtual_now(session)
+    settle(database, now, patience_seconds=patience_seconds)
+    while now < to:
+        with database.reading() as session:
+            due = rows.next_due(session, now)
+        now = to if due is None or due > to else due
+        _set(database, now)
+        settle(database, now, patience_seconds=patience_seconds)
+    return now
+
+
+def _set(database: Database, now: datetime) -> None:
+    with database.writing() as session:
+        row = session.exec(select(Installation).with_for_update()).one()
+        if row.virtual_now is None:
+            raise NoVirtualClockError
+        row.virtual_now = max(row.virtual_now, now)
+        session.add(row)
