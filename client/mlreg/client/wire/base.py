@@ -28,10 +28,13 @@ T = TypeVar("T")
 
 
 class Request(BaseModel):
-    """What a client sends: unknown fields, NaN and infinities are refused."""
+    """What a client sends: unknown fields, NaN and infinities are refused.
+
+    Built at once, not at its first use: FastAPI silences pydantic's warnings only while it builds.
+    """
 
     model_config = ConfigDict(
-        extra="forbid", allow_inf_nan=False, frozen=True, defer_build=True, protected_namespaces=()
+        extra="forbid", allow_inf_nan=False, frozen=True, protected_namespaces=()
     )
 
 
