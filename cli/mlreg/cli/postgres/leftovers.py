@@ -1,9 +1,10 @@
-"""What a dead server leaves behind in its folder: a pid file, orphaned backends, a zombie.
+"""What a dead server leaves behind: lock files, a socket, orphaned backends, a zombie.
 
-PostgreSQL trusts `postmaster.pid` as long as *some* process has that number: a zombie that nobody
-reaps, or a stranger that was given the number later, keeps it from starting for ever. So the file
-is compared with /proc. Processes are recognised by their command line alone, which needs no right
-to look into other users' processes: the postmaster names the folder, every backend the cluster.
+PostgreSQL trusts its lock files (of the folder and of the socket) as long as *some* process has the
+number in them: a zombie that nobody reaps, or a stranger that was given the number later, keeps it
+from starting for ever. So /proc is asked instead. Processes are recognised by their command line
+alone, which needs no right to look into other users' processes: the postmaster names the folder,
+every backend the cluster.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+SOCKET_FILES = (".s.PGSQL.5432.lock", ".s.PGSQL.5432")
 _PATIENCE_SECONDS = {signal.SIGINT: 10.0, signal.SIGQUIT: 3.0, signal.SIGKILL: 5.0}
 
 
-def clear_leftovers(cluster: Path, cluster_name: str) -> None:
-    """End every process of the folder's former server and remove its pid file.
+def clear_leftovers(cluster: Path, socket_folder: Path, cluster_name: str) -> None:
+    """End every process of the folder's former server and remove its lock files.
 
     To be called only by the one holder of the data folder's lock: then whatever still runs in it
     is an orphan.
@@ -35,6 +37,8 @@ def clear_leftovers(cluster: Path, cluster_name: str) -> None:
             processes.send(pid, step)
         _await_end(remaining, seconds)
     (cluster / "postmaster.pid").unlink(missing_ok=True)
+    for name in SOCKET_FILES:
+        (socket_folder / name).unlink(missing_ok=True)
 
 
 def _processes_of(cluster: Path, cluster_name: str) -> Iterator[int]:

@@ -73,7 +73,7 @@ class EmbeddedPostgres:
         account.open_way_to(self.cluster)
         if self.socket_folder != self.cluster:
             make_socket_folder(self.socket_folder, account)
-        clear_leftovers(self.cluster, self._name)
+        self.kill()
         self._process = self._spawn(account)
         try:
             self._await_answer()
@@ -111,7 +111,7 @@ class EmbeddedPostgres:
             except subprocess.TimeoutExpired:
                 continue
         self._process = None
-        clear_leftovers(self.cluster, self._name)
+        self._clear()
 
     def kill(self) -> None:
         """End the server and its backends by force; the next start recovers from its log."""
@@ -119,7 +119,10 @@ class EmbeddedPostgres:
             self._process.kill()
             self._process.wait()
             self._process = None
-        clear_leftovers(self.cluster, self._name)
+        self._clear()
+
+    def _clear(self) -> None:
+        clear_leftovers(self.cluster, self.socket_folder, self._name)
 
     def last_words(self) -> str:
         """Return the last line of the server's log that tells of a failure."""
