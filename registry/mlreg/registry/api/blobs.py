@@ -30,7 +30,6 @@ BUFFER_BYTES = 2**20
 HEADERS = {
     "Content-Disposition": "attachment",
     "Content-Security-Policy": "sandbox; default-src 'none'",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -89,12 +88,15 @@ def _keep(parts: Parts, spool: BinaryIO, digest: str) -> BlobAnswer:
 
 
 def _opened(store: ArtifactStore, digest: str) -> Iterator[bytes]:
-    """Open a blob before the answer begins, so that what lacks is a problem and no cut answer."""
-    stack = ExitStack()
-    reader = stack.enter_context(store.open(digest))
+    """Read the first piece before the answer begins: what fails here is a problem, not a cut."""
+    with ExitStack() as stack:
+        reader = stack.enter_context(uploads.open_registered(store, digest))
+        first = reader.read()
+        rest = stack.pop_all()
 
     def pieces() -> Iterator[bytes]:
-        with stack:
+        with rest:
+            yield first
             yield from reader.chunks()
 
     return pieces()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,9 +19,11 @@ from mlreg.registry.services.catalog import get_manifest
 from mlreg.registry.store import blobs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.artifacts.verified import VerifiedReader
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Blob, Version
 
@@ -205,6 +208,20 @@ def is_whole(store: ArtifactStore, file: ManifestFile) -> bool:
         return False
 
 
+@contextmanager
+def open_registered(store: ArtifactStore, digest: str) -> Iterator[VerifiedReader]:
+    """Open a blob that a version has: where the store has none, it is corrupt, not unknown.
+
+    Raises:
+        BlobCorruptError: the bytes are gone, or (from the reader) not what was registered.
+    """
+    try:
+        with store.open(digest) as reader:
+            yield reader
+    except BlobNotFoundError as error:
+        raise BlobCorruptError(expected=digest, actual="nothing") from error
+
+
 def blob_of(source: BinaryIO) -> BlobFile:
     """Return digest and size of a seekable source, and rewind it."""
     source.seek(0)
@@ -217,7 +234,6 @@ def blob_of(source: BinaryIO) -> BlobFile:
 
 
 def _save(store: ArtifactStore, digest: str, path: Path) -> None:
-    """Say "corrupt" where the store says "not there": a registered blob may not be gone."""
     try:
         save_blob(store, digest, path)
     except BlobNotFoundError as error:
