@@ -24,7 +24,7 @@ from mlreg.controller.services import runs
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store import readings
-from mlreg.controller.store.serving import Serving
+from mlreg.controller.store.serving import Serving, find_serving
 from mlreg.registry.store.tables import Version
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.controller.domain.readings import WindowReading
+    from mlreg.controller.store.tables import Firing
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 
@@ -229,3 +230,18 @@ def _situation(
         has_parent=champion is not None and champion.feature_contract is not None,
         trees=trees if isinstance(trees, int) else None,
     )
+
+
+def next_lane_of(session: ReadSession, in_force: PolicyInForce, now: datetime) -> Lane:
+    """Return the lane that a run of this policy would take now."""
+    serving = find_serving(session, in_force.model_id, in_force.environment)
+    return next_lane(session, in_force, serving, now)
+
+
+def firings_of(
+    session: ReadSession, in_force: PolicyInForce, limit: int
+) -> list[tuple[Firing, int | None]]:
+    """Return the newest firings of a deployment, each with the run that came of it."""
+    found = rows.list_firings(session, in_force.model_id, in_force.environment, limit)
+    started = rows.runs_of_firings(session, [one.id for one in found if one.id is not None])
+    return [(one, started.get(one.id or 0)) for one in found]

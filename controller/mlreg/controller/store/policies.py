@@ -109,6 +109,12 @@ def list_firings(
     return session.exec(query).all()
 
 
+def runs_of_firings(session: ReadSession, firings: Sequence[int]) -> dict[int, int]:
+    """Return the run of each of these firings that has one."""
+    query = select(Run.firing_id, Run.id).where(col(Run.firing_id).in_(firings))
+    return {firing: run for firing, run in session.exec(query).all() if firing and run}
+
+
 def runs_since(
     session: ReadSession, model_id: int, environment: str, since: datetime
 ) -> Sequence[Run]:

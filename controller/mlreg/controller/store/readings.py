@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -94,6 +95,16 @@ def list_readings(  # noqa: PLR0913 - the columns one may select by
         query = query.where(Reading.subject == subject)
     query = query.order_by(col(Reading.start), col(Reading.monitor), col(Reading.subject))
     return list(session.exec(query).all())
+
+
+def newest_window(session: ReadSession, model_id: int, environment: str) -> datetime | None:
+    """Return the start of the newest window that was read."""
+    query = select(func.max(Reading.start)).where(
+        Reading.model_id == model_id,
+        Reading.environment == environment,
+        Reading.monitor == "rows",
+    )
+    return session.exec(query).one()
 
 
 def window_reading(row: Reading) -> WindowReading:

@@ -1,0 +1,55 @@
+"""Incidents, as the client sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.client.transport import path
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.incidents import CloseRequest, IncidentAnswer, ReportAnswer
+
+if TYPE_CHECKING:
+    from mlreg.client.transport import Transport
+
+
+class Incidents:
+    """List, read and close incidents."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, model: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[IncidentAnswer]:
+        """Return incidents without their timelines, newest first.
+
+        Args:
+            model: of this model only.
+            state: `open` or `closed`.
+            limit: at most so many.
+        """
+        place = path("incidents")
+        return self._transport.get(
+            place, Page[IncidentAnswer], model=model, state=state, limit=limit
+        ).items
+
+    def get(self, number: int) -> IncidentAnswer:
+        """Return an incident with its timeline.
+
+        Raises:
+            NotFoundError: there is none of that number.
+        """
+        return self._transport.get(path("incidents", number), IncidentAnswer)
+
+    def close(self, number: int, line: str = "closed by hand") -> IncidentAnswer:
+        """Close an incident with a last line.
+
+        Raises:
+            RefusedError: it is closed already.
+        """
+        request = CloseRequest(line=line)
+        return self._transport.post(path("incidents", number, "close"), request, IncidentAnswer)
+
+    def report(self, number: int) -> str:
+        """Return an incident as a Markdown page."""
+        return self._transport.get(path("incidents", number, "report"), ReportAnswer).markdown

@@ -1,0 +1,40 @@
+"""Readings and drift on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mlreg.client.wire.base import Answer
+
+
+class ReadingAnswer(Answer):
+    """One value of one monitor for one window; a value only where the state is final."""
+
+    monitor: str
+    subject: str
+    start: datetime
+    end: datetime
+    value: float | None
+    rows: int
+    state: str
+
+
+class FeatureDrift(Answer):
+    """How far one feature (or the score) is from the champion's training rows."""
+
+    feature: str
+    psi: float | None = None
+    jensen_shannon: float | None = None
+    wasserstein: float | None = None
+    rows: int = 0
+
+
+class DriftAnswer(Answer):
+    """The newest window that was read, feature by feature, the most drifted first."""
+
+    model: str
+    environment: str
+    start: datetime | None
+    end: datetime | None
+    state: str
+    features: list[FeatureDrift]

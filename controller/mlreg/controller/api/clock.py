@@ -1,0 +1,33 @@
+"""Routes of the clock."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from mlreg.client.wire.clock import AdvanceRequest, ClockAnswer
+from mlreg.controller.services import virtual_time
+from mlreg.registry.api.context import Parts
+from mlreg.registry.api.parts import ApiParts
+
+router = APIRouter(prefix="/clock", tags=["clock"])
+
+
+@router.get("")
+def show_clock(parts: Parts) -> ClockAnswer:
+    """Show business time."""
+    return _answer(parts)
+
+
+@router.post("/advance")
+def advance_clock(body: AdvanceRequest, parts: Parts) -> ClockAnswer:
+    """Move virtual time; answers when everything that became due is done."""
+    virtual_time.advance(parts.database, body.to)
+    return _answer(parts)
+
+
+def _answer(parts: ApiParts) -> ClockAnswer:
+    with parts.database.reading() as session:
+        moment, ever_virtual = virtual_time.read_clock(session)
+    return ClockAnswer(
+        now=moment or parts.clock.now(), virtual=moment is not None, ever_virtual=ever_virtual
+    )

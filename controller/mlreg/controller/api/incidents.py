@@ -1,0 +1,71 @@
+"""Routes of incidents."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Response
+
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.incidents import CloseRequest, EntryAnswer, IncidentAnswer, ReportAnswer
+from mlreg.controller.services import incidents
+from mlreg.controller.services.incidents import IncidentStory
+from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.idempotency import OncePerKey
+
+router = APIRouter(prefix="/incidents", tags=["incidents"])
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Number = Annotated[int, Path(ge=1, lt=2**63)]
+
+
+@router.get("")
+def list_incidents(
+    reading: Reading,
+    model: str | None = None,
+    state: Literal["open", "closed"] | None = None,
+    limit: Limit = 100,
+) -> Page[IncidentAnswer]:
+    """List incidents, newest first."""
+    with reading() as session:
+        found = incidents.list_incidents(session, model=model, state=state, limit=limit)
+        return Page(items=[answer_of(story) for story in found])
+
+
+@router.get("/{number}")
+def show_incident(number: Number, reading: Reading) -> IncidentAnswer:
+    """Show an incident with its timeline."""
+    with reading() as session:
+        return answer_of(incidents.get_incident(session, number))
+
+
+@router.post("/{number}/close", response_model=IncidentAnswer)
+def close_incident(
+    number: Number, body: CloseRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
+    """Close an incident."""
+
+    def act() -> IncidentAnswer:
+        incidents.close_incident(session, number, body.line, actor=caller, now=now)
+        return answer_of(incidents.get_incident(session, number))
+
+    with writing() as session:
+        return once.run(session, now, act)
+
+
+@router.get("/{number}/report")
+def report_incident(number: Number, reading: Reading) -> ReportAnswer:
+    """Return an incident as a Markdown page."""
+    with reading() as session:
+        story = incidents.get_incident(session, number)
+        return ReportAnswer(number=number, markdown=incidents.report_incident(story))
+
+
+def answer_of(story: IncidentStory) -> IncidentAnswer:
+    """Return an incident as it goes over the wire."""
+    incident = story.incident
+    return IncidentAnswer(
+        number=incident.id or 0,
+        model=story.model,
+        **incident.model_dump(exclude={"id", "model_id"}),
+        entries=[EntryAnswer(**entry.model_dump()) for entry in story.entries],
+    )
