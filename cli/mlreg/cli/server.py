@@ -74,15 +74,18 @@ def store_of(settings: Settings) -> ArtifactStore:
 
 def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
+    from mlreg.controller.api import clock, feedback, incidents, monitors, policies, snapshots
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
 
+    rooms = (clock, feedback, incidents, monitors, policies, snapshots)
     return create_api(
         ApiParts(
             database=parts.database,
             store=parts.store,
             clock=parts.clock,
             hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
+            extra_routers=[room.router for room in rooms],
         )
     )
 
@@ -116,8 +119,10 @@ def serve(settings: Settings, descriptor: int | None = None) -> None:
 
 def control(settings: Settings) -> None:
     """Run the controller's clock until SIGTERM."""
-    with opened(settings, pool_size=4):
-        _stopped().wait()
+    from mlreg.controller.scheduler import run_scheduler
+
+    with opened(settings, pool_size=4) as parts:
+        run_scheduler(parts.database, parts.clock, _stopped())
 
 
 def work(settings: Settings) -> None:
