@@ -30,8 +30,8 @@ ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
-JSON_LINES = ("application/x-ndjson", "application/jsonl")
-FILES = (PARQUET, CSV, *JSON_LINES)
+JSON_LINES = "application/x-ndjson"
+FILES = (PARQUET, CSV, JSON_LINES)
 _FEATURES = "features"
 _ENVELOPE = frozenset({"batch_id", "rows"})
 

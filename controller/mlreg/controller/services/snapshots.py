@@ -28,8 +28,8 @@ from mlreg.controller.feedback.joins import (
 )
 from mlreg.controller.feedback.segments import read_segments
 from mlreg.controller.store import snapshots
-from mlreg.controller.store.feedback import list_segments
-from mlreg.registry.domain.errors import NotFoundError
+from mlreg.controller.store.feedback import count_rows, list_segments
+from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.store.blobs import refer_to_blobs
 
 if TYPE_CHECKING:
@@ -48,14 +48,17 @@ __all__ = [
     "JoinCounts",
     "Snapshot",
     "SnapshotNotFoundError",
+    "SnapshotTooLargeError",
     "counts_of",
     "freeze",
+    "get_exportable",
     "get_snapshot",
     "list_snapshots",
     "read_snapshot",
 ]
 
 SNAPSHOT = "snapshot"
+MAX_EXPORT_ROWS = 2_000_000
 
 
 class SnapshotNotFoundError(NotFoundError):
@@ -65,6 +68,16 @@ class SnapshotNotFoundError(NotFoundError):
 
     def __init__(self, *, digest: str) -> None:
         super().__init__(f"no snapshot {digest[:80]}")
+
+
+class SnapshotTooLargeError(RefusedError):
+    """The segments of a snapshot hold more rows than one answer can."""
+
+    code = "snapshot_too_large"
+    hint = "Export shorter ranges, one after the other."
+
+    def __init__(self, *, rows: int) -> None:
+        super().__init__(f"its segments hold {rows:,} predictions, {MAX_EXPORT_ROWS:,} is the most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,20 @@ def get_snapshot(session: ReadSession, digest: str) -> Snapshot:
     if row is None:
         raise SnapshotNotFoundError(digest=digest)
     return _snapshot(row)
+
+
+def get_exportable(session: ReadSession, digest: str) -> Snapshot:
+    """Return a snapshot that is small enough to be sent in one piece.
+
+    Raises:
+        SnapshotNotFoundError: there is none.
+        SnapshotTooLargeError: its segments have more than two million predictions.
+    """
+    snapshot = get_snapshot(session, digest)
+    rows = count_rows(session, snapshot.body.predictions)
+    if rows > MAX_EXPORT_ROWS:
+        raise SnapshotTooLargeError(rows=rows)
+    return snapshot
 
 
 def list_snapshots(session: ReadSession, model: Model, limit: int = 100) -> list[Snapshot]:

@@ -160,6 +160,12 @@ def list_drained(
     return session.exec(statement).all()
 
 
+def count_rows(session: ReadSession, digests: Sequence[str]) -> int:
+    """Return how many rows these segments hold together."""
+    statement = text("SELECT coalesce(sum(rows), 0) FROM segment WHERE digest = ANY(:digests)")
+    return int(session.execute(statement, {"digests": list(digests)}).scalar_one())
+
+
 def lock_current_slot(session: WriteSession) -> int | None:
     """Return the slot that takes new batches, locked; None while somebody else turns the ring."""
     return session.execute(_CURRENT_SLOT).scalar_one_or_none()

@@ -1,0 +1,183 @@
+"""The feedback log, as the client sees it: log predictions, and later their labels.
+
+What always holds: a batch is kept as a whole or not at all, and once per batch id, so sending it
+again is safe. Rows travel as Arrow where pyarrow is installed (`pip install 'mlreg[score]'`), as
+JSON (at most 1 MiB a batch) where it is not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from mlreg.client.errors import InvalidError
+from mlreg.client.transport import Call, parsed, path
+from mlreg.client.wire.feedback import BatchAnswer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlreg.client.transport import Transport
+
+    Rows: TypeAlias = Sequence[Mapping[str, object]] | Mapping[str, Sequence[object]] | pa.Table
+
+Kind = Literal["predictions", "labels"]
+ARROW = "application/vnd.apache.arrow.stream"
+JSON = "application/json"
+SUFFIXES = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+    ".arrow": ARROW,
+    ".arrows": ARROW,
+    ".json": JSON,
+}
+SEND_SECONDS = 300.0
+
+
+class FeedbackLog:
+    """Logs predictions and labels of models."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def predictions(self, model: str, rows: Rows, batch_id: str | None = None) -> BatchAnswer:
+        """Log predictions.
+
+        Args:
+            model: the name of the model.
+            rows: columns `prediction_id`, `time` (with its zone), `version`, `score`, and every
+                feature (flat, or in a mapping `features`): as a list of mappings, a mapping of
+                columns, an Arrow table or a data frame.
+            batch_id: names the batch, so that it is kept once; the digest of its bytes by default.
+
+        Raises:
+            InvalidError: a column or value breaks a rule; names column and row; nothing was kept.
+            RefusedError: the batch id is taken by other rows (`batch_conflict`).
+        """
+        return self._log(model, "predictions", rows, batch_id)
+
+    def labels(self, model: str, rows: Rows, batch_id: str | None = None) -> BatchAnswer:
+        """Log labels: columns `prediction_id`, `time` (when it came to be), `label`, `weight`.
+
+        Raises:
+            InvalidError, RefusedError: as `predictions`.
+        """
+        return self._log(model, "labels", rows, batch_id)
+
+    def send(
+        self,
+        model: str,
+        kind: Kind,
+        content: bytes,
+        content_type: str,
+        batch_id: str | None = None,
+    ) -> BatchAnswer:
+        """Log rows that are bytes already: Arrow, Parquet, CSV, JSON lines or JSON.
+
+        Raises:
+            InvalidError, RefusedError: as `predictions`.
+        """
+        call = Call(
+            "POST",
+            path("models", model, kind),
+            query={"batch_id": batch_id},
+            content=content,
+            content_type=content_type,
+            timeout_seconds=SEND_SECONDS,
+        )
+        return parsed(self._transport.send(call), BatchAnswer)
+
+    def _log(self, model: str, kind: Kind, rows: Rows, batch_id: str | None) -> BatchAnswer:
+        if find_spec("pyarrow") is None:
+            return self.send(model, kind, json_of(rows), JSON, batch_id)
+        return self.send(model, kind, arrow_of(rows), ARROW, batch_id)
+
+
+def content_type_of(name: str) -> str:
+    """Return the content type of a file by the end of its name.
+
+    Raises:
+        InvalidError: it is none that rows are read from.
+    """
+    suffix = "." + name.rsplit(".", 1)[-1].lower() if "." in name else ""
+    if suffix not in SUFFIXES:
+        raise InvalidError(
+            f"{name}: rows are not read from files of this kind",
+            code="unknown_file_kind",
+            hint=f"Name it with one of {', '.join(SUFFIXES)}.",
+        )
+    return SUFFIXES[suffix]
+
+
+def arrow_of(rows: Rows) -> bytes:
+    """Return rows as an Arrow IPC stream.
+
+    Raises:
+        InvalidError: a column mixes types.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - optional: the base install does without
+
+    try:
+        table = _table(rows)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InvalidError(f"the rows are not a table: {first}", code="invalid_rows") from error
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def json_of(rows: Rows) -> bytes:
+    """Return rows as a JSON batch.
+
+    Raises:
+        InvalidError: they are a table, which needs pyarrow, or hold a value that JSON cannot.
+    """
+    if isinstance(rows, Mapping):
+        columns = {name: list(values) for name, values in rows.items()}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if not isinstance(rows, Sequence):
+        raise InvalidError(
+            f"rows of {type(rows).__name__} need pyarrow",
+            code="no_pyarrow",
+            hint="pip install 'mlreg[score]', or give a list of mappings.",
+        )
+    try:
+        return json.dumps({"rows": list(rows)}, default=_plain, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidError(f"not representable as JSON: {error}", code="invalid_rows") from error
+
+
+def _table(rows: Any) -> pa.Table:  # noqa: ANN401 - any kind of table
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, Sequence):
+        return pa.Table.from_pylist([_flat(row) for row in rows])
+    if hasattr(rows, "to_dict") and hasattr(rows, "index"):
+        return pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+    return pa.table(rows)
+
+
+def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    features = row.get("features")
+    if not isinstance(features, Mapping):
+        return dict(row)
+    return {**{name: value for name, value in row.items() if name != "features"}, **features}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    item = getattr(value, "item", None)
+    if callable(item):  # a number of numpy
+        return item()
+    raise TypeError(f"a {type(value).__name__} is not JSON")

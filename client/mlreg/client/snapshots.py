@@ -1,0 +1,110 @@
+"""Snapshots, as the client sees them: create, list, show, export."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mlreg.client.errors import InvalidError
+from mlreg.client.transport import Call, path
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.snapshots import IntervalForm, SnapshotAnswer, SnapshotRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from mlreg.client.transport import Transport
+
+Form = Literal["parquet", "csv", "arrow"]
+FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
+CHUNK_BYTES = 2**20
+EXPORT_SECONDS = 600.0
+
+
+class Snapshots:
+    """Freeze and read selections of the feedback log."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        model: str,
+        start: datetime,
+        end: datetime,
+        *,
+        labels_until: datetime | None = None,
+        exclude: Sequence[tuple[datetime, datetime]] = (),
+    ) -> SnapshotAnswer:
+        """Freeze the predictions of `start ≤ time < end`, with the labels known until then.
+
+        Raises:
+            InvalidError: the times are out of order, or have no zone.
+            NotFoundError: there is no such model.
+        """
+        request = SnapshotRequest(
+            start=start,
+            end=end,
+            labels_until=labels_until,
+            exclude=[IntervalForm(start=first, end=last) for first, last in exclude],
+        )
+        return self._transport.post(path("models", model, "snapshots"), request, SnapshotAnswer)
+
+    def get(self, digest: str) -> SnapshotAnswer:
+        """Return a snapshot by its digest.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._transport.get(path("snapshots", digest), SnapshotAnswer)
+
+    def list(self, model: str, *, limit: int = 100) -> Page[SnapshotAnswer]:
+        """Return the newest snapshots of a model."""
+        return self._transport.get(
+            path("models", model, "snapshots"), Page[SnapshotAnswer], limit=limit
+        )
+
+    def export(
+        self,
+        digest: str,
+        file: Path,
+        *,
+        on_bytes: Callable[[int], None] = lambda _amount: None,
+    ) -> int:
+        """Write the joined rows into a file, as its name says: .parquet, .csv or .arrow.
+
+        Returns:
+            The size of the file in bytes; it gets its name only when it is whole.
+
+        Raises:
+            InvalidError: the file's name says nothing.
+            NotFoundError: there is no such snapshot.
+        """
+        form = FORMS.get(file.suffix.lower())
+        if form is None:
+            raise InvalidError(
+                f"{file}: rows are not written to files of this kind",
+                code="unknown_file_kind",
+                hint=f"Name it with one of {', '.join(FORMS)}.",
+            )
+        call = Call(
+            "GET",
+            path("snapshots", digest, "rows"),
+            query={"form": form},
+            timeout_seconds=EXPORT_SECONDS,
+        )
+        handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=".mlreg-")
+        part = Path(name)
+        size = 0
+        try:
+            with os.fdopen(handle, "wb") as target, self._transport.stream(call) as download:
+                while piece := download.read(CHUNK_BYTES):
+                    size += target.write(piece)
+                    on_bytes(len(piece))
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+        return size
