@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 
 from sqlmodel import select
@@ -29,15 +30,16 @@ def make_model(session, name="flights"):
 
 def make_version(session, model, number, *, flavour="lightgbm-text", state="verified"):
     """Write a version with one file of its own; its bytes are nowhere."""
-    digest = digest_of(f"{model.name}/{number}".encode())
-    manifest = Manifest.of([ManifestFile(path="model.txt", size=1, digest=digest)])
+    content = f"{model.name}/{number}".encode()
+    digest, size = digest_of(content), len(content)
+    manifest = Manifest.of([ManifestFile(path="model.txt", size=size, digest=digest)])
     if session.get(tables.Blob, digest) is None:
         session.add(
-            tables.Blob(digest=digest, size=1, state=state, created_at=START, verified_at=START)
+            tables.Blob(digest=digest, size=size, state=state, created_at=START, verified_at=START)
         )
         session.add(
             tables.Manifest(
-                digest=manifest.digest, body=manifest.body, total_size=1, created_at=START
+                digest=manifest.digest, body=manifest.body, total_size=size, created_at=START
             )
         )
         session.flush()
@@ -65,6 +67,13 @@ def make_models(database, name="flights", versions=3):
         for number in range(1, versions + 1):
             make_version(session, model, number)
         return model.id
+
+
+def put_bytes(store, name="flights", versions=3):
+    """Put the bytes of versions 1 to `versions` where their rows say they are."""
+    for number in range(1, versions + 1):
+        content = f"{name}/{number}".encode()
+        store.put(digest_of(content), io.BytesIO(content), len(content))
 
 
 def make_decision(session, model_id, challenger, champion, verdict="accepted"):

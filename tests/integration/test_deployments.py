@@ -7,18 +7,6 @@ from datetime import timedelta
 
 import pytest
 from sqlmodel import select
-from tests.makers import (
-    GUARD,
-    PERSON,
-    POLICY,
-    SERVICE,
-    START,
-    make_decision,
-    make_model,
-    make_models,
-    make_version,
-    set_blob_state,
-)
 
 from mlreg.registry.domain.errors import (
     IntegrityError,
@@ -41,6 +29,18 @@ from mlreg.registry.services import audit, deployments
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.services.idempotency import IdempotencyConflictError
 from mlreg.registry.store import tables
+from tests.makers import (
+    GUARD,
+    PERSON,
+    POLICY,
+    SERVICE,
+    START,
+    make_decision,
+    make_model,
+    make_models,
+    make_version,
+    set_blob_state,
+)
 
 CHANGE = Change("flights", "production", PERSON, "because")
 

@@ -50,6 +50,7 @@ COMMANDS = {
     "freeze": Entry("deployment", "freeze", "Stop automation for a deployment."),
     "unfreeze": Entry("deployment", "unfreeze", "Let automation go on."),
     "unbar": Entry("deployment", "unbar", "Lift a guard's bar from a version."),
+    "environment": Entry("environment", "app", "Declare and list places to deploy to."),
     "status": Entry("status", "status", "What is live, and who is behind."),
     "history": Entry("status", "history", "Every revision of a deployment."),
     "incident": Entry("incident", "app", "List, show, close and report incidents."),

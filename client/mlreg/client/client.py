@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlreg.client.clock import VirtualClock
     from mlreg.client.decisions import Decisions
     from mlreg.client.deployments import Deployments
+    from mlreg.client.environments import Environments
     from mlreg.client.feedback import FeedbackLog
     from mlreg.client.incidents import Incidents
     from mlreg.client.models import Models
@@ -161,3 +162,10 @@ class Client:
         from mlreg.client.clock import VirtualClock
 
         return VirtualClock(self.transport)
+
+    @cached_property
+    def environments(self) -> Environments:
+        """Environments: declare and list."""
+        from mlreg.client.environments import Environments
+
+        return Environments(self.transport)

@@ -12,16 +12,34 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from mlreg.registry.api import blobs, health, models, versions
+from mlreg.registry.api import (
+    audit,
+    blobs,
+    deployments,
+    environments,
+    health,
+    models,
+    tokens,
+    versions,
+)
 from mlreg.registry.api.boundary import Boundary
 from mlreg.registry.api.cache import Caches
 from mlreg.registry.api.gate import Gate
 from mlreg.registry.api.limits import Limits
+from mlreg.registry.api.lookup import look_up_route
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.problems import install_problems
 
 PREFIX = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = (models.router, versions.router, blobs.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    models.router,
+    versions.router,
+    blobs.router,
+    deployments.router,
+    environments.router,
+    audit.router,
+    tokens.router,
+)
 
 
 def create_api(parts: ApiParts) -> FastAPI:
@@ -36,6 +54,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.caches = caches
+    app.router.routes.append(look_up_route(PREFIX))
     for router in (*ROUTERS, *parts.extra_routers):
         app.include_router(router, prefix=PREFIX)
     app.include_router(health.router)

@@ -20,7 +20,8 @@ from mlreg.registry.domain.errors import InvalidError, NotFoundError, Unauthenti
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.tokens import TokenKind, make_token, parse_token
 from mlreg.registry.services import audit
-from mlreg.registry.store.notifications import TOKEN_CHANNEL, notify
+from mlreg.registry.store.changes import notify
+from mlreg.registry.store.notifications import TOKEN_CHANNEL
 from mlreg.registry.store.tables import Token
 
 if TYPE_CHECKING:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, func, insert, select, update
+from sqlalchemy import bindparam, insert, update
+from sqlalchemy import select as select_columns
+from sqlmodel import col, func, select
 
 from mlreg.registry.domain.chain import Link, Verification, canonical_body, verify_chain
 from mlreg.registry.store.failpoint import failpoint
-from mlreg.registry.store.tables import AuditEntry, AuditHead
+from mlreg.registry.store.tables import METADATA, AuditEntry, AuditHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 PAGE = 1_000
+
+_head = METADATA.tables["audit_head"]
+_LOCK_HEAD = select_columns(_head.c.seq, _head.c.digest).with_for_update()
+_ADD = insert(METADATA.tables["audit_entry"])
+_MOVE_HEAD = update(_head).values(seq=bindparam("new_seq"), digest=bindparam("new_digest"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,10 @@ def record(
     """
     content = canonical_body(body)
     session.flush()
-    seq, digest = session.exec(select(AuditHead.seq, AuditHead.digest).with_for_update()).one()
+    seq, digest = session.execute(_LOCK_HEAD).one()
     link = Link(seq + 1, now, actor.name, action, subject, content, digest)
-    session.execute(insert(AuditEntry).values({**asdict(link), "digest": link.digest}))
-    session.execute(update(AuditHead).values(seq=link.seq, digest=link.digest))
+    session.execute(_ADD, {**asdict(link), "digest": link.digest})
+    session.execute(_MOVE_HEAD, {"new_seq": link.seq, "new_digest": link.digest})
     failpoint("audit.recorded")
     return link.seq
 

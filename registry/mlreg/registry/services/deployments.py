@@ -39,14 +39,16 @@ from mlreg.registry.services.catalog import (
 )
 from mlreg.registry.services.fitness import get_fit_candidate
 from mlreg.registry.services.idempotency import KeyedRequest, StoredAnswer, begin, keep
+from mlreg.registry.store import changes
 from mlreg.registry.store import deployments as rows
-from mlreg.registry.store.deployments import DeploymentState, Place
+from mlreg.registry.store.deployments import DeploymentState
 from mlreg.registry.store.failpoint import failpoint
-from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL, notify
+from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL
 from mlreg.registry.store.tables import Revision, VersionBar
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.store.changes import Place
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 TOPIC = "deployment.changed"
@@ -292,13 +294,13 @@ def get_deployment(session: ReadSession, model: str, environment: str) -> Deploy
 
 def lock_deployment(session: WriteSession, deployment_id: int) -> DeploymentState:
     """Lock a deployment until the transaction ends, and return what it is."""
-    rows.lock_row(session, deployment_id)
+    changes.lock_row(session, deployment_id)
     return rows.get_state(session, deployment_id)
 
 
 def is_barred(session: ReadSession, deployment_id: int, version: int) -> bool:
     """Say whether a guard took this version down here, and nobody lifted the bar."""
-    return version in rows.list_barred(session, deployment_id)
+    return version in rows.list_all_barred(session, [deployment_id]).get(deployment_id, ())
 
 
 def previous_champion(session: ReadSession, deployment_id: int) -> int | None:
@@ -339,8 +341,8 @@ def _lock(session: WriteSession, change: Change, now: datetime) -> tuple[Place, 
     if place.archived:
         raise ModelArchivedError(model=change.model)
     if place.deployment_id is None:
-        created = rows.create_row(session, place.model_id, change.environment, now)
-        place = replace(place, deployment_id=created)
+        changes.create_row(session, place.model_id, change.environment, now)
+        place = _get_place(session, change)
     state = lock_deployment(session, place.deployment_id or 0)
     stale = change.expected is not None and change.expected != state.revision
     if stale or change.incarnation not in {None, state.incarnation}:
@@ -350,7 +352,7 @@ def _lock(session: WriteSession, change: Change, now: datetime) -> tuple[Place, 
 
 def _get_place(session: ReadSession, change: Change) -> Place:
     checked_name(change.environment, kind="environment")
-    place = rows.find_place(session, checked_name(change.model), change.environment)
+    place = changes.find_place(session, checked_name(change.model), change.environment)
     if place is None:
         raise ModelNotFoundError(model=change.model)
     if place.environment is None:
@@ -376,12 +378,12 @@ def _write(
         at=now,
     )
     columns = following.deployment or {}
-    rows.add_revision(session, revision, columns)
+    changes.add_revision(session, revision, columns)
     failpoint("change.revised")
     body = _event(change, state, revision)
-    rows.add_outbox_message(session, TOPIC, body, now)
+    changes.add_outbox_message(session, TOPIC, body, now)
     failpoint("change.outboxed")
-    notify(session, DEPLOYMENT_CHANNEL, str(state.deployment_id))
+    changes.notify(session, DEPLOYMENT_CHANNEL, str(state.deployment_id))
     audit.record(
         session,
         action=f"deployment.{following.cause}",

@@ -8,12 +8,13 @@ from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.domain.revisions import BlobUnfitError, UnsafeFormatError
 from mlreg.registry.services.catalog import VersionNotFoundError
-from mlreg.registry.store.deployments import find_candidate, list_unfit_blobs
+from mlreg.registry.store.changes import find_candidate, list_unfit_blobs
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.store.changes import Candidate, Place
     from mlreg.registry.store.database import ReadSession
-    from mlreg.registry.store.deployments import Candidate, DeploymentState, Place
+    from mlreg.registry.store.deployments import DeploymentState
 
 
 def get_fit_candidate(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select, update
 
 from mlreg.registry.domain.errors import RefusedError
-from mlreg.registry.store.tables import IdempotencyKey
+from mlreg.registry.store.tables import METADATA
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import WriteSession
 
 UNANSWERED = 0
+
+_keys = METADATA.tables["idempotency_key"]
+_SAME = (_keys.c.actor == bindparam("by")) & (_keys.c.key == bindparam("name"))
+_TAKE = insert(_keys).on_conflict_do_nothing().returning(_keys.c.key)
+_FIND = select(_keys.c.request_digest, _keys.c.status, _keys.c.body).where(_SAME)
+_KEEP = (
+    update(_keys).where(_SAME).values(status=bindparam("new_status"), body=bindparam("new_body"))
+)
 
 
 class IdempotencyConflictError(RefusedError):
@@ -64,19 +72,10 @@ def begin(session: WriteSession, request: KeyedRequest, now: datetime) -> Stored
         "body": "",
         "created_at": now,
     }
-    taken = session.execute(
-        insert(IdempotencyKey)
-        .values(row)
-        .on_conflict_do_nothing()
-        .returning(col(IdempotencyKey.key))
-    ).first()
-    if taken is not None:
+    if session.execute(_TAKE, row).first() is not None:
         return None
-    digest, status, body = session.exec(
-        select(IdempotencyKey.request_digest, IdempotencyKey.status, IdempotencyKey.body).where(
-            IdempotencyKey.actor == request.actor, IdempotencyKey.key == request.key
-        )
-    ).one()
+    named = {"by": request.actor, "name": request.key}
+    digest, status, body = session.execute(_FIND, named).one()
     if digest != request.digest:
         raise IdempotencyConflictError(key=request.key)
     return StoredAnswer(status, body)
@@ -84,8 +83,5 @@ def begin(session: WriteSession, request: KeyedRequest, now: datetime) -> Stored
 
 def keep(session: WriteSession, request: KeyedRequest, answer: StoredAnswer) -> None:
     """Remember the answer to a key that `begin` has taken in this transaction."""
-    session.execute(
-        update(IdempotencyKey)
-        .where(col(IdempotencyKey.actor) == request.actor, col(IdempotencyKey.key) == request.key)
-        .values(status=answer.status, body=answer.body)
-    )
+    values = {"new_status": answer.status, "new_body": answer.body}
+    session.execute(_KEEP, {"by": request.actor, "name": request.key, **values})

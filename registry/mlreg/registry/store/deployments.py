@@ -6,28 +6,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import true
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select, update
 
 from mlreg.registry.domain.revisions import Fact
 from mlreg.registry.store.tables import (
+    METADATA,
     Acknowledgement,
-    Blob,
-    Decision,
     Deployment,
-    Environment,
     Installation,
-    Manifest,
-    Model,
-    OutboxMessage,
     Revision,
-    Version,
     VersionBar,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
+
+    from sqlalchemy import Row
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -67,61 +64,68 @@ class DeploymentState:
         return f'"{self.incarnation}-{self.revision}"'
 
 
-_COLUMNS = (
-    Deployment.id,
-    Model.name,
-    Deployment.environment,
-    Installation.incarnation,
-    Deployment.revision,
-    Deployment.champion,
-    Version.manifest_digest,
-    Revision.candidates,
-    Revision.fallback,
-    Deployment.frozen,
-    Deployment.cooldown_until,
-    Deployment.updated_at,
-)
+_model = METADATA.tables["model"]
+_deployment = METADATA.tables["deployment"]
+_revision = METADATA.tables["revision"]
+_version = METADATA.tables["version"]
+_installation = METADATA.tables["installation"]
 
-
-def _states() -> Any:  # noqa: ANN401 - twelve columns are more than the stubs can name
-    return (
-        select(*_COLUMNS)  # type: ignore[call-overload]
-        .select_from(Deployment)
-        .join(Model, col(Model.id) == Deployment.model_id)
-        .join(Installation, col(Installation.id) == 1)
-        .outerjoin(
-            Revision,
-            (col(Revision.deployment_id) == Deployment.id)
-            & (col(Revision.number) == Deployment.revision),
-        )
-        .outerjoin(
-            Version,
-            (col(Version.model_id) == Deployment.model_id)
-            & (col(Version.number) == Deployment.champion),
-        )
+_STATES = (
+    select_columns(
+        _deployment.c.id,
+        _model.c.name,
+        _deployment.c.environment,
+        _installation.c.incarnation,
+        _deployment.c.revision,
+        _deployment.c.champion,
+        _version.c.manifest_digest,
+        _revision.c.candidates,
+        _revision.c.fallback,
+        _deployment.c.frozen,
+        _deployment.c.cooldown_until,
+        _deployment.c.updated_at,
     )
+    .select_from(_deployment)
+    .join(_model, _model.c.id == _deployment.c.model_id)
+    .join(_installation, _installation.c.id == 1)
+    .outerjoin(
+        _revision,
+        (_revision.c.deployment_id == _deployment.c.id)
+        & (_revision.c.number == _deployment.c.revision),
+    )
+    .outerjoin(
+        _version,
+        (_version.c.model_id == _deployment.c.model_id)
+        & (_version.c.number == _deployment.c.champion),
+    )
+    .order_by(_model.c.name, _deployment.c.environment)
+)
+_STATE_BY_ID = _STATES.where(_deployment.c.id == bindparam("key"))
+_STATES_BY_IDS = _STATES.where(_deployment.c.id.in_(bindparam("keys", expanding=True)))
+_STATE_BY_NAME = _STATES.where(
+    _model.c.name == bindparam("model"), _deployment.c.environment == bindparam("environment")
+)
 
 
 def load_states(
     session: ReadSession, deployment_ids: Collection[int] | None = None
 ) -> list[DeploymentState]:
     """Return the present state of these deployments, or of all, by model and environment."""
-    query = _states().order_by(Model.name, Deployment.environment)
-    if deployment_ids is not None:
-        query = query.where(col(Deployment.id).in_(deployment_ids))
-    return [_state(row) for row in session.execute(query)]
+    if deployment_ids is None:
+        return [_state(row) for row in session.execute(_STATES)]
+    found = session.execute(_STATES_BY_IDS, {"keys": list(deployment_ids)})
+    return [_state(row) for row in found]
 
 
 def find_state(session: ReadSession, model: str, environment: str) -> DeploymentState | None:
     """Return the present state of one deployment, or None."""
-    query = _states().where(Model.name == model, Deployment.environment == environment)
-    row = session.execute(query).first()
+    row = session.execute(_STATE_BY_NAME, {"model": model, "environment": environment}).first()
     return _state(row) if row else None
 
 
 def get_state(session: ReadSession, deployment_id: int) -> DeploymentState:
     """Return the present state of a deployment that is known to exist."""
-    return _state(session.execute(_states().where(col(Deployment.id) == deployment_id)).one())
+    return _state(session.execute(_STATE_BY_ID, {"key": deployment_id}).one())
 
 
 def list_present_revisions(session: ReadSession) -> tuple[str, dict[int, int]]:
@@ -131,129 +135,10 @@ def list_present_revisions(session: ReadSession) -> tuple[str, dict[int, int]]:
     return incarnation, {number: revision for number, revision in rows if number is not None}
 
 
-def _state(row: Any) -> DeploymentState:  # noqa: ANN401 - a row of the query above
+def _state(row: Row[Any]) -> DeploymentState:
     values = list(row)
     values[7] = values[7] or []
     return DeploymentState(*values)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a deployment is, or would be."""
-
-    model_id: int
-    archived: bool
-    environment: str | None
-    deployment_id: int | None
-
-
-def find_place(session: ReadSession, model: str, environment: str) -> Place | None:
-    """Return the keys of a model and of an environment, and of their deployment; None: no model."""
-    row = session.execute(
-        select(Model.id, col(Model.archived_at).is_not(None), Environment.name, Deployment.id)
-        .select_from(Model)
-        .outerjoin(Environment, col(Environment.name) == environment)
-        .outerjoin(
-            Deployment,
-            (col(Deployment.model_id) == Model.id) & (col(Deployment.environment) == environment),
-        )
-        .where(Model.name == model)
-    ).first()
-    return Place(*row) if row else None
-
-
-def lock_row(session: WriteSession, deployment_id: int) -> None:
-    """Lock a deployment until the transaction ends."""
-    session.execute(
-        select(Deployment.id).where(Deployment.id == deployment_id).with_for_update()
-    ).one()
-
-
-def create_row(session: WriteSession, model_id: int, environment: str, now: datetime) -> int:
-    """Return the deployment of a model in an environment, made empty if there is none."""
-    values = {
-        "model_id": model_id,
-        "environment": environment,
-        "revision": 0,
-        "frozen": False,
-        "updated_at": now,
-    }
-    session.execute(insert(Deployment).values(values).on_conflict_do_nothing())
-    found = session.exec(
-        select(Deployment.id).where(
-            Deployment.model_id == model_id, Deployment.environment == environment
-        )
-    ).one()
-    return found or 0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What a promote must know of a version.
-
-    Attributes:
-        manifest: the canonical JSON of its files.
-        barred: a guard took it down in this deployment.
-        verdict: of the newest decision on it against the present champion, or None.
-        decision_id: of that decision.
-    """
-
-    manifest_digest: str
-    flavour: str
-    manifest: str
-    barred: bool
-    verdict: str | None
-    decision_id: int | None
-
-
-def find_candidate(
-    session: ReadSession, place: Place, version: int, champion: int | None
-) -> Candidate | None:
-    """Return what a promote must know of a version in one query, or None when there is none."""
-    barred = (
-        select(VersionBar.id)
-        .where(
-            VersionBar.deployment_id == place.deployment_id,
-            VersionBar.version == version,
-            col(VersionBar.lifted_at).is_(None),
-        )
-        .exists()
-    )
-    judged = (
-        select(Decision.id, Decision.verdict)
-        .where(
-            Decision.model_id == place.model_id,
-            Decision.environment == place.environment,
-            Decision.challenger == version,
-            col(Decision.champion).is_not_distinct_from(champion),
-        )
-        .order_by(col(Decision.id).desc())
-        .limit(1)
-        .subquery()
-    )
-    row = session.execute(
-        select(  # type: ignore[call-overload]
-            Version.manifest_digest,
-            Version.flavour,
-            Manifest.body,
-            barred,
-            judged.c.verdict,
-            judged.c.id,
-        )
-        .join(Manifest, col(Manifest.digest) == Version.manifest_digest)
-        .outerjoin(judged, true())
-        .where(Version.model_id == place.model_id, Version.number == version)
-    ).first()
-    return Candidate(*row) if row else None
-
-
-def list_unfit_blobs(session: ReadSession, digests: Collection[str]) -> dict[str, str]:
-    """Return the state of each of these blobs that is not `verified`; `missing` if unknown."""
-    states = dict(
-        session.exec(select(Blob.digest, Blob.state).where(col(Blob.digest).in_(digests))).all()
-    )
-    found = {digest: states.get(digest, "missing") for digest in digests}
-    return {digest: state for digest, state in found.items() if state != "verified"}
 
 
 def walk_facts(session: ReadSession, deployment_id: int) -> Iterator[Fact]:
@@ -285,31 +170,6 @@ def was_champion(session: ReadSession, deployment_id: int, version: int) -> bool
     )
 
 
-def add_revision(
-    session: WriteSession, revision: Revision, deployment: Mapping[str, object]
-) -> None:
-    """Append a revision and make it the deployment's present one, with these other columns."""
-    session.execute(insert(Revision).values(revision.model_dump()))
-    session.execute(
-        update(Deployment)
-        .where(col(Deployment.id) == revision.deployment_id)
-        .values(
-            revision=revision.number,
-            champion=revision.champion,
-            frozen=revision.frozen,
-            updated_at=revision.at,
-            **deployment,
-        )
-    )
-
-
-def add_outbox_message(
-    session: WriteSession, topic: str, body: Mapping[str, object], now: datetime
-) -> None:
-    """Leave an event of this transaction to be delivered after its commit."""
-    session.execute(insert(OutboxMessage).values(topic=topic, body=dict(body), created_at=now))
-
-
 def add_bar(session: WriteSession, bar: VersionBar) -> None:
     """Bar a version from a deployment."""
     session.add(bar)
@@ -331,16 +191,6 @@ def lift_bars(
         .returning(col(VersionBar.id))
     )
     return len(lifted.all())
-
-
-def list_barred(session: ReadSession, deployment_id: int) -> list[int]:
-    """Return the versions that are barred from a deployment now, ascending."""
-    found = session.exec(
-        select(VersionBar.version)
-        .where(VersionBar.deployment_id == deployment_id, col(VersionBar.lifted_at).is_(None))
-        .distinct()
-    )
-    return sorted(found)
 
 
 def list_revisions(
@@ -374,6 +224,27 @@ def list_acknowledgements(
     return list(session.exec(query.order_by(Acknowledgement.client)))
 
 
-def environment_exists(session: ReadSession, environment: str) -> bool:
-    """Say whether an environment is declared."""
-    return session.get(Environment, environment) is not None
+def list_frozen_reasons(session: ReadSession, deployment_ids: Collection[int]) -> dict[int, str]:
+    """Return why each of these deployments is frozen, for those that are."""
+    found = session.exec(
+        select(Deployment.id, Deployment.frozen_reason).where(
+            col(Deployment.id).in_(deployment_ids), col(Deployment.frozen)
+        )
+    )
+    return {key: reason or "" for key, reason in found if key is not None}
+
+
+def list_all_barred(session: ReadSession, deployment_ids: Collection[int]) -> dict[int, list[int]]:
+    """Return the versions that are barred now, by deployment, ascending."""
+    found = session.exec(
+        select(VersionBar.deployment_id, VersionBar.version)
+        .where(
+            col(VersionBar.deployment_id).in_(deployment_ids), col(VersionBar.lifted_at).is_(None)
+        )
+        .distinct()
+        .order_by(col(VersionBar.version))
+    )
+    barred: dict[int, list[int]] = {}
+    for deployment_id, version in found:
+        barred.setdefault(deployment_id, []).append(version)
+    return barred

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import text
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Sequence
-
-    from mlreg.registry.store.database import WriteSession
 
 LOG = logging.getLogger(__name__)
 DEPLOYMENT_CHANNEL = "mlreg_deployment"
@@ -28,13 +25,6 @@ RECONNECT_SECONDS = 0.5
 STOP_SECONDS = 0.1
 
 Occasion = Literal["connected", "notified", "poll", "unreachable"]
-
-
-def notify(session: WriteSession, channel: str, payload: str = "") -> None:
-    """Send a hint to listeners when, and only when, this transaction commits."""
-    session.execute(
-        text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload}
-    )
 
 
 def listen(

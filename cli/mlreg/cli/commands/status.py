@@ -1,0 +1,82 @@
+"""What is live, who is behind, and what was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlreg.cli.output import Table, show, warn
+from mlreg.cli.session import open_client
+from mlreg.client.wire.deployments import RevisionAnswer, StatusAnswer
+
+DAY_AND_MINUTE = "%Y-%m-%d %H:%M"
+
+
+def status(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+) -> None:
+    """Show what is live, and which serving processes are behind."""
+    with open_client() as client:
+        found = client.deployments.status(model)
+    headers = ("model", "environment", "revision", "champion", "state", "since", "clients")
+    empty = "nothing is deployed yet (`mlreg promote MODEL VERSION`)"
+    show(found, table=Table(headers, [_status_row(item) for item in found], empty))
+    for item in found:
+        _warn_of(item)
+
+
+def history(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    env: Annotated[str, typer.Option("--env", help="Where.")] = "production",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
+) -> None:
+    """Show every revision of a deployment: when, what, why, by whose hand."""
+    with open_client() as client:
+        found = [
+            item
+            for _, item in zip(range(limit), client.deployments.history(model, env), strict=False)
+        ]
+    headers = ("revision", "champion", "cause", "actor", "at", "reason")
+    show(found, table=Table(headers, [_history_row(item) for item in found]))
+
+
+def _status_row(item: StatusAnswer) -> list[object]:
+    behind = sum(client.behind > 0 for client in item.clients)
+    clients = f"{len(item.clients)}" + (f", {behind} behind" if behind else "")
+    return [
+        item.model,
+        item.environment,
+        item.revision,
+        item.champion,
+        _state(item),
+        item.at.strftime(DAY_AND_MINUTE),
+        clients,
+    ]
+
+
+def _state(item: StatusAnswer) -> str:
+    words = [f"fallback {item.fallback}"] if item.fallback else []
+    words += ["frozen"] if item.frozen else []
+    words += ["cooling down"] if item.cooldown_until and item.cooldown_until > item.at else []
+    words += [f"barred {', '.join(map(str, item.barred))}"] if item.barred else []
+    return "; ".join(words) or "ok"
+
+
+def _warn_of(item: StatusAnswer) -> None:
+    if item.frozen:
+        reason = f" ({item.frozen_reason})" if item.frozen_reason else ""
+        warn(f"automation of {item.model} in {item.environment} is frozen{reason}")
+    for client in item.clients:
+        if client.behind:
+            warn(
+                f"{client.client} serves revision {client.revision} of {item.model}, "
+                f"{client.behind} behind, since {client.at.strftime(DAY_AND_MINUTE)}"
+            )
+
+
+def _history_row(item: RevisionAnswer) -> list[object]:
+    cause = item.cause + (" (forced)" if item.forced else "")
+    cause += " (rolled back later)" if item.ended_by_rollback else ""
+    champion = f"{item.champion} ({item.fallback})" if item.fallback else item.champion
+    return [item.number, champion, cause, item.actor, item.at.strftime(DAY_AND_MINUTE), item.reason]

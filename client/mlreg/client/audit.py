@@ -1,0 +1,44 @@
+"""The audit log: list and verify."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.client.transport import Transport, path
+from mlreg.client.wire.audit import AuditAnswer, VerificationAnswer
+from mlreg.client.wire.base import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = 1_000
+
+
+class Audit:
+    """Reads the audit log."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, action: str | None = None, subject: str | None = None
+    ) -> Iterator[AuditAnswer]:
+        """Yield entries, newest first."""
+        before: str | None = None
+        while True:
+            page = self._transport.get(
+                path("audit"),
+                Page[AuditAnswer],
+                action=action,
+                subject=subject,
+                before=before,
+                limit=PAGE,
+            )
+            yield from page.items
+            before = page.next
+            if before is None:
+                return
+
+    def verify(self) -> VerificationAnswer:
+        """Have the server walk the hash chain and name the first bad entry."""
+        return self._transport.get(path("audit", "verification"), VerificationAnswer)

@@ -1,0 +1,155 @@
+"""Deployments: change what serves, and read what did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.client.errors import NotFoundError
+from mlreg.client.transport import Call, Transport, path
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.deployments import (
+    AcknowledgeRequest,
+    ChangeAnswer,
+    ChangeRequest,
+    DeploymentAnswer,
+    FallbackRequest,
+    LiftBarRequest,
+    PromoteRequest,
+    RevisionAnswer,
+    RollbackRequest,
+    StatusAnswer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRODUCTION = "production"
+ANY = "*"
+PAGE = 200
+
+
+class Deployments:
+    """Every change takes `expect`, the ETag that was read; `*` takes whatever the state is."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, model: str, environment: str = PRODUCTION) -> DeploymentAnswer:
+        """Return what serves a model now.
+
+        Raises:
+            NotFoundError: no such model or environment, or nothing was ever deployed.
+        """
+        return self._transport.get(_path(model, environment), DeploymentAnswer)
+
+    def find(self, model: str, environment: str = PRODUCTION) -> DeploymentAnswer | None:
+        """Return what serves a model now, or None when nothing was ever deployed there.
+
+        Raises:
+            NotFoundError: there is no such model or environment.
+        """
+        try:
+            return self.get(model, environment)
+        except NotFoundError as error:
+            if error.code == "deployment_not_found":
+                return None
+            raise
+
+    def promote(  # noqa: PLR0913 - the options of the command
+        self,
+        model: str,
+        version: int,
+        *,
+        environment: str = PRODUCTION,
+        reason: str = "",
+        expect: str = ANY,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> ChangeAnswer:
+        """Make a version the champion."""
+        body = PromoteRequest(reason=reason, version=version, force=force, dry_run=dry_run)
+        return self._change(model, environment, "promote", body, expect)
+
+    def rollback(
+        self,
+        model: str,
+        *,
+        to: int | None = None,
+        environment: str = PRODUCTION,
+        reason: str = "",
+        expect: str = ANY,
+        dry_run: bool = False,
+    ) -> ChangeAnswer:
+        """Return to the last champion that was not itself rolled back, or to a former one."""
+        body = RollbackRequest(reason=reason, to=to, dry_run=dry_run)
+        return self._change(model, environment, "rollback", body, expect)
+
+    def freeze(
+        self, model: str, *, environment: str = PRODUCTION, reason: str = "", expect: str = ANY
+    ) -> ChangeAnswer:
+        """Stop automation."""
+        return self._change(model, environment, "freeze", ChangeRequest(reason=reason), expect)
+
+    def unfreeze(
+        self, model: str, *, environment: str = PRODUCTION, reason: str = "", expect: str = ANY
+    ) -> ChangeAnswer:
+        """Let automation go on."""
+        return self._change(model, environment, "unfreeze", ChangeRequest(reason=reason), expect)
+
+    def fall_back(
+        self,
+        model: str,
+        fallback: str | None,
+        *,
+        environment: str = PRODUCTION,
+        reason: str = "",
+        expect: str = ANY,
+    ) -> ChangeAnswer:
+        """Have clients serve their fallback of this name; None ends it."""
+        body = FallbackRequest(reason=reason, fallback=fallback)
+        return self._change(model, environment, "fallback", body, expect)
+
+    def lift_bar(
+        self, model: str, version: int, *, environment: str = PRODUCTION, reason: str = ""
+    ) -> None:
+        """Let a version that a guard took down be promoted again."""
+        body = LiftBarRequest(version=version, reason=reason)
+        target = _path(model, environment) + "/unbar"
+        self._transport.send(Call("POST", target, content=body.model_dump_json().encode()))
+
+    def status(self, model: str | None = None) -> list[StatusAnswer]:
+        """Return what is live, everywhere or of one model."""
+        return self._transport.get(path("deployments"), Page[StatusAnswer], model=model).items
+
+    def history(self, model: str, environment: str = PRODUCTION) -> Iterator[RevisionAnswer]:
+        """Yield what was live, newest first."""
+        before: str | None = None
+        while True:
+            page = self._transport.get(
+                _path(model, environment) + "/revisions",
+                Page[RevisionAnswer],
+                before=before,
+                limit=PAGE,
+            )
+            yield from page.items
+            before = page.next
+            if before is None:
+                return
+
+    def acknowledge(
+        self, model: str, *, client: str, revision: int, environment: str = PRODUCTION
+    ) -> DeploymentAnswer:
+        """Say which revision this client serves; return what it should serve."""
+        body = AcknowledgeRequest(client=client, revision=revision)
+        target = _path(model, environment) + "/acknowledgements"
+        return self._transport.post(target, body, DeploymentAnswer)
+
+    def _change(
+        self, model: str, environment: str, verb: str, body: ChangeRequest, expect: str
+    ) -> ChangeAnswer:
+        target = f"{_path(model, environment)}/{verb}"
+        return self._transport.post(target, body, ChangeAnswer, if_match=expect)
+
+
+def _path(model: str, environment: str) -> str:
+    return path("models", model, "deployments", environment)

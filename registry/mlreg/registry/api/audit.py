@@ -1,0 +1,53 @@
+"""Routes of the audit log: list and verify."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from mlreg.client.wire.audit import AuditAnswer, VerificationAnswer
+from mlreg.client.wire.base import Page
+from mlreg.registry.api.context import Reading
+from mlreg.registry.services import audit
+from mlreg.registry.services.audit import AuditFilter
+from mlreg.registry.store.tables import AuditEntry
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+MAX_LIMIT = 1_000
+
+
+@router.get("")
+def list_entries(
+    reading: Reading,
+    action: str | None = None,
+    subject: str | None = None,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
+) -> Page[AuditAnswer]:
+    """List entries, newest first."""
+    with reading() as session:
+        found = audit.list_entries(session, AuditFilter(action, subject, before, limit))
+    last = found[-1].seq if len(found) == limit else 1
+    return Page(items=[_answer(entry) for entry in found], next=str(last) if last > 1 else None)
+
+
+@router.get("/verification")
+def verify(reading: Reading) -> VerificationAnswer:
+    """Walk the hash chain and name the first bad entry."""
+    with reading() as session:
+        return VerificationAnswer.model_validate(audit.verify(session), from_attributes=True)
+
+
+def _answer(entry: AuditEntry) -> AuditAnswer:
+    return AuditAnswer(
+        seq=entry.seq,
+        at=entry.at,
+        actor=entry.actor,
+        action=entry.action,
+        subject=entry.subject,
+        body=json.loads(entry.body),
+        previous=entry.previous,
+        digest=entry.digest,
+    )

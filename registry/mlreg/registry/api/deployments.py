@@ -1,0 +1,277 @@
+"""Routes that change and read deployments."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from mlreg.client.wire.base import Page
+from mlreg.client.wire.deployments import (
+    AcknowledgeRequest,
+    ChangeAnswer,
+    ChangeRequest,
+    ClientAnswer,
+    DeploymentAnswer,
+    FallbackRequest,
+    LiftBarRequest,
+    PromoteRequest,
+    RevisionAnswer,
+    RollbackRequest,
+    StatusAnswer,
+)
+from mlreg.registry.api.cache import Caches
+from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
+from mlreg.registry.api.idempotency import key_of
+from mlreg.registry.artifacts.filesystem import FolderStore
+from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.errors import InvalidError, PreconditionRequiredError
+from mlreg.registry.services import deployments, status
+from mlreg.registry.services.deployments import Change, ChangedState
+from mlreg.registry.services.status import DeploymentStatus, PastRevision
+from mlreg.registry.store.database import WriteSession
+from mlreg.registry.store.failpoint import failpoint
+
+router = APIRouter(tags=["deployments"])
+PATH = "/models/{model}/deployments/{environment}"
+ANY = "*"
+
+
+class InvalidEntityTagError(InvalidError):
+    """An `If-Match` that is not an ETag of a deployment."""
+
+    code = "invalid_if_match"
+    hint = 'Send the ETag as it came, like "<incarnation>-<revision>", or `*`.'
+
+    def __init__(self, *, tag: str) -> None:
+        super().__init__(f"If-Match {tag[:80]!r} is not a deployment's ETag")
+
+
+async def _change(request: Request, model: str, environment: str, caller: Caller) -> Change:
+    """Return the change that a request asks for, but for its reason.
+
+    Raises:
+        PreconditionRequiredError: it has no If-Match.
+        InvalidEntityTagError: its If-Match is no tag of ours.
+    """
+    tag = request.headers.get("if-match")
+    if tag is None:
+        raise PreconditionRequiredError
+    incarnation, expected = parse_entity_tag(tag)
+    return Change(
+        model,
+        environment,
+        caller,
+        expected=expected,
+        incarnation=incarnation,
+        idempotency_key=key_of(request),
+    )
+
+
+async def _cheap_store(parts: Parts) -> ArtifactStore | None:
+    """Return the store if asking it whether a file is there costs next to nothing."""
+    return parts.store if isinstance(parts.store, FolderStore) else None
+
+
+async def _caches(request: Request) -> Caches:
+    caches: Caches = request.app.state.caches
+    return caches
+
+
+Asked = Annotated[Change, Depends(_change)]
+CheapStore = Annotated[ArtifactStore | None, Depends(_cheap_store)]
+Known = Annotated[Caches, Depends(_caches)]
+
+
+def parse_entity_tag(tag: str) -> tuple[str | None, int | None]:
+    """Return the incarnation and revision of an ETag; `*` is any.
+
+    Raises:
+        InvalidEntityTagError: it is neither.
+    """
+    if tag == ANY:
+        return None, None
+    incarnation, dash, revision = tag.strip('"').rpartition("-")
+    if not (dash and revision.isascii() and revision.isdigit() and len(revision) < 10):  # noqa: PLR2004 - 32 bits
+        raise InvalidEntityTagError(tag=tag)
+    return incarnation, int(revision)
+
+
+def _done(caches: Caches, changed: ChangedState, *, dry_run: bool) -> Response:
+    """Answer a change, after this process's cache has learnt of it."""
+    if not dry_run:
+        failpoint("change.committed")
+        if caches.deployments.find(changed.model, changed.environment) is None:
+            caches.deployments.find_in_database(changed.model, changed.environment)
+        caches.deployments.take(changed)
+    answer = ChangeAnswer.model_validate({**asdict(changed), "dry_run": dry_run})
+    return Response(
+        answer.model_dump_json(),
+        headers={"ETag": changed.etag},
+        media_type="application/json",
+    )
+
+
+@router.post(f"{PATH}/promote", response_model=ChangeAnswer)
+def promote(
+    body: PromoteRequest,
+    change: Asked,
+    writing: Writing,
+    store: CheapStore,
+    known: Known,
+    now: Now,
+) -> Response:
+    """Make a version the champion; needs `If-Match`."""
+    with writing() as session:
+        changed = deployments.promote(
+            session,
+            _because(change, body),
+            version=body.version,
+            force=body.force,
+            store=store,
+            now=now,
+        )
+        _undo_if(session, dry_run=body.dry_run)
+    return _done(known, changed, dry_run=body.dry_run)
+
+
+@router.post(f"{PATH}/rollback", response_model=ChangeAnswer)
+def rollback(
+    body: RollbackRequest,
+    change: Asked,
+    writing: Writing,
+    store: CheapStore,
+    known: Known,
+    now: Now,
+) -> Response:
+    """Return to a former champion; needs `If-Match`."""
+    with writing() as session:
+        changed = deployments.rollback(
+            session, _because(change, body), to=body.to, store=store, now=now
+        )
+        _undo_if(session, dry_run=body.dry_run)
+    return _done(known, changed, dry_run=body.dry_run)
+
+
+@router.post(f"{PATH}/freeze", response_model=ChangeAnswer)
+def freeze(
+    body: ChangeRequest, change: Asked, writing: Writing, known: Known, now: Now
+) -> Response:
+    """Stop automation; needs `If-Match`."""
+    with writing() as session:
+        changed = deployments.freeze(session, _because(change, body), now=now)
+        _undo_if(session, dry_run=body.dry_run)
+    return _done(known, changed, dry_run=body.dry_run)
+
+
+@router.post(f"{PATH}/unfreeze", response_model=ChangeAnswer)
+def unfreeze(
+    body: ChangeRequest, change: Asked, writing: Writing, known: Known, now: Now
+) -> Response:
+    """Let automation go on; needs `If-Match`."""
+    with writing() as session:
+        changed = deployments.unfreeze(session, _because(change, body), now=now)
+        _undo_if(session, dry_run=body.dry_run)
+    return _done(known, changed, dry_run=body.dry_run)
+
+
+@router.post(f"{PATH}/fallback", response_model=ChangeAnswer)
+def fall_back(
+    body: FallbackRequest, change: Asked, writing: Writing, known: Known, now: Now
+) -> Response:
+    """Have clients serve a fallback of theirs, or end that; needs `If-Match`."""
+    with writing() as session:
+        changed = deployments.fall_back(
+            session, _because(change, body), fallback=body.fallback, now=now
+        )
+        _undo_if(session, dry_run=body.dry_run)
+    return _done(known, changed, dry_run=body.dry_run)
+
+
+@router.post(f"{PATH}/unbar", status_code=204)
+def lift_bar(
+    model: str, environment: str, body: LiftBarRequest, writing: Writing, caller: Caller, now: Now
+) -> Response:
+    """Let a version that a guard took down be promoted again."""
+    change = Change(model, environment, caller, body.reason)
+    with writing() as session:
+        deployments.lift_bar(session, change, version=body.version, now=now)
+    return Response(status_code=204)
+
+
+@router.get(f"{PATH}/revisions")
+def list_revisions(
+    model: str,
+    environment: str,
+    reading: Reading,
+    before: Annotated[int | None, Query(ge=1)] = None,
+    limit: Annotated[int, Query(ge=1, le=status.MAX_HISTORY)] = 100,
+) -> Page[RevisionAnswer]:
+    """List what was live, newest first."""
+    with reading() as session:
+        found = status.list_history(session, model, environment, before=before, limit=limit)
+    last = found[-1].revision.number if len(found) == limit else 1
+    return Page(items=[_revision(past) for past in found], next=str(last) if last > 1 else None)
+
+
+@router.post(f"{PATH}/acknowledgements")
+def acknowledge(
+    model: str, environment: str, body: AcknowledgeRequest, writing: Writing, now: Now
+) -> DeploymentAnswer:
+    """Say which revision a client serves; the answer is what it should serve."""
+    with writing() as session:
+        state = status.acknowledge(
+            session, model, environment, client=body.client, revision=body.revision, now=now
+        )
+    return DeploymentAnswer.model_validate(asdict(state))
+
+
+@router.get("/deployments")
+def list_deployments(reading: Reading, model: str | None = None) -> Page[StatusAnswer]:
+    """List what is live, and which clients are behind."""
+    with reading() as session:
+        found = status.list_status(session, model)
+    return Page(items=[status_answer(item) for item in found])
+
+
+def status_answer(found: DeploymentStatus) -> StatusAnswer:
+    """Return a deployment's status as it is answered."""
+    clients = [
+        ClientAnswer(
+            client=item.client,
+            revision=item.revision,
+            behind=max(found.state.revision - item.revision, 0),
+            at=item.at,
+        )
+        for item in found.clients
+    ]
+    return StatusAnswer.model_validate(
+        {
+            **asdict(found.state),
+            "frozen_reason": found.frozen_reason,
+            "barred": found.barred,
+            "clients": clients,
+        }
+    )
+
+
+def _revision(past: PastRevision) -> RevisionAnswer:
+    fields = past.revision.model_dump()
+    return RevisionAnswer.model_validate(
+        {
+            **fields,
+            "decision": fields["decision_id"],
+            "ended_by_rollback": past.ended_by_rollback,
+        }
+    )
+
+
+def _because(change: Change, body: ChangeRequest) -> Change:
+    key = None if body.dry_run else change.idempotency_key
+    return replace(change, reason=body.reason, idempotency_key=key)
+
+
+def _undo_if(session: WriteSession, *, dry_run: bool) -> None:
+    if dry_run:
+        session.rollback()

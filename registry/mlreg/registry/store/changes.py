@@ -1,0 +1,195 @@
+"""The statements of a change of deployment: few, built once, the same with 10,000 versions.
+
+They are written over the tables and not over the classes, and built when this file is imported:
+building them anew for every promote cost four times what PostgreSQL needs to run them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, exists, func, select, true, update
+from sqlalchemy.dialects.postgresql import insert
+
+from mlreg.registry.store.tables import METADATA, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+_model = METADATA.tables["model"]
+_environment = METADATA.tables["environment"]
+_deployment = METADATA.tables["deployment"]
+_revision = METADATA.tables["revision"]
+_version = METADATA.tables["version"]
+_manifest = METADATA.tables["manifest"]
+_blob = METADATA.tables["blob"]
+_bar = METADATA.tables["version_bar"]
+_decision = METADATA.tables["decision"]
+_outbox = METADATA.tables["outbox_message"]
+
+_PLACE = (
+    select(_model.c.id, _model.c.archived_at.is_not(None), _environment.c.name, _deployment.c.id)
+    .select_from(_model)
+    .outerjoin(_environment, _environment.c.name == bindparam("environment"))
+    .outerjoin(
+        _deployment,
+        (_deployment.c.model_id == _model.c.id)
+        & (_deployment.c.environment == bindparam("environment")),
+    )
+    .where(_model.c.name == bindparam("model"))
+)
+_LOCK = select(_deployment.c.id).where(_deployment.c.id == bindparam("key")).with_for_update()
+_CREATE = insert(_deployment).on_conflict_do_nothing()
+_JUDGED = (
+    select(_decision.c.id, _decision.c.verdict)
+    .where(
+        _decision.c.model_id == bindparam("model_id"),
+        _decision.c.environment == bindparam("environment"),
+        _decision.c.challenger == bindparam("version"),
+        _decision.c.champion.is_not_distinct_from(bindparam("champion")),
+    )
+    .order_by(_decision.c.id.desc())
+    .limit(1)
+    .subquery()
+)
+_CANDIDATE = (
+    select(
+        _version.c.manifest_digest,
+        _version.c.flavour,
+        _manifest.c.body,
+        exists().where(
+            _bar.c.deployment_id == bindparam("deployment_id"),
+            _bar.c.version == bindparam("version"),
+            _bar.c.lifted_at.is_(None),
+        ),
+        _JUDGED.c.verdict,
+        _JUDGED.c.id,
+    )
+    .select_from(_version)
+    .join(_manifest, _manifest.c.digest == _version.c.manifest_digest)
+    .outerjoin(_JUDGED, true())
+    .where(_version.c.model_id == bindparam("model_id"), _version.c.number == bindparam("version"))
+)
+_BLOBS = select(_blob.c.digest, _blob.c.state).where(
+    _blob.c.digest.in_(bindparam("digests", expanding=True))
+)
+_MOVE = (
+    update(_deployment)
+    .where(_deployment.c.id == bindparam("key"))
+    .values(
+        revision=bindparam("to_revision"),
+        champion=bindparam("to_champion"),
+        frozen=bindparam("to_frozen"),
+        updated_at=bindparam("to_at"),
+    )
+)
+_HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a deployment is, or would be."""
+
+    model_id: int
+    archived: bool
+    environment: str | None
+    deployment_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a promote must know of a version.
+
+    Attributes:
+        manifest: the canonical JSON of its files.
+        barred: a guard took it down in this deployment.
+        verdict: of the newest decision on it against the present champion, or None.
+        decision_id: of that decision.
+    """
+
+    manifest_digest: str
+    flavour: str
+    manifest: str
+    barred: bool
+    verdict: str | None
+    decision_id: int | None
+
+
+def find_place(session: ReadSession, model: str, environment: str) -> Place | None:
+    """Return the keys of a model and of an environment, and of their deployment; None: no model."""
+    row = session.execute(_PLACE, {"model": model, "environment": environment}).first()
+    return Place(*row) if row else None
+
+
+def lock_row(session: WriteSession, deployment_id: int) -> None:
+    """Lock a deployment until the transaction ends."""
+    session.execute(_LOCK, {"key": deployment_id}).one()
+
+
+def create_row(session: WriteSession, model_id: int, environment: str, now: datetime) -> None:
+    """Make an empty deployment, unless somebody else has just done so."""
+    values = {
+        "model_id": model_id,
+        "environment": environment,
+        "revision": 0,
+        "frozen": False,
+        "updated_at": now,
+    }
+    session.execute(_CREATE, values)
+
+
+def find_candidate(
+    session: ReadSession, place: Place, version: int, champion: int | None
+) -> Candidate | None:
+    """Return what a promote must know of a version in one query, or None when there is none."""
+    row = session.execute(
+        _CANDIDATE,
+        {
+            "model_id": place.model_id,
+            "environment": place.environment,
+            "deployment_id": place.deployment_id,
+            "version": version,
+            "champion": champion,
+        },
+    ).first()
+    return Candidate(*row) if row else None
+
+
+def list_unfit_blobs(session: ReadSession, digests: Collection[str]) -> dict[str, str]:
+    """Return the state of each of these blobs that is not `verified`; `missing` if unknown."""
+    states = {row[0]: row[1] for row in session.execute(_BLOBS, {"digests": list(digests)})}
+    found = {digest: states.get(digest, "missing") for digest in digests}
+    return {digest: state for digest, state in found.items() if state != "verified"}
+
+
+def add_revision(
+    session: WriteSession, revision: Revision, deployment: Mapping[str, object]
+) -> None:
+    """Append a revision and make it the deployment's present one, with these other columns."""
+    session.execute(insert(_revision), revision.model_dump())
+    session.execute(
+        _MOVE.values(deployment) if deployment else _MOVE,
+        {
+            "key": revision.deployment_id,
+            "to_revision": revision.number,
+            "to_champion": revision.champion,
+            "to_frozen": revision.frozen,
+            "to_at": revision.at,
+        },
+    )
+
+
+def add_outbox_message(
+    session: WriteSession, topic: str, body: Mapping[str, object], now: datetime
+) -> None:
+    """Leave an event of this transaction to be delivered after its commit."""
+    session.execute(insert(_outbox), {"topic": topic, "body": dict(body), "created_at": now})
+
+
+def notify(session: WriteSession, channel: str, payload: str = "") -> None:
+    """Send a hint to listeners when, and only when, this transaction commits."""
+    session.execute(_HINT, {"channel": channel, "payload": payload})
