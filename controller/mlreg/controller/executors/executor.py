@@ -47,7 +47,8 @@ class Limits:
     output_bytes: int = 1 * MEBIBYTE
 
 
-def _ignore(lines: Sequence[str]) -> None:
+def ignore_lines(lines: Sequence[str]) -> None:
+    """Hear what a child printed, and do nothing."""
     del lines
 
 
@@ -65,7 +66,7 @@ class ChildTask:
     entry: str
     folder: Path
     limits: Limits = field(default_factory=Limits)
-    on_lines: Callable[[Sequence[str]], None] = _ignore
+    on_lines: Callable[[Sequence[str]], None] = ignore_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,33 @@ What always holds: a kind that is not in this table is left queued, for a newer 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from mlreg.controller.services import (
+    draining,
+    evaluations,
+    guarding,
+    measuring,
+    runs,
+    training_run,
+)
+from mlreg.controller.services.alerts import alert_if_dead
+from mlreg.controller.services.attempt import Attempt, Handler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlreg.controller.services.attempt import Handler
 
-HANDLERS: Mapping[str, Handler] = {}
+def drain(attempt: Attempt) -> None:
+    """Drain the model that the job names; the drain fences each of its rounds itself."""
+    model_id = cast("int", attempt.lease.payload["model_id"])
+    draining.drain_model(attempt.database, attempt.store, model_id, now=attempt.clock.now())
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "drain": Handler(drain, alert_if_dead),
+    runs.KIND: training_run.HANDLER,
+    evaluations.KIND: evaluations.HANDLER,
+    measuring.KIND: measuring.HANDLER,
+    guarding.KIND: guarding.HANDLER,
+}

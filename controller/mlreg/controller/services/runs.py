@@ -173,7 +173,7 @@ def get_run(session: ReadSession, run_id: int) -> RunView:
     return RunView(*found)
 
 
-def list_runs(  # noqa: PLR0913 - each is one filter of the list
+def list_runs(
     session: ReadSession,
     *,
     model: str | None = None,

@@ -179,8 +179,10 @@ class Worker:
             log.exception("the end of job %d is not recorded; its lease will run out", lease.job_id)
 
     def _release(self, lease: Lease) -> None:
+        now = self._parts.clock.now()
         with self._parts.database.writing() as session:
-            jobs.release(session, lease)
+            ended = jobs.release(session, lease)
+            self._parts.handlers[lease.kind].ended(session, ended, now)
         log.info("job %d (%s) given back", lease.job_id, lease.kind)
 
     def _fail(self, lease: Lease, error: Exception) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, text
 
+from mlreg.controller.store.tables import Job
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -156,6 +158,11 @@ def postpone(
 def cancel(session: WriteSession, *, job_id: int, reason: str) -> RowMapping | None:
     """End a queued or running job as cancelled; None when it has ended already."""
     return session.execute(_CANCEL, {"id": job_id, "reason": reason}).mappings().one_or_none()
+
+
+def find_job(session: ReadSession, job_id: int) -> Job | None:
+    """Return a job."""
+    return session.get(Job, job_id)
 
 
 def find_open(session: ReadSession, dedupe_key: str) -> int | None:

@@ -38,7 +38,7 @@ def lock_run(session: WriteSession, run_id: int) -> Run | None:
     return session.exec(query).one_or_none()
 
 
-def runs_before(  # noqa: PLR0913 - each is one filter of the list
+def runs_before(
     session: ReadSession,
     *,
     model_id: int | None,

@@ -1,0 +1,55 @@
+"""Which logged rows a run or an evaluation takes, and freezing them.
+
+What always holds: outages are left out; no row that a model was trained on is left to judge it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.windows import Interval
+from mlreg.controller.services import snapshots
+from mlreg.controller.store.readings import outage_intervals
+from mlreg.registry.services import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from mlreg.controller.services.snapshots import Snapshot
+    from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.tables import Model
+
+
+def freeze_window(
+    session: WriteSession,
+    model: Model,
+    window: Interval,
+    labels_until: datetime,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> Snapshot:
+    """Freeze the rows of a window outside outages, with the labels known until then."""
+    down = outage_intervals(session, catalog.id_of(model), window)
+    return snapshots.freeze(
+        session,
+        model,
+        start=window.start,
+        end=window.end,
+        labels_until=labels_until,
+        exclude=[snapshots.Interval(one.start, one.end) for one in down],
+        actor=actor,
+        now=now,
+    )
+
+
+def judged_window(
+    session: ReadSession, model: Model, numbers: Iterable[int], window: Interval
+) -> Interval | None:
+    """Return the part of a window that none of these versions was trained on, None if none is."""
+    versions = [catalog.get_version(session, model, number) for number in numbers]
+    ends = [version.train_end for version in versions if version.train_end is not None]
+    start = max([window.start, *ends])
+    return Interval(start, window.end) if start < window.end else None
