@@ -4,11 +4,12 @@ LightGBM's own parser trusts these numbers: of 18 small mutations nine killed th
 hung it (LightGBM issue 7357). What always holds of a tree that passes: every array has the length
 that the number of leaves asks for; every node but the root and every leaf is the child of exactly
 one node with a smaller number (so it is acyclic and a prediction ends); every split names a feature
-of the model; every category bitset lies inside the tree's words; every number is finite.
+of the model; every category bitset lies inside the tree's words; every leaf is finite.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_LEAVES = 131_072
-_DIGITS = b"0123456789- "
-_DECIMALS = b"0123456789-+.e "
+_WHOLE = re.compile(rb"-?[0-9]{1,18}(?: -?[0-9]{1,18})*")
+_NUMBER = rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?"
+_DECIMAL = re.compile(rb"%b(?: %b)*" % (_NUMBER, _NUMBER))
+_DECIMAL_OR_INFINITE = re.compile(rb"(?:%b|inf)(?: (?:%b|inf))*" % (_NUMBER, _NUMBER))
 _CATEGORICAL = 1
 _LARGEST_DECISION = 11
 """Bit 0: categorical; bit 1: missing goes left; bits 2 and 3: kind of missing, 0 to 2."""
 _LARGEST_WORD = 2**32 - 1
 _LARGEST_COUNT = 2**31 - 1
 
-_NODE_FLOATS = (b"split_gain", b"threshold", b"internal_value", b"internal_weight")
+_NODE_FLOATS = (b"split_gain", b"internal_value", b"internal_weight")
 _NODE_INTEGERS = (
     b"split_feature",
     b"decision_type",
@@ -39,6 +42,7 @@ _KEYS = frozenset(
     {
         *_NODE_FLOATS,
         *_NODE_INTEGERS,
+        b"threshold",
         b"num_leaves",
         b"num_cat",
         b"leaf_value",
@@ -117,7 +121,7 @@ class _Tree:
                 raise self._error("children", f"node {node} has itself or an ancestor as a child")
 
     def _check_categories(self, categorical: int) -> None:
-        thresholds = self.floats(b"threshold", (len(self.decisions),))
+        thresholds = self.thresholds(len(self.decisions))
         used = [
             threshold
             for threshold, decision in zip(thresholds, self.decisions, strict=True)
@@ -138,30 +142,26 @@ class _Tree:
 
     def integers(self, key: bytes, lengths: Sequence[int], low: int, high: int) -> list[int]:
         """Return a field of whole numbers of one of these lengths, each from low to high."""
-        words = self._words(key, _DIGITS, lengths)
-        try:
-            values = list(map(int, words))
-        except ValueError as error:
-            raise self._error(key.decode(), "holds what is no whole number") from error
+        values = [*map(int, self._words(key, _WHOLE, lengths))]
         if values and not (low <= min(values) and max(values) <= high):
             raise self._error(key.decode(), f"must lie between {low} and {high}")
         return values
 
     def floats(self, key: bytes, lengths: Sequence[int]) -> list[float]:
         """Return a field of finite numbers of one of these lengths."""
-        words = self._words(key, _DECIMALS, lengths)
-        try:
-            values = list(map(float, words))
-        except ValueError as error:
-            raise self._error(key.decode(), "holds what is no finite number") from error
+        values = [*map(float, self._words(key, _DECIMAL, lengths))]
         if not all(map(isfinite, values)):
             raise self._error(key.decode(), "holds a number that is not finite")
         return values
 
-    def _words(self, key: bytes, letters: bytes, lengths: Sequence[int]) -> list[bytes]:
+    def thresholds(self, nodes: int) -> list[float]:
+        """Return the thresholds; infinite is one (missing values against all others)."""
+        return [*map(float, self._words(b"threshold", _DECIMAL_OR_INFINITE, (nodes,)))]
+
+    def _words(self, key: bytes, form: re.Pattern[bytes], lengths: Sequence[int]) -> list[bytes]:
         value = self.fields.get(key, b"")
-        if value.translate(None, letters):
-            raise self._error(key.decode(), "holds what is no finite number")
+        if value and form.fullmatch(value) is None:
+            raise self._error(key.decode(), "holds what is no number of its kind")
         words = value.split(b" ") if value else []
         if len(words) not in lengths:
             raise self._error(key.decode(), f"has {len(words)} values, not {lengths[-1]}")

@@ -226,7 +226,9 @@ class Scorer:
         if serving is None or self._acknowledged == serving.cached.etag:
             return
         body = AcknowledgeRequest(client=self._name, revision=serving.cached.revision)
-        call = Call("POST", f"{self._path}/acknowledgements", content=body.model_dump_json().encode())
+        call = Call(
+            "POST", f"{self._path}/acknowledgements", content=body.model_dump_json().encode()
+        )
         self._client.transport.send(call)
         self._acknowledged = serving.cached.etag
 
