@@ -8,6 +8,7 @@ DATA/
     work/           files of runs, while they run
     logs/           one file per process
     admin-token     0600: the token of the first start
+    url             where it serves, or served last
 ```
 """
 
@@ -56,6 +57,7 @@ class DataFolder:
         self.work = self.path / "work"
         self.logs = self.path / "logs"
         self.token_file = self.path / "admin-token"
+        self.url_file = self.path / "url"
 
     @property
     def artifacts_url(self) -> str:
@@ -110,7 +112,15 @@ class DataFolder:
 
     def find_token(self) -> str | None:
         """Return the stored admin token, or None."""
-        try:
-            return self.token_file.read_text().strip() or None
-        except FileNotFoundError:
-            return None
+        return _find_line(self.token_file)
+
+    def find_url(self) -> str | None:
+        """Return where it serves, or served last; None before the first start."""
+        return _find_line(self.url_file)
+
+
+def _find_line(file: Path) -> str | None:
+    try:
+        return file.read_text().strip() or None
+    except FileNotFoundError:
+        return None

@@ -49,8 +49,12 @@ class Supervisor:
         self._stopping = threading.Event()
         self._hurry = False
 
-    def listen(self) -> None:
-        """Take SIGTERM, Ctrl-C and a closed terminal as the wish to stop; a second one hurries."""
+    def take_charge(self) -> None:
+        """Adopt what the roles may leave behind, and listen for the wish to stop.
+
+        That is SIGTERM, Ctrl-C or a closed terminal; a second one is a wish to hurry.
+        """
+        processes.adopt_orphans()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
 
@@ -60,10 +64,10 @@ class Supervisor:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Start every role."""
-        processes.adopt_orphans()
+        """Start every role that does not run yet."""
         for child in self.children:
-            child.start()
+            if not child.is_running():
+                child.start()
 
     def run(self) -> None:
         """Watch until somebody asks to stop."""

@@ -24,7 +24,7 @@ from mlreg.cli.children import Child, last_line
 from mlreg.cli.folder import DataFolder
 from mlreg.cli.listening import listen, url_of
 from mlreg.cli.postgres import EmbeddedPostgres
-from mlreg.cli.postgres.roles import APP, OWNER, make_database, make_roles
+from mlreg.cli.postgres.roles import APP, DATABASE, OWNER, make_database, make_roles
 from mlreg.cli.schema import newest_schema
 from mlreg.cli.supervisor import Supervisor
 from mlreg.registry.domain.errors import UnavailableError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
-DATABASE = "mlreg"
 READY_SECONDS = 60.0
 ROLES = {"api": "serve", "control": "control", "worker": "work"}
 
@@ -82,14 +81,15 @@ def run(wishes: Wishes, say: Callable[[str], None]) -> None:
         server = None if given else _server(folder, wishes)
         environment = _environment(wishes, folder, server)
         supervisor = Supervisor(server, _children(folder, environment, listening), say)
-        supervisor.listen()
+        supervisor.take_charge()
         stack.callback(supervisor.stop)
         if server is not None:
             server.start()
         _make_ready(folder, wishes, environment, server)
-        supervisor.start()
+        supervisor.children[0].start()  # alone at first: the API is what everybody waits for
         _await_ready(listening, supervisor)
         if not supervisor.stopping:
+            supervisor.start()
             _greet(folder, url_of(listening), wishes, say)
         supervisor.run()
         say("stopping")
@@ -177,16 +177,15 @@ def _prepare(folder: DataFolder, environment: dict[str, str], virtual_start: str
 
 
 def _await_ready(listening: socket.socket, supervisor: Supervisor) -> None:
-    """Wait until the API says it is ready; a role that ends before that is the end of the start."""
+    """Wait until the API says it is ready; if it ends before that, so does the start."""
     host, port = listening.getsockname()[:2]
+    api = supervisor.children[0]
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping and not _is_ready(host, port):
-        ended = next((child for child in supervisor.children if not child.is_running()), None)
-        if ended is not None:
-            raise StartError(name=ended.name, cause=ended.last_line(), log=ended.log)
+        if not api.is_running():
+            raise StartError(name=api.name, cause=api.last_line(), log=api.log)
         if time.monotonic() > deadline:
-            log = supervisor.children[0].log
-            raise StartError(name="api", cause="it is not ready after a minute", log=log)
+            raise StartError(name=api.name, cause="it is not ready after a minute", log=api.log)
         time.sleep(0.02)
 
 
@@ -205,6 +204,7 @@ def _is_ready(host: str, port: int) -> bool:
 def _greet(folder: DataFolder, url: str, wishes: Wishes, say: Callable[[str], None]) -> None:
     from mlreg.client.credentials import Credentials, save_credentials
 
+    folder.url_file.write_text(url + "\n")
     say(f"mlreg serves {url} from {folder.path}")
     if _virtual(wishes):
         say("virtual clock: time moves only by `mlreg clock advance`")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 OWNER = "mlreg_owner"
 APP = "mlreg_app"
+DATABASE = "mlreg"
 
 
 def make_roles(server: EmbeddedPostgres) -> None:

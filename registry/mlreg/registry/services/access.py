@@ -131,6 +131,19 @@ def ensure_admin_token(session: WriteSession, now: datetime) -> str | None:
     return _issue(session, Actor(ADMIN_NAME, "person", "admin"), None, SYSTEM, now).bearer
 
 
+def renew_admin_token(session: WriteSession, now: datetime) -> str:
+    """End every token of the first start's kind and return the text of a new one.
+
+    For who has access to the server's own data folder or database, and has lost the token.
+    """
+    former = select(Token.id).where(
+        Token.name == ADMIN_NAME, col(Token.expires_at).is_(None), col(Token.revoked_at).is_(None)
+    )
+    for token_id in session.exec(former).all():
+        revoke_token(session, token_id, actor=SYSTEM, now=now)
+    return _issue(session, Actor(ADMIN_NAME, "person", "admin"), None, SYSTEM, now).bearer
+
+
 def list_tokens(session: ReadSession) -> Sequence[Token]:
     """Return every token, newest first."""
     return session.exec(select(Token).order_by(col(Token.created_at).desc(), Token.id)).all()

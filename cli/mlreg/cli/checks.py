@@ -1,0 +1,131 @@
+"""What `mlreg doctor` looks at: one line per thing, and what to do where it is not well."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from mlreg.cli.installation import check_schema, clock_of
+from mlreg.cli.server import store_of
+from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.store.clock import SystemClock, VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mlreg.cli.settings import Settings
+    from mlreg.registry.store.database import Database, ReadSession
+
+OLDEST_POSTGRES = 150_000
+MAX_SKEW_SECONDS = 2.0
+LITTLE_SPACE_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing.
+
+    Attributes:
+        name: the thing.
+        well: whether it is as it should be.
+        text: what it is, or what is wrong with it.
+    """
+
+    name: str
+    well: bool
+    text: str
+
+
+def examine(settings: Settings, database: Database, folder: Path | None) -> list[Finding]:
+    """Look at everything; one that fails does not keep the others from being looked at."""
+    questions: dict[str, Callable[[], Finding]] = {
+        "mlreg": _program,
+        "database": lambda: _database(database),
+        "schema": lambda: _schema(database),
+        "role": lambda: _role(database),
+        "clock": lambda: _clock(database, settings),
+        "artifacts": lambda: _artifacts(settings),
+    }
+    if folder is not None:
+        questions["space"] = lambda: _space(folder)
+    return list(_answers(questions))
+
+
+def _answers(questions: dict[str, Callable[[], Finding]]) -> Iterator[Finding]:
+    for name, ask in questions.items():
+        try:
+            yield ask()
+        except RegistryError as error:
+            yield Finding(name, well=False, text=f"{error}. {error.hint}".strip())
+
+
+def _program() -> Finding:
+    system = f"{platform.system()} {platform.machine()}"
+    text = f"mlreg {version('mlreg')}, Python {platform.python_version()}, {system}"
+    return Finding("mlreg", well=sys.platform == "linux", text=text)
+
+
+def _database(database: Database) -> Finding:
+    with database.reading() as session:
+        number = int(str(_one(session, "SHOW server_version_num")))
+        name = _one(session, "SHOW server_version")
+    well = number >= OLDEST_POSTGRES
+    return Finding(
+        "database", well=well, text=f"PostgreSQL {name}" + ("" if well else "; mlreg needs 15")
+    )
+
+
+def _schema(database: Database) -> Finding:
+    check_schema(database)
+    return Finding("schema", well=True, text="the newest")
+
+
+def _role(database: Database) -> Finding:
+    query = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    with database.reading() as session:
+        role, powerful = _one(session, "SELECT current_user"), bool(_one(session, query))
+        may = "SELECT has_table_privilege('audit_entry', 'UPDATE, DELETE')"
+        rewrites = bool(_one(session, may))
+    text = f"{role}, which can{'' if rewrites else 'not'} rewrite history"
+    return Finding("role", well=not powerful and not rewrites, text=text)
+
+
+def _clock(database: Database, settings: Settings) -> Finding:
+    clock = clock_of(database, settings.mode)
+    with database.reading() as session:
+        seconds = float(str(_one(session, "SELECT extract(epoch FROM clock_timestamp())")))
+    skew = abs(seconds - SystemClock().now().timestamp())
+    kind = (
+        f"virtual, at {clock.now():%Y-%m-%d %H:%M}" if isinstance(clock, VirtualClock) else "real"
+    )
+    well = skew <= MAX_SKEW_SECONDS
+    return Finding("clock", well=well, text=f"{kind}; {skew:.1f} s from the database's")
+
+
+def _artifacts(settings: Settings) -> Finding:
+    found = store_of(settings).probe()
+    able = {
+        "refuses overwriting": found.create_only,
+        "checks checksums": found.refuses_wrong_checksum,
+        "reads ranges": found.range_reads,
+    }
+    words = ", ".join(
+        f"{name}: {'yes' if yes else 'no (mlreg does)'}" for name, yes in able.items()
+    )
+    return Finding("artifacts", well=True, text=f"{found.kind} {found.where}; {words}")
+
+
+def _space(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    return Finding("space", well=free > LITTLE_SPACE_BYTES, text=f"{free / 1e9:.1f} GB free")
+
+
+def _one(session: ReadSession, query: str) -> object:
+    return session.connection().execute(text(query)).scalar_one()
