@@ -80,6 +80,15 @@ class Versions:
         """
         return self._transport.get(path("models", model, "versions", number), VersionAnswer)
 
+    def champion(self, model: str, environment: str = "production") -> VersionAnswer:
+        """Return the version that serves a model in an environment, as `get` does.
+
+        Raises:
+            NotFoundError: no such model or environment, or nothing serves there.
+        """
+        place = path("models", model, "versions", "champion")
+        return self._transport.get(place, VersionAnswer, environment=environment)
+
     def list(
         self, model: str, *, before: int | None = None, limit: int = 100
     ) -> Page[VersionAnswer]:
@@ -188,8 +197,10 @@ def files_of(source: Path) -> Sequence[tuple[str, Path]]:
     """Return (path in the artifact, file) of a file or of every file in a folder, sorted.
 
     Raises:
-        InvalidError: nothing is there, or something in it is a link or no plain file.
+        OSError: nothing is there.
+        InvalidError: it is empty, or something in it is a link or no plain file.
     """
+    source.stat()
     if source.is_file():
         return [(source.name, source)]
     found = []

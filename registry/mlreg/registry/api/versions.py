@@ -21,11 +21,12 @@ from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.domain.provenance import EnvironmentRecord, GitState, Provenance
-from mlreg.registry.domain.references import MAX_NUMBER
+from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.services import catalog, uploads
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
-from mlreg.registry.store.tables import Version
+from mlreg.registry.store.database import ReadSession
+from mlreg.registry.store.tables import Model, Version
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["versions"])
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
@@ -74,15 +75,19 @@ def list_versions(
         return Page(items=items, next=page.next)
 
 
+@router.get("/champion")
+def show_champion(model: str, reading: Reading, environment: str = PRODUCTION) -> VersionAnswer:
+    """Show the version that serves a model in an environment."""
+    with reading() as session:
+        return _whole_answer(session, *catalog.resolve(session, f"{model}@champion:{environment}"))
+
+
 @router.get("/{number}")
 def show_version(model: str, number: Number, reading: Reading) -> VersionAnswer:
     """Show a version with its files and its feature contract."""
     with reading() as session:
-        version = catalog.get_version(session, catalog.get_model(session, model), number)
-        contract = catalog.find_feature_contract(session, version)
-        files = files_answer(catalog.get_manifest(session, version).files)
-        more = {"files": files, "contract": None if contract is None else contract.to_json()}
-        return answer_of(model, version).model_copy(update=more)
+        found = catalog.get_model(session, model)
+        return _whole_answer(session, found, catalog.get_version(session, found, number))
 
 
 @router.post("/{number}/verify")
@@ -146,3 +151,10 @@ def answer_of(model: str, version: Version) -> VersionAnswer:
         unsafe=is_unsafe(version.flavour),
         **same,
     )
+
+
+def _whole_answer(session: ReadSession, model: Model, version: Version) -> VersionAnswer:
+    contract = catalog.find_feature_contract(session, version)
+    files = files_answer(catalog.get_manifest(session, version).files)
+    more = {"files": files, "contract": None if contract is None else contract.to_json()}
+    return answer_of(model.name, version).model_copy(update=more)

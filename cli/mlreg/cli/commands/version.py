@@ -1,0 +1,236 @@
+"""`mlreg version`: register, list, show, download and verify versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlreg.cli.output import Table, progress, say, show, warn
+from mlreg.cli.session import open_client
+from mlreg.client.errors import IntegrityError, InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlreg.client.client import Client
+    from mlreg.client.wire.versions import VersionAnswer
+
+app = typer.Typer(add_completion=False)
+Model = Annotated[str, typer.Argument(metavar="MODEL", show_default=False)]
+Reference = Annotated[
+    str, typer.Argument(metavar="MODEL/VERSION", help="flights/12 or flights@champion")
+]
+Pairs = list[str] | None
+
+
+@app.command("register")
+def register(
+    model: Model,
+    source: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", show_default=False)],
+    contract: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Feature contract: every category pinned.")
+    ] = None,
+    data: Annotated[
+        Pairs, typer.Option(metavar="DIGEST|FILE", help="Snapshot or file it was trained on.")
+    ] = None,
+    params: Annotated[
+        Pairs, typer.Option(metavar="KEY=VALUE|FILE", help="Hyperparameters.")
+    ] = None,
+    seed: Annotated[Pairs, typer.Option(metavar="N|NAME=N", help="Every seed.")] = None,
+    metric: Annotated[Pairs, typer.Option(metavar="KEY=NUMBER", help="As you measured.")] = None,
+    trainer: Annotated[str | None, typer.Option(help="What trained it.")] = None,
+    lane: Annotated[str | None, typer.Option(help="full, continue or refit.")] = None,
+    parent: Annotated[int | None, typer.Option(help="Version it began from.", min=1)] = None,
+    tag: Annotated[Pairs, typer.Option(metavar="KEY=VALUE")] = None,
+    environment: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where it was trained, if not here.")
+    ] = None,
+    code: Annotated[Path, typer.Option(help="The working tree that trained it.")] = Path(),
+    allow_missing: Annotated[
+        str, typer.Option(metavar="FIELD,…", help="What may lack, and says so for ever.")
+    ] = "",
+    description: str = "",
+) -> None:
+    """Register a file, or every file of a folder, with its provenance."""
+    from mlreg.cli.forms import form, numbers, pairs
+    from mlreg.cli.provenance import Options, provenance_of
+    from mlreg.client.versions import files_of
+    from mlreg.client.wire.versions import VersionRequest
+
+    provenance = provenance_of(
+        Options(
+            code=code,
+            environment=environment,
+            contract=contract,
+            data=data or (),
+            params=params or (),
+            seeds=seed or (),
+            trainer=trainer,
+            lane=lane,
+            parent=parent,
+        )
+    )
+    given = {
+        "provenance": provenance.model_dump(exclude_none=True),
+        "metrics": numbers(metric or (), "--metric"),
+        "tags": pairs(tag or (), "--tag"),
+        "allow_missing": [field.strip() for field in allow_missing.split(",") if field.strip()],
+        "description": description,
+    }
+    total = sum(file.stat().st_size for _, file in files_of(source))
+    with open_client() as client, progress(f"registering {source.name}", total) as advance:
+        client.models.get(model)
+        version = client.versions.register(
+            model,
+            source,
+            lambda files: form(VersionRequest, files=[f.model_dump() for f in files], **given),
+            on_bytes=advance,
+        )
+    _warn_of(version)
+    show(version, text=f"registered {version.model}/{version.number} ({version.manifest})")
+
+
+@app.command("list")
+def list_versions(
+    model: Model,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    before: Annotated[int | None, typer.Option(help="The number to go on below.")] = None,
+) -> None:
+    """List the versions of a model, newest first."""
+    with open_client() as client:
+        page = client.versions.list(model, before=before, limit=limit)
+    rows = [
+        [
+            version.number,
+            version.lane,
+            version.trainer,
+            _commit(version),
+            f"{version.created_at:%Y-%m-%d %H:%M}",
+            version.created_by,
+            ",".join(version.missing),
+        ]
+        for version in page.items
+    ]
+    headers = ("version", "lane", "trainer", "commit", "created", "by", "missing")
+    show(page, table=Table(headers, rows, empty=f"model {model} has no versions"))
+    if page.next is not None:
+        say(f"more: --before {page.next}")
+
+
+@app.command("show")
+def show_version(reference: Reference) -> None:
+    """Show a version with all its provenance."""
+    with open_client() as client:
+        version = _find(client, reference)
+    show(version, text=_described(version))
+
+
+@app.command("download")
+def download(
+    reference: Reference,
+    folder: Annotated[
+        Path | None, typer.Argument(help="A new folder; default MODEL-VERSION.")
+    ] = None,
+) -> None:
+    """Write the files of a version into a folder, verified, all or nothing."""
+    with open_client() as client:
+        version = _find(client, reference)
+        target = folder or Path(f"{version.model}-{version.number}")
+        total = sum(file.size for file in version.files or ())
+        with progress(f"downloading {reference}", total) as advance:
+            written = client.versions.download(version, target, on_bytes=advance)
+    if version.unsafe:
+        warn("warning: a pickle; loading it can run any code")
+    files = [file.path for file in version.files or ()]
+    show({"folder": str(written), "files": files, "bytes": total}, text=f"wrote {written}")
+
+
+@app.command("verify")
+def verify(reference: Reference) -> None:
+    """Let the server hash every file of a version anew."""
+    with open_client(timeout_seconds=3600) as client:
+        version = _find(client, reference)
+        found = client.versions.verify(version.model, version.number)
+    named = f"{version.model}/{version.number}"
+    if found.broken:
+        names = ", ".join(file.path for file in found.broken)
+        raise IntegrityError(
+            f"{named} is not what was registered: {names}",
+            code="blob_corrupt",
+            hint="Register the same files again to repair the store, or restore a backup.",
+        )
+    show(found, text=f"{named}: {found.files} files, {found.bytes} bytes, all as registered")
+
+
+def _find(client: Client, reference: str) -> VersionAnswer:
+    """Return the version that a reference names."""
+    model, slash, number = reference.partition("/")
+    if slash and number.isascii() and number.isdigit():
+        return client.versions.get(model, int(number))
+    model, _, champion = reference.partition("@")
+    role, _, environment = champion.partition(":")
+    if role != "champion":
+        raise InvalidError(
+            f"{reference!r} names no version",
+            code="invalid_reference",
+            hint="Write MODEL/NUMBER, MODEL@champion or MODEL@champion:ENVIRONMENT.",
+        )
+    return client.versions.champion(model, environment or "production")
+
+
+def _warn_of(version: VersionAnswer) -> None:
+    if version.missing:
+        warn(f"warning: registered without {', '.join(version.missing)}; it says so for ever")
+    if version.git is not None and version.git.get("dirty"):
+        warn("warning: the working tree had uncommitted changes; the version says so")
+    if version.unsafe:
+        warn("warning: a pickle; no server will ever load it")
+
+
+def _commit(version: VersionAnswer) -> str | None:
+    if version.git is None:
+        return None
+    return str(version.git["commit"])[:10] + ("*" if version.git.get("dirty") else "")
+
+
+def _described(version: VersionAnswer) -> str:
+    git, machine = version.git or {}, version.environment or {}
+    packages = machine.get("packages")
+    dirty = " (dirty)" if git.get("dirty") else ""
+    facts: list[tuple[str, object]] = [
+        ("registered", f"{version.created_at:%Y-%m-%d %H:%M:%S} by {version.created_by}"),
+        ("missing", ", ".join(version.missing)),
+        ("kind", version.flavour + (", UNSAFE to load" if version.unsafe else "")),
+        ("trainer", version.trainer),
+        ("lane", version.lane),
+        ("parent", version.parent),
+        ("run", version.run_id),
+        ("git", f"{git['commit']}{dirty}  {git.get('remote') or 'no remote'}" if git else None),
+        *(("data", digest) for digest in version.snapshots or ()),
+        ("contract", version.feature_contract),
+        ("features", ", ".join(str(feature["name"]) for feature in version.contract or ())),
+        ("params", _pairs(version.hyperparameters)),
+        ("seeds", _pairs(version.seeds)),
+        ("python", machine.get("python")),
+        ("platform", machine.get("platform")),
+        ("cpu", machine.get("cpu")),
+        ("packages", _count(packages)),
+        ("metrics", _pairs(version.metrics)),
+        ("tags", _pairs(version.tags)),
+        ("what", version.description),
+        ("artifact", version.manifest),
+        *(("file", f"{f.path}  {f.size} bytes  {f.digest}") for f in version.files or ()),
+    ]
+    lines = [f"{version.model}/{version.number}"]
+    lines += [f"{name:<11} {fact}" for name, fact in facts if fact not in {None, ""}]
+    return "\n".join(lines)
+
+
+def _count(packages: object) -> str | None:
+    return f"{len(packages)} (--json lists them)" if isinstance(packages, dict) else None
+
+
+def _pairs(mapping: Mapping[str, object] | None) -> str:
+    return ", ".join(f"{key}={value}" for key, value in (mapping or {}).items())
