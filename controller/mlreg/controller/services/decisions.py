@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from mlreg.registry.domain.errors import InvalidError, NotFoundError
 from mlreg.registry.domain.revisions import list_ended_by_rollback
 from mlreg.registry.services import audit
-from mlreg.registry.store.deployments import list_barred, walk_facts
+from mlreg.registry.store.deployments import list_all_barred, walk_facts
 from mlreg.registry.store.tables import Decision, Deployment, Model
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def find_anchor(session: ReadSession, model: Model, environment: str) -> int | N
         ).all()
     )
     anchor = None
-    barred = list_barred(session, deployment_id)
+    barred = list_all_barred(session, [deployment_id]).get(deployment_id, ())
     for anchor in _standing_champions(session, deployment_id, barred):
         if anchor in superior:
             break
