@@ -1,11 +1,13 @@
-"""Tokens: create, list, revoke."""
+"""Tokens: create, list, revoke, and the way back for who lost the admin's."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from mlreg.cli.folder import DEFAULT
 from mlreg.cli.output import Table, show, warn
 from mlreg.cli.session import open_client
 
@@ -45,3 +47,26 @@ def revoke(token_id: Annotated[str, typer.Argument(help="The id that `list` show
     with open_client() as client:
         ended = client.tokens.revoke(token_id)
     show(ended, text=f"token {ended.id} of {ended.name} is revoked")
+
+
+@app.command("reset-admin")
+def reset_admin(
+    data: Annotated[
+        Path, typer.Option(envvar="MLREG_DATA", help="The data folder of `mlreg up`.")
+    ] = DEFAULT,
+) -> None:
+    """Make a new admin token on the server's own machine, and end the former one."""
+    from mlreg.cli.folder import DataFolder
+    from mlreg.cli.own_database import reset_admin_token
+    from mlreg.cli.up import environment
+    from mlreg.client.credentials import Credentials, save_credentials
+
+    folder = DataFolder(data)
+    token = reset_admin_token(folder, environment())
+    url = folder.find_url()
+    if url is None:  # a database of its own: nobody here to keep it
+        show({"token": token}, text=token)
+        warn("this admin token is not shown again")
+        return
+    where = save_credentials(Credentials(url, token), environment())
+    show({"kept_in": str(where)}, text=f"the new admin token of {url} is kept in {where}")
