@@ -203,7 +203,7 @@ def test_the_child_dies_of_what_the_validator_would_have_refused_and_the_caller_
     """The second line of defence, alone: LightGBM's parser meets the mutation in the child."""
     mutated = MUTATIONS[name](text).encode()
     with pytest.raises(ParserRefusedError):
-        parse_in_child(mutated, validate(text), wall_seconds=3)
+        parse_in_child(mutated, validate(text), wall_seconds=1)
 
 
 @settings(
