@@ -173,12 +173,12 @@ def test_files_must_be_uploaded_first(client):
 
 
 @pytest.mark.usefixtures("model")
-@pytest.mark.parametrize("name", ["../evil", "/abs", "a/../b", "a\\b", "C:evil", "a//b", " ", "."])
-def test_a_path_that_leads_astray_is_refused(client, name):
-    files = [{"path": name, "size": 1, "digest": "sha256:" + "3" * 64}]
-    with pytest.raises(InvalidError) as refused:
-        client.versions.register_files("flights", request_of(files))
-    assert refused.value.code == "invalid_manifest"
+def test_a_path_that_leads_astray_is_refused(client):
+    for name in ("../evil", "/abs", "a/../b", "a\\b", "C:evil", "a//b", " ", "."):
+        files = [{"path": name, "size": 1, "digest": "sha256:" + "3" * 64}]
+        with pytest.raises(InvalidError) as refused:
+            client.versions.register_files("flights", request_of(files))
+        assert refused.value.code == "invalid_manifest"
 
 
 @pytest.mark.usefixtures("model")
@@ -239,21 +239,21 @@ def test_models_are_created_once_listed_and_archived(client, model):
     assert [found.name for found in client.models.list().items] == ["trains"]
 
 
-@pytest.mark.parametrize(
-    ("target", "features", "words"),
-    [
-        ({"task": "guessing"}, None, "task must be one of"),
-        ({"task": "binary", "positive_class": "2"}, None, "positive class unknown"),
-        ({"task": "ranking"}, None, "group key"),
-        ({"task": "binary"}, [{"name": "a", "dtype": "text"}], "feature 'a': dtype must be one of"),
-        ({"task": "binary"}, [{"name": "a", "dtype": "int"}] * 2, "'a': it is there twice"),
-        ({"task": "binary"}, [], "1 to"),
-        ({"task": "binary"}, [{"name": "a", "dtype": "int", "default": "x"}], "is not a int"),
-    ],
-)
-def test_what_breaks_a_rule_is_named(client, target, features, words):
-    with pytest.raises(InvalidError, match=words):
-        client.models.create(ModelRequest(name="m", target=target, features=features))
+BROKEN_RULES = [
+    ({"task": "guessing"}, None, "task must be one of"),
+    ({"task": "binary", "positive_class": "2"}, None, "positive class unknown"),
+    ({"task": "ranking"}, None, "group key"),
+    ({"task": "binary"}, [{"name": "a", "dtype": "text"}], "feature 'a': dtype must be one of"),
+    ({"task": "binary"}, [{"name": "a", "dtype": "int"}] * 2, "'a': it is there twice"),
+    ({"task": "binary"}, [], "1 to"),
+    ({"task": "binary"}, [{"name": "a", "dtype": "int", "default": "x"}], "is not a int"),
+]
+
+
+def test_what_breaks_a_rule_is_named(client):
+    for target, features, words in BROKEN_RULES:
+        with pytest.raises(InvalidError, match=words):
+            client.models.create(ModelRequest(name="m", target=target, features=features))
 
 
 def test_what_is_not_there_is_not_found(client):

@@ -18,6 +18,30 @@ features:
 """
 ALL = "git,data,contract,hyperparameters,seeds,environment,trainer,lane"
 
+WRONG = [
+    (["model", "show", "trains"], 3, "no model 'trains'"),
+    (["model", "show", "Flights"], 2, "not a valid model name"),
+    (["model", "create", "flights", "--task", "binary"], 1, "exists already"),
+    (["model", "create", "Flights", "--task", "binary"], 2, "name"),
+    (["model", "create", "m", "--task", "guess"], 2, "task must be one of"),
+    (["model", "create", "m", "--task", "binary", "--max-label-delay", "soon"], 2, "duration"),
+    (["model", "create", "m", "--task", "binary", "--features", "none.yaml"], 3, "none.yaml"),
+    (["version", "register", "flights", "gone"], 3, "gone"),
+    (["version", "register", "trains", "there"], 3, "no model 'trains'"),
+    (["version", "register", "flights", "empty"], 2, "no file to register"),
+    (["version", "register", "flights", "there", "--params", "gone.json"], 3, "gone.json"),
+    (["version", "register", "flights", "there", "--metric", "auc=high"], 2, "finite number"),
+    (["version", "register", "flights", "there", "--seed", "x=y"], 2, "seeds.x"),
+    (["version", "register", "flights", "there", "--lane", "fast"], 2, "lane"),
+    (["version", "register", "flights", "there", "--data", "gone.csv"], 3, "gone.csv"),
+    (["version", "register", "flights", "there", "--allow-missing", "x"], 2, "'x' is no field"),
+    (["version", "show", "flights/9"], 3, "no version 9"),
+    (["version", "show", "flights"], 2, "names no version"),
+    (["version", "show", "flights@champion"], 3, "no champion"),
+    (["version", "show", "flights@champion:moon"], 3, "no environment 'moon'"),
+    (["version", "download", "flights/9"], 3, "no version 9"),
+]
+
 
 @pytest.fixture
 def run(api, tmp_path):
@@ -109,39 +133,14 @@ def test_what_lacks_is_refused_in_one_line_and_allowed_by_name(run):
 
 
 @pytest.mark.usefixtures("model")
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["model", "show", "trains"], 3, "no model 'trains'"),
-        (["model", "show", "Flights"], 2, "not a valid model name"),
-        (["model", "create", "flights", "--task", "binary"], 1, "exists already"),
-        (["model", "create", "Flights", "--task", "binary"], 2, "name"),
-        (["model", "create", "m", "--task", "guess"], 2, "task must be one of"),
-        (["model", "create", "m", "--task", "binary", "--max-label-delay", "soon"], 2, "duration"),
-        (["model", "create", "m", "--task", "binary", "--features", "none.yaml"], 3, "none.yaml"),
-        (["version", "register", "flights", "gone"], 3, "gone"),
-        (["version", "register", "trains", "there"], 3, "no model 'trains'"),
-        (["version", "register", "flights", "empty"], 2, "no file to register"),
-        (["version", "register", "flights", "there", "--params", "gone.json"], 3, "gone.json"),
-        (["version", "register", "flights", "there", "--metric", "auc=high"], 2, "finite number"),
-        (["version", "register", "flights", "there", "--seed", "x=y"], 2, "seeds.x"),
-        (["version", "register", "flights", "there", "--lane", "fast"], 2, "lane"),
-        (["version", "register", "flights", "there", "--data", "gone.csv"], 3, "gone.csv"),
-        (["version", "register", "flights", "there", "--allow-missing", "x"], 2, "'x' is no field"),
-        (["version", "show", "flights/9"], 3, "no version 9"),
-        (["version", "show", "flights"], 2, "names no version"),
-        (["version", "show", "flights@champion"], 3, "no champion"),
-        (["version", "show", "flights@champion:moon"], 3, "no environment 'moon'"),
-        (["version", "download", "flights/9"], 3, "no version 9"),
-    ],
-)
-def test_what_goes_wrong_is_one_line_and_its_exit_code(run, arguments, code, words):
+def test_what_goes_wrong_is_one_line_and_its_exit_code(run):
     (run.folder / "there").write_bytes(b"x")
     (run.folder / "empty").mkdir()
-    done = run(*arguments)
-    assert words in done.stderr
-    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
-    assert done.stdout == ""
+    for arguments, code, words in WRONG:
+        done = run(*arguments)
+        assert words in done.stderr, arguments
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+        assert done.stdout == ""
 
 
 @pytest.mark.usefixtures("model")
