@@ -124,7 +124,7 @@ def measure_rows(task: str, rows: pa.Table | None) -> Measured:
 
 
 def _state(measured: Measured, share_left_out: float) -> ReadingState:
-    if share_left_out > LEAST_SHARE_LEFT:
+    if share_left_out > 1 - LEAST_SHARE_LEFT:
         return "outage"
     return "final" if measured.rows else "empty"
 

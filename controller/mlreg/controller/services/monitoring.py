@@ -1,8 +1,8 @@
 """Reading a closed window: its monitors, and whether a feed was down in it.
 
-What always holds: readings rest only on hours outside outages; a window of which less than half the
-rows are left says `outage`, one without rows `empty`; reading a window again writes the same
-readings over the old ones.
+What always holds: readings rest only on hours outside outages; a window of which less than nine
+tenths of the rows are left says `outage` (what is left would drift by its hours alone), one without
+rows `empty`; reading a window again writes the same readings over the old ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.readings import ReadingState
     from mlreg.registry.store.database import ReadSession, WriteSession
 
-LEAST_SHARE_LEFT = 0.5
+LEAST_SHARE_LEFT = 0.9
 RULE = OutageRule()
 WHOLE = ("rows", "score_mean", "psi", "jensen_shannon", "wasserstein")
 """The monitors that say so when a whole window has nothing to be read."""

@@ -108,8 +108,8 @@ class _Beat:
     waiting_since: datetime | None
 
     def is_drained(self, moment: datetime) -> bool:
-        """Whether every batch that was received before this moment is in the log."""
-        return self.waiting_since is None or self.waiting_since >= moment
+        """Whether every batch that was received up to this moment is in the log."""
+        return self.waiting_since is None or self.waiting_since > moment
 
 
 def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: TickReport) -> None:

@@ -1,0 +1,227 @@
+"""Ticks over a real log: windows, outages, triggers, firings."""
+
+from datetime import timedelta
+
+import pytest
+from sqlmodel import select
+
+from mlreg.controller.store import tables
+from tests.automation_makers import DAY, HOUR, POLICY, START, Automation
+
+
+def test_a_closed_window_is_read_once_its_batches_are_drained(database, store):
+    automation = Automation(database, store)
+    automation.log(START)
+    automation.clock_now = START + DAY
+    assert automation.tick().windows == 0  # the batches still wait
+    assert automation.work() == ["drain"]
+    assert automation.tick().windows == 1
+    assert automation.readings("rows") == [(START, "final", 480.0)]
+    assert automation.readings("psi", "temp")[0][2] < 0.1
+    assert automation.readings("auc") == [(START, "immature", None)]
+    assert automation.tick().is_idle
+
+
+def test_labels_are_measured_when_they_are_mature(database, store):
+    automation = Automation(database, store)
+    automation.log(START)
+    automation.pass_to(START + DAY)
+    assert dict(automation.states("auc"))[START] == "immature"
+    automation.pass_to(START + 2 * DAY)
+    assert dict(automation.states("auc"))[START] == "final"
+    assert 0.7 < automation.value("auc", START) < 0.95
+    assert automation.value("labelled", START) == 480.0
+    assert automation.value("skill_log_loss", START) > 0.05
+
+
+def test_a_schedule_fires_once_a_day_and_asks_for_a_run(database, store):
+    automation = Automation(database, store)
+    fired = automation.pass_to(START + DAY + 4 * HOUR)
+    assert [(one.triggers, one.outcome) for one in fired] == [(("schedule",), "run")]
+    (firing,) = automation.all(tables.Firing)
+    assert firing.fire_at == START + DAY + 3 * HOUR
+    assert firing.readings[0]["readings"][0]["missed"] == 1  # yesterday's three o'clock
+    (run,) = automation.all(tables.Run)
+    assert (run.firing_id, run.lane, run.cause) == (firing.id, "refit", "schedule")
+    assert [job.kind for job in automation.all(tables.Job)].count("train") == 1
+    assert automation.pass_to(START + DAY + 5 * HOUR) == []
+
+
+def test_a_second_firing_meets_the_run_that_is_still_open(database, store):
+    automation = Automation(database, store)
+    automation.pass_to(START + DAY)
+    (fired,) = automation.pass_to(START + 2 * DAY)
+    assert fired.outcome == "busy"
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ("cooldown: 2d", "cooldown"),
+        ("cooldown: 1h\nbudget: {runs_per_day: 0}", "budget"),
+    ],
+)
+def test_what_holds_a_firing_back_is_recorded(database, store, change, outcome):
+    automation = Automation(database, store, policy=POLICY.replace("cooldown: 1h", change))
+    automation.pass_to(START + DAY)
+    with database.writing() as session:
+        for run in session.exec(select(tables.Run)).all():
+            run.state = "succeeded"
+    (fired,) = automation.pass_to(START + 2 * DAY)
+    assert fired.outcome == outcome
+    assert len(automation.all(tables.Run)) == (1 if outcome == "cooldown" else 0)
+
+
+def test_a_frozen_deployment_fires_and_does_not_run(database, store):
+    from mlreg.registry.services import deployments
+    from tests.makers import PERSON
+
+    automation = Automation(database, store)
+    with database.writing() as session:
+        change = deployments.Change("flights", "production", PERSON, "because")
+        deployments.freeze(session, change, now=START)
+    (fired,) = automation.pass_to(START + DAY)
+    assert fired.outcome == "frozen"
+    assert automation.all(tables.Run) == []
+
+
+DRIFT = """
+model: flights
+data: {train_window: 20d, evaluate_window: 5d, label_delay: 1d}
+triggers: [{drift: psi, above: 0.25, windows: 2}]
+"""
+
+
+def test_drift_fires_after_two_windows(database, store):
+    automation = Automation(database, store, policy=DRIFT)
+    for number, shift in enumerate([0.0, 8.0, 8.0]):
+        automation.log(START + number * DAY, shift=shift)
+        fired = automation.pass_to(START + (number + 1) * DAY)
+        assert len(fired) == (number == 2)
+    (firing,) = automation.all(tables.Firing)
+    assert {one["subject"] for one in firing.readings[0]["readings"]} == {"temp"}
+
+
+def test_an_outage_is_one_incident_and_no_drift(database, store):
+    automation = Automation(database, store, policy=DRIFT)
+    automation.log(START, broken=range(20, 24))
+    automation.log(START + DAY, broken=range(24))
+    automation.log(START + 2 * DAY, broken=range(6))
+    automation.log(START + 3 * DAY)
+    for number in range(1, 5):
+        assert automation.pass_to(START + number * DAY) == []
+    (outage,) = automation.all(tables.Outage)
+    assert (outage.start, outage.end) == (START + 20 * HOUR, START + 2 * DAY + 6 * HOUR)
+    assert outage.features == ["temp"]
+    (incident,) = automation.all(tables.Incident)
+    assert (incident.kind, incident.state) == ("outage", "closed")
+    assert len(automation.all(tables.IncidentEntry)) == 2
+    states = ["outage", "outage", "outage", "final"]
+    assert [state for _, state in automation.states("rows")] == states
+    automation.pass_to(START + 5 * DAY)
+    measured = dict(automation.states("auc"))
+    assert [measured[START + number * DAY] for number in range(4)] == states
+
+
+def test_an_outage_that_began_yesterday_takes_back_yesterdays_reading(database, store):
+    automation = Automation(database, store)
+    automation.log(START, broken=range(22, 24), rows=960)
+    automation.pass_to(START + DAY)
+    assert automation.states("rows") == [(START, "final")]  # two hours are not told yet
+    automation.log(START + DAY, broken=range(5), rows=960)
+    automation.pass_to(START + 2 * DAY)
+    assert automation.all(tables.Outage)[0].start == START + 22 * HOUR
+    assert automation.value("rows", START) == 880.0
+
+
+def test_while_the_outage_is_open_a_schedule_does_not_run(database, store):
+    automation = Automation(database, store)
+    automation.log(START, broken=range(12, 24))
+    (fired,) = automation.pass_to(START + DAY + 3 * HOUR)
+    assert fired.outcome == "outage"
+    assert automation.all(tables.Run) == []
+
+
+def test_volume_counts_matured_labelled_rows_once(database, store):
+    policy = DRIFT.replace("{drift: psi, above: 0.25, windows: 2}", "{labelled_rows: 900}")
+    automation = Automation(database, store, policy=policy)
+    for number in range(3):
+        automation.log(START + number * DAY)
+        automation.log(START + number * DAY)  # the very same batches again
+    assert automation.pass_to(START + 2 * DAY) == []
+    (fired,) = automation.pass_to(START + 3 * DAY)
+    assert fired.triggers == ("labelled_rows",)
+
+
+def test_performance_fires_when_skill_is_lost(database, store):
+    trigger = "{performance: auc, drop: 0.1, min_rows: 400}"
+    policy = DRIFT.replace("{drift: psi, above: 0.25, windows: 2}", trigger)
+    automation = Automation(database, store, policy=policy)
+    fired = []
+    for number, quality in enumerate([1.0, 1.0, 0.1, 0.1, 0.1]):
+        automation.log(START + number * DAY, quality=quality)
+        fired += automation.pass_to(START + (number + 1) * DAY)
+    assert [one.triggers for one in fired] == [("performance",)] * len(fired)
+    first = automation.all(tables.Firing)[0]
+    assert first.fire_at == START + 4 * DAY  # the third day, one day of labels later
+
+
+def test_an_empty_window_holds_everything(database, store):
+    policy = DRIFT.replace(
+        "[{drift: psi, above: 0.25, windows: 2}]",
+        "[{drift: psi, above: 0.0001, windows: 1, min_rows: 1}, {labelled_rows: 1},"
+        " {performance: auc, drop: 0.0001, min_rows: 1}]",
+    )
+    automation = Automation(database, store, policy=policy)
+    for number in range(1, 5):
+        assert automation.pass_to(START + number * DAY) == []
+    assert {state for _, state, _ in automation.readings("rows")} == {"empty"}
+
+
+def test_a_disabled_policy_does_nothing(database, store):
+    from mlreg.controller.services.policies import set_enabled
+    from tests.makers import PERSON
+
+    automation = Automation(database, store)
+    with database.writing() as session:
+        set_enabled(session, "flights", "production", enabled=False, actor=PERSON, now=START)
+    automation.log(START)
+    assert automation.pass_to(START + 2 * DAY) == []
+    assert automation.readings("rows") == []
+
+
+def test_all_needs_every_trigger_to_hold(database, store):
+    policy = POLICY.replace(
+        '  - {schedule: "0 3 * * *"}',
+        '  - {schedule: "0 3 * * 1"}\n  - {labelled_rows: 900}\ncombine: all',
+    )
+    automation = Automation(database, store, policy=policy)  # 1 July 2013 is a Monday
+    fired = []
+    for number in range(5):
+        automation.log(START + number * DAY)
+        fired += automation.pass_to(START + (number + 1) * DAY)
+    assert [one.triggers for one in fired] == [("labelled_rows", "schedule")]
+    assert automation.all(tables.Firing)[0].fire_at == START + 3 * DAY
+
+
+def test_the_controller_catches_up_after_a_long_sleep(database, store):
+    automation = Automation(database, store)
+    for number in range(5):
+        automation.log(START + number * DAY)
+    fired = automation.pass_to(START + 5 * DAY + 10 * HOUR)
+    assert [one.outcome for one in fired] == ["run"]
+    assert len(automation.readings("rows")) == 5
+    assert automation.all(tables.Firing)[0].readings[0]["readings"][0]["missed"] == 5
+
+
+def test_a_tick_with_nothing_due_is_quick(database, store):
+    import time
+
+    automation = Automation(database, store)
+    automation.log(START)
+    automation.pass_to(START + DAY)
+    automation.clock_now += timedelta(minutes=1)
+    started = time.perf_counter()
+    for _ in range(10):
+        assert automation.tick().is_idle
+    assert (time.perf_counter() - started) / 10 < 0.1
