@@ -12,7 +12,9 @@ from mlreg.registry.domain.names import checked_name
 
 PRODUCTION = "production"
 MAX_NUMBER = 2**31 - 1
-_FORM = re.compile(r"(?P<model>[^/@:]+)(?:/(?P<number>\d{1,10})|@champion(?::(?P<env>[^/@:]+))?)?")
+_FORM = re.compile(
+    r"(?P<model>[^/@:]+)(?:/(?P<number>[0-9]{1,10})|@champion(?::(?P<env>[^/@:]+))?)?"
+)
 
 
 class InvalidReferenceError(InvalidError):
