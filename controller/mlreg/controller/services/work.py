@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.controller.executors.executor import Executor
-from mlreg.controller.executors.local import LocalExecutor
+from mlreg.controller.executors.local import PRELOAD, LocalExecutor
 from mlreg.controller.services import jobs
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
 from mlreg.controller.services.handlers import HANDLERS
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mlreg.controller.services.jobs import Lease
 
 DATABASE_PAUSE_SECONDS = 1.0
+CHILD_MODULES = ("mlreg.controller.trainers.child", "mlreg.controller.services.judging")
 
 log = logging.getLogger("mlreg.worker")
 
@@ -223,7 +224,7 @@ def run_worker(
         handlers: how each kind of job is done; mlreg's own unless given.
     """
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    executor = LocalExecutor(settings.environment)
+    executor = LocalExecutor(settings.environment, (*PRELOAD, *CHILD_MODULES))
     parts = WorkerParts(
         database, store, clock, executor, HANDLERS if handlers is None else handlers
     )
