@@ -122,7 +122,7 @@ MUTATIONS = {
     "left child out of range": field("left_child", word(0, "900000")),
     "right child far below": field("right_child", word(0, "-900000")),
     "child is itself": field("left_child", word(0, "0")),
-    "cycle of two": field("left_child", lambda v: word(1, "0")(v)),
+    "cycle of two": field("left_child", word(1, "0")),
     "leaf with two parents": field("right_child", lambda v: word(-1, v.split(" ")[-2])(v)),
     "split feature beyond": field("split_feature", word(0, "900000")),
     "split feature negative": field("split_feature", word(0, "-1")),
@@ -221,10 +221,15 @@ def test_any_small_mutation_is_refused_or_harmless(text, data):
     except ModelFileError:
         return
     if data.draw(st.integers(0, 9)) == 0:  # the child takes 60 ms: a sample of them
-        try:
-            parse_in_child(mutated.encode(), summary)
-        except ParserRefusedError as error:
-            assert "killed" not in str(error)
+        assert "killed" not in said_by_child(mutated.encode(), summary)
+
+
+def said_by_child(content, summary):
+    try:
+        parse_in_child(content, summary)
+    except ParserRefusedError as error:
+        return str(error)
+    return ""
 
 
 def test_digests_that_passed_are_remembered_in_the_folder(text, tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ class LightGBMTrainer:
             booster, before = _LANES[task.lane](task, params)
             model = booster.model_to_string().encode()
         except lightgbm.basic.LightGBMError as error:
-            raise TrainingFailedError(cause=str(error)) from error
+            raise TrainingFailedError(cause=" ".join(str(error).split())) from error
         trees = validate(model).num_trees
         return Trained(model, trees, trees - before, {**params, "rounds": task.rounds}, seeds)
 
@@ -213,7 +213,7 @@ def checked_parent(task: TrainingTask, params: Mapping[str, Any]) -> tuple[Paren
         check_names(summary.feature_names, task.contract.names)
         check_same(task.contract, parent.contract)
     except ContractMismatchError as error:
-        raise ParentMismatchError(what=f"column {error.column!r}", cause=str(error)) from error
+        raise ParentMismatchError(what="feature contract", cause=str(error)) from error
     _check_objective(summary, params)
     return parent, summary
 
