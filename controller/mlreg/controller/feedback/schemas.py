@@ -26,7 +26,8 @@ from mlreg.controller.domain.batches import (
     WEIGHT,
     Kind,
 )
-from mlreg.registry.domain.contracts import FeatureSchema, InvalidContractError
+from mlreg.registry.domain.contracts import FeatureSchema
+from mlreg.registry.domain.forms import InvalidContractError
 
 if TYPE_CHECKING:
     from mlreg.registry.store.tables import Model

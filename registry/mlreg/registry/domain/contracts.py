@@ -15,8 +15,16 @@ from typing_extensions import override
 
 from mlreg.registry.domain.digests import digest_of_json
 from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.domain.forms import (
+    InvalidContractError,
+    Json,
+    flag,
+    mapping,
+    optional_text,
+    text,
+    texts,
+)
 
-Json = bool | int | float | str | None | Sequence["Json"] | Mapping[str, "Json"]
 Dtype = Literal["float", "int", "bool", "category"]
 Unseen = Literal["missing", "error"]
 Task = Literal["binary", "multiclass", "regression", "ranking"]
@@ -38,15 +46,6 @@ _TARGET_KEYS = frozenset(
         "weight",
     }
 )
-
-
-class InvalidContractError(InvalidError):
-    """A schema or contract breaks a rule; the message names the column."""
-
-    code = "invalid_contract"
-
-    def __init__(self, *, where: str, problem: str) -> None:
-        super().__init__(f"{where}: {problem}")
 
 
 class ContractMismatchError(InvalidError):
@@ -113,7 +112,7 @@ class Feature:
         Raises:
             InvalidContractError: it is not a feature; the message names it.
         """
-        fields = _mapping(form, where="feature", keys=_KEYS)
+        fields = mapping(form, where="feature", keys=_KEYS)
         name = fields.get("name")
         if not isinstance(name, str):
             raise InvalidContractError(where="feature", problem="it has no name")
@@ -121,13 +120,11 @@ class Feature:
         categories = fields.get("categories")
         return cls(
             name=name,
-            dtype=cast("Dtype", _text(fields.get("dtype"), where=where, key="dtype")),
-            categories=None if categories is None else _texts(categories, where=where),
+            dtype=cast("Dtype", text(fields.get("dtype"), where=where, key="dtype")),
+            categories=None if categories is None else texts(categories, where=where),
             default=cast("bool | float | str | None", fields.get("default")),
-            at_risk=_flag(fields.get("at_risk", False), where=where),
-            unseen=cast(
-                "Unseen", _text(fields.get("unseen", "missing"), where=where, key="unseen")
-            ),
+            at_risk=flag(fields.get("at_risk", False), where=where),
+            unseen=cast("Unseen", text(fields.get("unseen", "missing"), where=where, key="unseen")),
         )
 
 
@@ -169,9 +166,7 @@ class FeatureSchema:
             InvalidContractError: something in it breaks a rule; the message names the column.
         """
         if isinstance(form, Mapping):
-            form = _mapping(form, where="schema", keys=frozenset({"features", "format"}))[
-                "features"
-            ]
+            form = mapping(form, where="schema", keys=frozenset({"features", "format"}))["features"]
         if not isinstance(form, Sequence) or isinstance(form, str):
             raise InvalidContractError(where="schema", problem="it must be a list of features")
         return cls(tuple(Feature.from_json(feature) for feature in form))
@@ -331,12 +326,12 @@ class TargetContract:
             InvalidContractError: something in it breaks a rule.
         """
         where = "target contract"
-        fields = _mapping(form, where=where, keys=_TARGET_KEYS)
-        task = cast("Task", _text(fields.get("task"), where=where, key="task"))
-        classes = _texts(fields.get("classes") or (), where=where)
+        fields = mapping(form, where=where, keys=_TARGET_KEYS)
+        task = cast("Task", text(fields.get("task"), where=where, key="task"))
+        classes = texts(fields.get("classes") or (), where=where)
         if task == "binary" and not classes:
             classes = ("0", "1")
-        positive = _optional(fields, "positive_class", where)
+        positive = optional_text(fields, "positive_class", where)
         delay = fields.get("max_label_delay_seconds", 86_400)
         if not isinstance(delay, int) or isinstance(delay, bool):
             raise InvalidContractError(where=where, problem="the label delay is a whole number")
@@ -345,9 +340,9 @@ class TargetContract:
             classes=classes,
             positive_class=classes[-1] if task == "binary" and positive is None else positive,
             max_label_delay_seconds=delay,
-            entity_key=_optional(fields, "entity_key", where),
-            group_key=_optional(fields, "group_key", where),
-            weight=_optional(fields, "weight", where),
+            entity_key=optional_text(fields, "entity_key", where),
+            group_key=optional_text(fields, "group_key", where),
+            weight=optional_text(fields, "weight", where),
         )
 
 
@@ -375,35 +370,3 @@ def _fits(default: object, dtype: str) -> bool:
 def _of(categories: Mapping[str, Sequence[str]], feature: Feature) -> tuple[str, ...] | None:
     values = categories.get(feature.name)
     return None if values is None else tuple(values)
-
-
-def _mapping(form: object, *, where: str, keys: frozenset[str]) -> Mapping[str, object]:
-    if not isinstance(form, Mapping):
-        raise InvalidContractError(where=where, problem="it must be a mapping")
-    unknown = sorted(str(key) for key in form if key not in keys)
-    if unknown:
-        raise InvalidContractError(where=where, problem=f"unknown key {unknown[0]!r}")
-    return form
-
-
-def _text(value: object, *, where: str, key: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidContractError(where=where, problem=f"{key} must be text")
-    return value
-
-
-def _texts(value: object, *, where: str) -> tuple[str, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InvalidContractError(where=where, problem="a list of texts is needed")
-    return tuple(_text(item, where=where, key="each category or class") for item in value)
-
-
-def _flag(value: object, *, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidContractError(where=where, problem="at_risk must be true or false")
-    return value
-
-
-def _optional(fields: Mapping[str, object], key: str, where: str) -> str | None:
-    value = fields.get(key)
-    return None if value is None else _text(value, where=where, key=key)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-from mlreg.registry.domain.contracts import FeatureContract, Json
+from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.digests import checked_digest
 from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.domain.forms import Json
 
 Lane = Literal["full", "continue", "refit"]
 STATEFUL: frozenset[str] = frozenset({"continue", "refit"})

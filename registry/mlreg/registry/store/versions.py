@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from mlreg.registry.domain.contracts import Json
+    from mlreg.registry.domain.forms import Json
     from mlreg.registry.domain.manifests import Manifest as ManifestValue
     from mlreg.registry.store.database import ReadSession, WriteSession
 
