@@ -1,4 +1,4 @@
-"""The feedback log's work on rows: read a body, check it, make segments, join labels, profile hours.
+"""The feedback log's work on rows: read a body, check it, make segments, join labels, profile.
 
 What always holds:
 

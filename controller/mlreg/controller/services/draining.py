@@ -200,3 +200,4 @@ def _turn_ring(session: WriteSession) -> None:
     following = (current + 1) % feedback.SLOTS
     if not feedback.is_slot_empty(session, current) and feedback.is_slot_empty(session, following):
         feedback.move_slot(session, following)
+    failpoint("drain_in_ring")

@@ -167,7 +167,12 @@ def count_rows(session: ReadSession, digests: Sequence[str]) -> int:
 
 
 def lock_current_slot(session: WriteSession) -> int | None:
-    """Return the slot that takes new batches, locked; None while somebody else turns the ring."""
+    """Return the slot that takes new batches, locked; None while somebody else turns the ring.
+
+    From here on this transaction waits half a second for a lock, and no longer: readers queue up
+    behind it meanwhile.
+    """
+    session.execute(text("SET LOCAL lock_timeout = '500ms'"))
     return session.execute(_CURRENT_SLOT).scalar_one_or_none()
 
 

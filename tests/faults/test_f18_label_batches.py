@@ -1,0 +1,241 @@
+"""Fault 18: duplicated, late, corrected, out-of-order label batches; the same batch twice at once;
+kill -9 of a drain, and several drains at once. Volume counts once, metrics are those of the truth.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import mannwhitneyu
+from sqlalchemy import text
+
+from mlreg.controller.services.draining import drain_model, reclaim_slots
+from mlreg.controller.services.feedback import accept
+from mlreg.controller.services.profiles import ensure_bins, merged_profile, window_profiles
+from mlreg.controller.services.snapshots import counts_of, freeze, read_snapshot
+from mlreg.registry.domain.actor import SYSTEM
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.store.tables import Contract, Model, Version
+from tests.feedback_makers import (
+    FEATURES,
+    NOW,
+    START,
+    labels,
+    make_model,
+    make_store,
+    predictions,
+)
+from tests.makers import make_version
+
+ROWS = 400
+DELAY = timedelta(days=2)
+LABELS_UNTIL = NOW - timedelta(days=1)
+FAILPOINTS = [
+    "drain_before_blob",
+    "drain_after_blob",
+    "drain_before_commit",
+    "drain_after_commit",
+    "drain_in_ring",
+]
+DRAIN = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from mlreg.controller.services.draining import drain_model
+from mlreg.registry.store.database import Database
+from tests.feedback_makers import make_store
+url, folder, model, now = sys.argv[1:]
+drain_model(Database(url), make_store(Path(folder)), int(model), now=datetime.fromisoformat(now))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture
+def store(folder):
+    return make_store(folder)
+
+
+@pytest.fixture
+def model(database):
+    """A model with a version whose contract has bins, so that drains write profiles."""
+    made = make_model(database, delay=DELAY)
+    contract = FeatureContract.from_json(FEATURES)
+    with database.writing() as session:
+        ensure_bins(session, contract, predictions(0, ROWS), now=NOW)
+        stored = session.get(Model, made.id)
+        session.add(Contract(digest=contract.digest, kind="feature", body=contract.to_document()))
+        make_version(session, stored, 1)
+        session.get(Version, (made.id, 1)).feature_contract = contract.digest
+        return stored
+
+
+def served(first, count):
+    return predictions(first, count).append_column("version", pa.array([1] * count))
+
+
+def log(database, model, kind, batch_id, rows):
+    with database.writing() as session:
+        return accept(session, model, kind, batch_id, rows, now=NOW)
+
+
+def joined(database, store, model):
+    with database.writing() as session:
+        snapshot = freeze(
+            session, model, start=START, end=NOW, labels_until=LABELS_UNTIL, actor=SYSTEM, now=NOW
+        )
+    return read_snapshot(store, snapshot.body)
+
+
+def profiled_rows(database, model):
+    contract = FeatureContract.from_json(FEATURES).digest
+    with database.reading() as session:
+        profile = merged_profile(window_profiles(session, model.id, contract, START, NOW))
+    return profile.rows if profile else 0
+
+
+def shifted(rows, *, by, flip=False):
+    """Return labels as they come later, perhaps corrected."""
+    times = pa.array([t + by for t in rows["time"].to_pylist()], rows["time"].type)
+    values = pa.array([1.0 - v if flip else v for v in rows["label"].to_pylist()])
+    return pa.table({"prediction_id": rows["prediction_id"], "time": times, "label": values})
+
+
+def label_batches(truth):
+    """Return batches whose outcome is the truth, whatever the order in which they arrive."""
+    strangers = truth.set_column(
+        0, "prediction_id", pa.array([f"x{i}" for i in range(truth.num_rows)])
+    )
+    hour = timedelta(hours=1)
+    return [
+        shifted(truth.slice(0, 150), by=-hour / 2, flip=True),  # wrong, and corrected below
+        truth.slice(0, 250),
+        truth.slice(100),  # overlaps with the one before
+        truth.slice(200, 100),
+        shifted(truth.slice(50, 100), by=DELAY + hour, flip=True),  # too late to count
+        strangers.slice(0, 30),  # of predictions that nobody logged
+    ]
+
+
+def auc(truth, scores):
+    positive = truth == 1.0
+    pairs = positive.sum() * (~positive).sum()
+    return mannwhitneyu(scores[positive], scores[~positive]).statistic / pairs
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_order_of_arrival_changes_nothing(database, store, model, seed):
+    rows = served(0, ROWS)
+    truth = labels(rows)
+    rng = np.random.default_rng(seed)
+    parts = [("predictions", rows.slice(0, 250)), ("predictions", rows.slice(200))]
+    parts += [("labels", batch) for batch in label_batches(truth)]
+    order = rng.permutation(len(parts))
+    for number, place in enumerate(order if seed % 2 else order[::-1]):
+        kind, part = parts[place]
+        shuffled = part.take(pa.array(rng.permutation(part.num_rows)))
+        log(database, model, kind, f"b{place}", shuffled)
+        assert log(database, model, kind, f"b{place}", shuffled).duplicate
+        if number % 2 == seed % 2:
+            drain_model(database, store, model.id, now=NOW)
+    drain_model(database, store, model.id, now=NOW)
+    table = joined(database, store, model)
+    assert table["prediction_id"].to_pylist() == rows["prediction_id"].to_pylist()
+    assert table["label"].to_pylist() == truth["label"].to_pylist()
+    expected = auc(truth["label"].to_numpy(), rows["score"].to_numpy())
+    assert auc(table["label"].to_numpy(), table["score"].to_numpy()) == expected
+    counts = counts_of(table)
+    assert (counts.rows, counts.duplicates, counts.labelled) == (ROWS, 50, ROWS)
+    assert (counts.unknown, counts.late) == (30, 100)
+
+
+def test_the_same_batch_at_once_counts_once(database, store, model):
+    rows = served(0, ROWS)
+    truth = labels(rows)
+    log(database, model, "predictions", "p", rows)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(
+            pool.map(lambda _i: log(database, model, "labels", "same", truth), range(48))
+        )
+    assert sum(not answer.duplicate for answer in answers) == 1
+    drain_model(database, store, model.id, now=NOW)
+    with database.reading() as session:
+        statement = text("SELECT sum(rows) FROM segment WHERE kind = 'labels'")
+        assert session.execute(statement).scalar_one() == ROWS
+    counts = counts_of(joined(database, store, model))
+    assert (counts.labelled, counts.superseded) == (ROWS, 0)
+
+
+def test_drains_at_once_do_it_once(database, store, model):
+    batches = [served(first, 20) for first in range(0, ROWS, 20)]
+    with ThreadPoolExecutor(6) as pool:
+        for number, batch in enumerate(batches):
+            log(database, model, "predictions", f"b{number}", batch)
+            pool.submit(drain_model, database, store, model.id, now=NOW)
+        done = [pool.submit(drain_model, database, store, model.id, now=NOW) for _ in range(6)]
+    assert all(future.exception() is None for future in done)
+    table = joined(database, store, model)
+    assert table.num_rows == ROWS
+    assert counts_of(table).duplicates == 0
+    assert profiled_rows(database, model) == ROWS
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_a_killed_drain_loses_nothing_and_doubles_nothing(
+    database, database_url, folder, store, model, failpoint
+):
+    rows = served(0, ROWS)
+    for number in range(4):  # with a segment there already, and the ring on its way
+        log(database, model, "predictions", f"p{number}", rows.slice(number * 100, 100))
+        if number < 2:
+            drain_model(database, store, model.id, now=NOW)
+    log(database, model, "labels", "l", labels(rows))
+    words = [sys.executable, "-c", DRAIN, database_url, str(folder), str(model.id), NOW.isoformat()]
+    roots = os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
+    environ = {**os.environ, "MLREG_FAILPOINT": failpoint, "PYTHONPATH": roots}
+    killed = subprocess.run(words, env=environ, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    drain_model(database, store, model.id, now=NOW)
+    counts = counts_of(joined(database, store, model))
+    assert (counts.rows, counts.duplicates) == (ROWS, 0)
+    assert (counts.labelled, counts.superseded) == (ROWS, 0)
+    assert profiled_rows(database, model) == ROWS
+
+
+def test_a_writer_that_is_slow_to_commit_is_not_emptied(database, store, model):
+    """Its slot was left behind by the ring and drained while its bytes were not yet to be seen."""
+    log(database, model, "predictions", "a", served(0, 10))
+    with ThreadPoolExecutor(1) as pool, database.writing() as session:
+        accept(session, model, "predictions", "b", served(10, 10), now=NOW)
+        drain_model(database, store, model.id, now=NOW)  # the ring moves on
+        emptying = pool.submit(reclaim_slots, database)  # waits for this writer
+        time.sleep(0.2)
+        assert not emptying.done()
+    drain_model(database, store, model.id, now=NOW)
+    assert joined(database, store, model).num_rows == 20
+
+
+def test_nothing_that_waits_is_emptied_while_batches_pour_in(database, store, model):
+    """Writers never stop while the ring turns: every acknowledged row is in the log at the end."""
+
+    def write(writer):
+        for number in range(12):
+            first = (writer * 12 + number) * 10
+            log(database, model, "predictions", f"w{writer}-{number}", served(first, 10))
+
+    with ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(write, writer) for writer in range(4)]
+        while not all(writer.done() for writer in writers):
+            drain_model(database, store, model.id, now=NOW)
+    drain_model(database, store, model.id, now=NOW)
+    assert joined(database, store, model).num_rows == 4 * 12 * 10
