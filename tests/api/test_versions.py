@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
+import resource
+import socket
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +24,7 @@ from mlreg.client.versions import OCTETS
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
 from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
 from mlreg.registry.artifacts.verifying import key_of
+from mlreg.registry.domain.errors import StorageFullError
 
 FEATURES = [FeatureForm(name="x", dtype="float"), FeatureForm(name="y", dtype="int")]
 
@@ -262,3 +266,45 @@ def test_what_is_not_there_is_not_found(client):
             client.models.get(name)
         with pytest.raises(NotFoundError):
             client.versions.get(name, 1)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(client, api):
+    content = b"x" * 3_000_000
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    parts = urlsplit(api.url)
+    for share in (0.01, 0.5, 0.99):
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
+            head = (
+                f"PUT {path('blobs', digest)} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+                f"Authorization: Bearer {api.token}\r\nContent-Type: {OCTETS}\r\n"
+                f"Content-Length: {len(content)}\r\n\r\n"
+            )
+            connection.sendall(head.encode() + content[: int(len(content) * share)])
+    with pytest.raises(NotFoundError):
+        client.transport.send(Call("GET", path("blobs", digest)))
+    assert [file for file in api.parts.store.root.rglob("*") if file.is_file()] == []
+    client.transport.send(Call("PUT", path("blobs", digest), content=content, content_type=OCTETS))
+    assert api.parts.store.size(digest) == len(content)
+
+
+@pytest.fixture
+def full_disk():
+    """A disk that takes no file beyond 1 MB, which the kernel says as it says that it is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_507_and_leaves_nothing(client, api):
+    content = b"x" * 3_000_000
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    with pytest.raises(UnreachableError) as full:
+        client.transport.send(
+            Call("PUT", path("blobs", digest), content=content, content_type=OCTETS)
+        )
+    assert (full.value.code, full.value.status) == ("storage_full", 507)
+    with pytest.raises(StorageFullError):
+        api.parts.store.put(digest, io.BytesIO(content), len(content))
+    assert [file for file in api.parts.store.root.rglob("*") if file.is_file()] == []

@@ -7,19 +7,23 @@ as an attachment of no type, so that no browser renders them.
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from mlreg.client.wire.blobs import BlobAnswer
 from mlreg.registry.api.context import Parts, Reading, Store
 from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.digests import checked_digest
+from mlreg.registry.domain.errors import InvalidError, StorageFullError
 from mlreg.registry.domain.references import MAX_NUMBER
 from mlreg.registry.services import catalog, uploads
 from mlreg.registry.services.uploads import BlobFile
@@ -33,6 +37,15 @@ HEADERS = {
 }
 
 
+class UploadBrokenOffError(InvalidError):
+    """The client went away before the body ended; nothing was stored."""
+
+    code = "upload_broken_off"
+
+    def __init__(self) -> None:
+        super().__init__("the upload broke off; nothing was stored")
+
+
 @router.put(
     "/blobs/{digest}",
     status_code=201,
@@ -40,7 +53,8 @@ HEADERS = {
 )
 async def upload(digest: str, request: Request, parts: Parts) -> BlobAnswer:
     """Store the body's bytes, which must hash to the digest."""
-    with tempfile.TemporaryFile() as spool:  # unnamed: a killed server leaves nothing
+    checked_digest(digest)
+    with _named_errors(), tempfile.TemporaryFile() as spool:  # unnamed: a kill leaves nothing
         buffer = bytearray()
         async for piece in request.stream():
             buffer += piece
@@ -76,6 +90,19 @@ def download(
         raise BlobNotFoundError(digest=digest)
     headers = {**HEADERS, "Content-Length": str(sizes[digest])}
     return StreamingResponse(_opened(store, digest), media_type=OCTETS, headers=headers)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Name what can go wrong while a body is spooled to this machine's temporary folder."""
+    try:
+        yield
+    except ClientDisconnect as error:
+        raise UploadBrokenOffError from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFullError(where="the server's temporary folder") from error
+        raise
 
 
 def _keep(parts: Parts, spool: BinaryIO, digest: str) -> BlobAnswer:
