@@ -1,4 +1,4 @@
-"""Makers of a deployment under a policy: logged rows, a champion, a policy, and a worker at hand."""
+"""Makers of a deployment under a policy: rows, a champion, a policy, and a worker at hand."""
 
 import threading
 from datetime import UTC, datetime, timedelta

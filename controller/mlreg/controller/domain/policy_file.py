@@ -19,6 +19,7 @@ from mlreg.controller.domain.triggers import Trigger
 from mlreg.registry.domain.errors import InvalidError
 
 MAX_BYTES = 65_536
+MAX_DEPTH = 12
 SHOWN_PROBLEMS = 5
 Location = tuple[str | int, ...]
 Part = TypeVar("Part", bound=BaseModel)
@@ -83,19 +84,26 @@ def _compose(text: str) -> yaml.MappingNode:
     if len(text.encode()) > MAX_BYTES:
         raise InvalidPolicyError(problems=[f"a policy file has at most {MAX_BYTES} bytes"])
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                problem = f"line {line}: YAML aliases are not supported"
-                raise InvalidPolicyError(problems=[problem])
+        _check_events(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise InvalidPolicyError(problems=[_yaml_problem(error)]) from error
-    except RecursionError as error:
-        raise InvalidPolicyError(problems=["the policy file is nested too deeply"]) from error
     if not isinstance(root, yaml.MappingNode):
         raise InvalidPolicyError(problems=["a policy file is a mapping, beginning with `model:`"])
     return root
+
+
+def _check_events(text: str) -> None:
+    """Refuse aliases, and nesting before the parser pays for it (it is quadratic in the depth)."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidPolicyError(problems=[f"line {line}: YAML aliases are not supported"])
+        if depth > MAX_DEPTH:
+            raise InvalidPolicyError(problems=[f"line {line}: nested too deeply"])
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -1,0 +1,74 @@
+"""Triggers decide when, lanes decide how."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mlreg.controller.domain.lanes import LANES, Lanes, LaneSituation, choose_lane
+
+FORM = {
+    "refit": {"every": "1d"},
+    "continue": {"every": "7d", "rounds": 20, "max_trees": 400},
+    "full": {"every": "28d"},
+}
+
+
+def situation(*, trees=100, parent=True, changed=False, **ages):
+    days = {lane: timedelta(days=age) for lane, age in ages.items()}
+    return LaneSituation(days, parent, trees, changed)
+
+
+def lanes(**changes):
+    return Lanes.model_validate({**FORM, **changes})
+
+
+@pytest.mark.parametrize(
+    ("seen", "lane"),
+    [
+        ({"full": 3, "continue": 3, "refit": 0.5}, "refit"),
+        ({"full": 3, "refit": 2}, "refit"),
+        ({"full": 8, "refit": 1}, "continue"),
+        ({"full": 8, "continue": 6, "refit": 6}, "refit"),
+        ({"full": 28, "continue": 1, "refit": 1}, "full"),
+        ({"continue": 1, "refit": 1}, "full"),
+        ({}, "full"),
+    ],
+)
+def test_the_fullest_overdue_lane_wins_else_refit(seen, lane):
+    assert choose_lane(lanes(), situation(**seen)) == lane
+
+
+def test_a_full_tree_budget_turns_continue_into_full():
+    seen = {"full": 8, "refit": 1}
+    assert choose_lane(lanes(), situation(trees=380, **seen)) == "continue"
+    assert choose_lane(lanes(), situation(trees=381, **seen)) == "full"
+
+
+def test_without_parent_or_with_another_contract_it_is_full():
+    assert choose_lane(lanes(), situation(parent=False, full=1)) == "full"
+    assert choose_lane(lanes(), situation(changed=True, full=1)) == "full"
+
+
+def test_only_full():
+    assert choose_lane(Lanes(), situation(full=0)) == "full"
+
+
+@given(
+    st.fixed_dictionaries({}, optional={lane: st.integers(0, 60) for lane in LANES}),
+    st.integers(0, 600),
+)
+def test_a_lane_never_follows_too_late(ages, trees):
+    """Whatever was chosen, no fuller declared lane is overdue, unless it has turned into full."""
+    chosen = choose_lane(lanes(), situation(trees=trees, **ages))
+    longest = {"refit": 1, "continue": 7, "full": 28}
+    for lane in LANES[LANES.index(chosen) + 1 :]:
+        youngest = min((ages[one] for one in LANES[LANES.index(lane) :] if one in ages), default=99)
+        assert youngest < longest[lane]
+
+
+def test_a_fuller_lane_must_be_rarer():
+    with pytest.raises(ValidationError, match="fuller"):
+        lanes(full={"every": "2d"})
