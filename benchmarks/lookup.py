@@ -1,0 +1,201 @@
+"""Champion look-up and promote over HTTP, authenticated, on one API process.
+
+`python -m benchmarks.lookup` starts `mlreg up` in a folder of its own, looks up a champion over 32
+kept-alive connections, then promotes with one client in a model with two versions and in one with
+10,000, and prints what it measured beside the target. The load comes from another process of the
+same machine, so it takes its share of the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import uvloop
+
+from mlreg.cli.folder import DataFolder
+from mlreg.cli.postgres import EmbeddedPostgres
+from mlreg.cli.postgres.roles import OWNER
+from mlreg.client.wire.models import ModelRequest, TargetForm
+from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
+from tests.servers.running import RunningMlreg
+
+if TYPE_CHECKING:
+    from mlreg.client.client import Client
+
+CONNECTIONS = 32
+SECONDS = 5.0
+PROMOTES = 300
+MANY_VERSIONS = 10_000
+MISSING = [
+    *("git", "data", "contract", "hyperparameters", "seeds", "environment"),
+    *("trainer", "lane"),
+]
+
+
+class Connection(asyncio.Protocol):
+    """Sends one request after another and keeps the seconds that each took."""
+
+    def __init__(self, request: bytes) -> None:
+        self.request, self.seconds, self.failed = request, [], 0
+        self.received, self.length = b"", -1
+
+    def connection_made(self, transport) -> None:
+        """Send the first one."""
+        self.transport = transport
+        self.send()
+
+    def send(self) -> None:
+        """Send the next one."""
+        self.sent = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, piece: bytes) -> None:
+        """Take a piece of an answer; a whole one makes the next request."""
+        self.received += piece
+        if self.length < 0 and b"\r\n\r\n" in self.received:
+            head, _, _ = self.received.partition(b"\r\n\r\n")
+            length = next(
+                int(line.split(b":")[1])
+                for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length:")
+            )
+            self.failed += b" 200 " not in head[:20]
+            self.length = len(head) + 4 + length
+        if 0 <= self.length <= len(self.received):
+            self.seconds.append(time.perf_counter() - self.sent)
+            self.received, self.length = b"", -1
+            self.send()
+
+
+async def load(host: str, port: int, request: bytes, seconds: float) -> list[Connection]:
+    """Keep every connection busy for so many seconds."""
+    loop = asyncio.get_running_loop()
+    made = [
+        await loop.create_connection(lambda: Connection(request), host, port)
+        for _ in range(CONNECTIONS)
+    ]
+    await asyncio.sleep(seconds)
+    for transport, _ in made:
+        transport.abort()
+    return [protocol for _, protocol in made]
+
+
+def register(client: Client, model: str, folder: Path, count: int) -> None:
+    """Create a model with some versions."""
+    client.models.create(ModelRequest(name=model, target=TargetForm(task="binary")))
+    for number in range(count):
+        file = folder / f"{model}-{number}.bin"
+        file.write_bytes(os.urandom(64))
+        client.versions.register(
+            model,
+            file,
+            lambda files: VersionRequest(
+                files=list(files), provenance=ProvenanceForm(), allow_missing=MISSING
+            ),
+        )
+
+
+def add_versions(data: Path, model: str, count: int) -> None:
+    """Copy a model's last version until there are so many, in the database itself."""
+    folder = DataFolder(data)
+    url = EmbeddedPostgres(folder.cluster).url("mlreg", OWNER).replace("+psycopg", "")
+    with psycopg.connect(url) as connection:
+        columns = [
+            row[0]
+            for row in connection.execute(
+                "SELECT column_name FROM information_schema.columns"
+                " WHERE table_name = 'version' AND column_name NOT IN ('id', 'number')"
+            )
+        ]
+        names = ", ".join(f'"{name}"' for name in columns)
+        connection.execute(
+            f"INSERT INTO version (number, {names})"
+            f" SELECT n, {names} FROM version, generate_series(3, %s) n"
+            " WHERE number = 2 AND model_id = (SELECT id FROM model WHERE name = %s)",
+            (count, model),
+        )
+        connection.execute("UPDATE model SET last_version = %s WHERE name = %s", (count, model))
+
+
+def promotes(client: Client, model: str) -> list[float]:
+    """Promote the one, then the other, and return the seconds of each call."""
+    seconds = []
+    for number in range(PROMOTES):
+        began = time.perf_counter()
+        client.deployments.promote(model, number % 2 + 1, force=True, reason="bench")
+        seconds.append(time.perf_counter() - began)
+    return seconds[10:]
+
+
+def measure_lookup(url: str, token: str) -> dict[str, float]:
+    """Return look-ups per second and their 50th and 99th percentile in milliseconds."""
+    host, port = url.removeprefix("http://").split(":")
+    request = (
+        f"GET /api/v1/models/few/deployments/production HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n"
+    ).encode()
+    uvloop.run(load(host, int(port), request, 1.0))  # warm
+    found = uvloop.run(load(host, int(port), request, SECONDS))
+    seconds = sorted(one for connection in found for one in connection.seconds)
+    return {
+        "lookups_per_second": len(seconds) / SECONDS,
+        "lookup_p50_ms": seconds[len(seconds) // 2] * 1e3,
+        "lookup_p99_ms": seconds[int(len(seconds) * 0.99)] * 1e3,
+        "lookups_failed": sum(connection.failed for connection in found),
+    }
+
+
+def measure() -> dict[str, float]:
+    """Measure everything."""
+    mlreg = RunningMlreg(environ={"MLREG_UNSAFE_NO_SYNC": ""})
+    mlreg.start()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            for model in ("few", "many"):
+                register(mlreg.client(), model, Path(name), 2)
+        add_versions(mlreg.data, "many", MANY_VERSIONS)
+        few, many = (promotes(mlreg.client(), model) for model in ("few", "many"))
+        return {
+            **measure_lookup(mlreg.url, mlreg.token),
+            "promote_p50_ms": statistics.median(few) * 1e3,
+            "promote_p50_ms_10000_versions": statistics.median(many) * 1e3,
+        }
+    finally:
+        mlreg.stop()
+
+
+TARGETS = {
+    "lookups_per_second": (">=", 6_000.0),
+    "lookup_p99_ms": ("<=", 15.0),
+    "lookups_failed": ("<=", 0.0),
+    "promote_p50_ms": ("<=", 5.0),
+    "promote_p50_ms_10000_versions": ("<=", 5.0),
+}
+
+
+def main() -> None:
+    """Measure, and print each number with its target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    found = measure()
+    if asked.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        sign, target = TARGETS.get(name, ("", None))
+        wanted = "" if target is None else f"  (target {sign} {target:,.0f})"
+        print(f"{name:32} {value:12,.2f}{wanted}")
+
+
+if __name__ == "__main__":
+    main()

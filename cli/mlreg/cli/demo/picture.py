@@ -1,0 +1,90 @@
+"""The picture: log loss over the year, static against controlled, with every revision marked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from mlreg.cli.demo.document import Document
+    from mlreg.cli.demo.ledger import Year
+
+SMOOTH_DAYS = 7
+STATIC, CONTROLLED, ALARM = "#9a9a9a", "#1f6feb", "#d1242f"
+
+
+def draw(year: Year, document: Document, file: Path) -> None:
+    """Write the picture as PNG."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = plt.subplots(figsize=(11, 4.6), dpi=110, layout="constrained")
+    days = year.days
+    for name, scored, colour in (
+        ("static January model", year.static, STATIC),
+        ("controlled by mlreg", year.controlled, CONTROLLED),
+    ):
+        axes.plot(*_smooth(days, scored.losses), color=colour, label=name, linewidth=1.8)
+    _mark_revisions(axes, document)
+    _mark_troubles(axes, document)
+    axes.set_ylabel(f"log loss, mean of {SMOOTH_DAYS} days")
+    axes.set_title(_title(document), loc="left", fontsize=11)
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper right", ncols=2, frameon=False, fontsize=9)
+    figure.savefig(file)
+    plt.close(figure)
+
+
+def _smooth(days: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each day with the mean loss per row of the week that ends with it."""
+    unique, place = np.unique(days, return_inverse=True)
+    window = np.ones(SMOOTH_DAYS)
+    sums = np.convolve(np.bincount(place, losses), window)[: len(unique)]
+    counts = np.convolve(np.bincount(place), window)[: len(unique)]
+    return unique, sums / counts
+
+
+def _title(document: Document) -> str:
+    static, controlled = document.static.log_loss, document.controlled.log_loss
+    return (
+        "Late flights out of New York, 2013: "
+        f"log loss {static:.4f} static, {controlled:.4f} controlled"
+    )
+
+
+def _mark_revisions(axes: Axes, document: Document) -> None:
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.1 * (high - low))
+    foot = low - 0.03 * (high - low)
+    for causes, marker, colour, name in (
+        (("promote", "policy", "decision"), "|", CONTROLLED, "promoted"),
+        (("rollback", "guard"), "v", ALARM, "rolled back"),
+    ):
+        at = [
+            np.datetime64(one.at.replace(tzinfo=None))
+            for one in document.revisions
+            if one.cause in causes
+        ]
+        axes.plot(at, [foot] * len(at), marker, color=colour, label=name, markersize=8)
+
+
+def _mark_troubles(axes: Axes, document: Document) -> None:
+    outage, rollback = document.outage, document.rollback
+    top = axes.get_ylim()[1]
+    if outage is not None:
+        start, end = (np.datetime64(at.replace(tzinfo=None)) for at in (outage.start, outage.end))
+        axes.axvspan(start, end, color="#bf8700", alpha=0.2, linewidth=0)
+        axes.annotate("no weather feed", (end, top), va="top", fontsize=8, color="#7d5800")
+    if rollback is not None:
+        at = np.datetime64(rollback.restored_at.replace(tzinfo=None))
+        axes.axvline(at, color=ALARM, linewidth=0.8, linestyle=":")
+        axes.annotate("rolled back", (at, top), va="top", fontsize=8, color=ALARM)
