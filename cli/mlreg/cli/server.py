@@ -114,6 +114,7 @@ def serve(settings: Settings, descriptor: int | None = None) -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        _stopped()  # uvicorn passes its signal on when it is done: then an end by it is no failure
         uvicorn.Server(config).run(sockets=[listening])
 
 

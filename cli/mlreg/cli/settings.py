@@ -14,16 +14,18 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mlreg.registry.domain.errors import InvalidError
 
 PREFIX = "MLREG_"
+_POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://[^\s]*/[^\s]+$")
 
 
 class SettingsError(InvalidError):
@@ -51,6 +53,20 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = []
     work_folder: Path = Path(tempfile.gettempdir())
 
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _names_postgres(cls, given: SecretStr | None) -> SecretStr | None:
+        """Refuse another dialect, and what is no URL, without showing the password in it."""
+        if given is not None and not _POSTGRES.match(given.get_secret_value()):
+            message = "it is not of the form postgresql://user:password@host:port/database"
+            raise ValueError(message)
+        return given
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _by_commas(cls, given: object) -> object:
+        return [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+
     @property
     def owner_url(self) -> str:
         """The URL of the role that migrates."""
@@ -70,4 +86,4 @@ def read_settings() -> Settings:
             f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg'].lower()}"
             for item in error.errors(include_input=False, include_url=False)
         )
-        raise SettingsError("; ".join(wrong)) from None
+        raise SettingsError("; ".join(wrong).replace("value error, ", "")) from None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import make_url
 
 if TYPE_CHECKING:
     import threading
@@ -58,11 +60,13 @@ def _wait(
 
 
 def _listening(url: str, channels: Sequence[str]) -> psycopg.Connection[tuple[object, ...]]:
-    connection = psycopg.connect(
-        url.replace("+psycopg", "", 1),
+    named = make_url(url)  # libpq reads some passwords in a URL differently from SQLAlchemy
+    given = named.translate_connect_args(username="user", database="dbname")
+    words = {**given, **named.query, "application_name": "mlreg-listen"}
+    connection: psycopg.Connection[tuple[object, ...]] = psycopg.connect(
+        make_conninfo(**{name: str(word) for name, word in words.items()}),
         autocommit=True,
         connect_timeout=5,
-        application_name="mlreg-listen",
     )
     for channel in channels:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
