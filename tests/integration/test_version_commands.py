@@ -22,7 +22,7 @@ WRONG = [
     (["model", "show", "trains"], 3, "no model 'trains'"),
     (["model", "show", "Flights"], 2, "not a valid model name"),
     (["model", "create", "flights", "--task", "binary"], 1, "exists already"),
-    (["model", "create", "Flights", "--task", "binary"], 2, "name"),
+    (["model", "create", "Flights", "--task", "binary"], 2, "not a valid model name"),
     (["model", "create", "m", "--task", "guess"], 2, "task must be one of"),
     (["model", "create", "m", "--task", "binary", "--max-label-delay", "soon"], 2, "duration"),
     (["model", "create", "m", "--task", "binary", "--features", "none.yaml"], 3, "none.yaml"),

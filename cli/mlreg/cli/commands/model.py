@@ -13,24 +13,26 @@ from mlreg.client.wire.models import ModelAnswer
 
 app = typer.Typer(add_completion=False)
 Name = Annotated[str, typer.Argument(metavar="MODEL", show_default=False)]
+Task = Annotated[
+    str, typer.Option(help="binary, multiclass, regression or ranking.", show_default=False)
+]
+Features = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Ordered features, as YAML or JSON.")
+]
+Classes = Annotated[str | None, typer.Option(metavar="A,B,…", help="Default for binary: 0,1.")]
+LabelDelay = Annotated[
+    str, typer.Option(metavar="DURATION", help="When a label is given up, e.g. 36h, 2d.")
+]
 
 
 @app.command("create")
 def create(
     name: Name,
-    task: Annotated[
-        str, typer.Option(help="binary, multiclass, regression or ranking.", show_default=False)
-    ],
-    features: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="Ordered features, as YAML or JSON.")
-    ] = None,
+    task: Task,
+    features: Features = None,
     positive_class: Annotated[str | None, typer.Option(help="Binary: default the last.")] = None,
-    classes: Annotated[
-        str | None, typer.Option("--classes", metavar="A,B,…", help="Default for binary: 0,1.")
-    ] = None,
-    max_label_delay: Annotated[
-        str, typer.Option(metavar="DURATION", help="When a label is given up, e.g. 36h, 2d.")
-    ] = "1d",
+    classes: Classes = None,
+    max_label_delay: LabelDelay = "1d",
     entity_key: Annotated[str | None, typer.Option(help="Column: whom a row is about.")] = None,
     group_key: Annotated[str | None, typer.Option(help="Column: what ranking orders.")] = None,
     weight: Annotated[str | None, typer.Option(help="Column of sample weights.")] = None,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StringConstraints
 
-from mlreg.client.wire.base import Answer, Name, ReasonText, Request, Text
+from mlreg.client.wire.base import Answer, ReasonText, Request, Text
 
+ShortText = Annotated[str, StringConstraints(max_length=1_000)]
 DefaultValue = bool | int | float | str | None
 
 
@@ -38,7 +39,7 @@ class TargetForm(Request):
 class ModelRequest(Request):
     """A model to be created."""
 
-    name: Name
+    name: ShortText
     target: TargetForm
     features: list[FeatureForm] | None = None
     description: Text = ""

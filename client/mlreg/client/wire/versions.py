@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
 from mlreg.client.wire.base import Answer, Count, Digest, Request, Text, VersionNumber
-from mlreg.client.wire.models import FeatureForm
+from mlreg.client.wire.models import FeatureForm, ShortText
 
 MAX_FILES = 5_000
 Lane = Literal["full", "continue", "refit"]
-ShortText = Annotated[str, StringConstraints(max_length=1_000)]
 
 
 class FileForm(Request):
