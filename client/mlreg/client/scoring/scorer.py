@@ -36,7 +36,7 @@ from mlreg.client.scoring.errors import ModelFileError, NoChampionError, Scoring
 from mlreg.client.scoring.parser import ModelParser
 from mlreg.client.scoring.served import ServedModel, load_model
 from mlreg.client.transport import Call, parsed, path
-from mlreg.client.wire.deployments import AcknowledgeRequest, DeploymentAnswer
+from mlreg.client.wire.deployments import DeploymentAnswer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,11 +225,12 @@ class Scorer:
         serving = self._serving
         if serving is None or self._acknowledged == serving.cached.etag:
             return
-        body = AcknowledgeRequest(client=self._name, revision=serving.cached.revision)
-        call = Call(
-            "POST", f"{self._path}/acknowledgements", content=body.model_dump_json().encode()
+        self._client.deployments.acknowledge(
+            self._model,
+            client=self._name,
+            revision=serving.cached.revision,
+            environment=self._environment,
         )
-        self._client.transport.send(call)
         self._acknowledged = serving.cached.etag
 
     def _load_last(self) -> _Serving | None:
