@@ -70,15 +70,15 @@ def labels_of(table, values, *, delay=HOUR):
 class Automation:
     """One model, its champion, its policy; days are logged, time passes, jobs are done."""
 
-    def __init__(self, database, store, *, policy=POLICY, now=START, virtual=True):
+    def __init__(self, database, store, *, policy=POLICY, now=START, promoted=True):
         self.database, self.store, self.clock_now = database, store, now
         self.model = make_model(database, features=FEATURES, delay=10 * DAY)
         with database.writing() as session:
             installation = session.exec(select(tables.Installation)).one()
-            if virtual:
-                installation.virtual_now, installation.ever_virtual = now, True
+            installation.virtual_now, installation.ever_virtual = now, True
             self._champion(session, 1)
-        self.promote(1, now - DAY)
+        if promoted:
+            self.promote(1, now - DAY)
         if policy:
             self.apply(policy)
 
