@@ -8,6 +8,10 @@ import os
 
 import pytest
 
+from mlreg.client.errors import IntegrityError as ClientIntegrityError
+from mlreg.client.errors import UnreachableError
+from mlreg.client.wire.models import ModelRequest, TargetForm
+from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
 from mlreg.registry.artifacts.errors import BlobCorruptError, StoreUnreachableError
 from mlreg.registry.artifacts.reading import read_blob, save_blob
 from mlreg.registry.domain.errors import IntegrityError, RegistryError, UnavailableError
@@ -101,3 +105,33 @@ def test_a_server_that_is_not_there_is_unreachable(server, proxy):
     proxy.target = ("127.0.0.1", 9)
     with pytest.raises(UnavailableError):
         server.store("http://127.0.0.1:9").size(DIGEST)
+
+
+def test_the_whole_way_never_registers_or_hands_out_wrong_bytes(client, proxy, tmp_path):
+    """Client → API → proxy → S3 and back: refused on the way in, an error on the way out."""
+    client.models.create(ModelRequest(name="flights", target=TargetForm(task="binary")))
+    file = tmp_path / "model.bin"
+    file.write_bytes(CONTENT)
+    proxy.inject("flip_response", times=99)
+    with pytest.raises(ClientIntegrityError) as refused:
+        client.versions.register("flights", file, request_of)
+    assert refused.value.code == "blob_corrupt"
+    assert client.models.get("flights").last_version == 0
+    proxy.faults.clear()
+    number = client.versions.register("flights", file, request_of).number
+    version = client.versions.get("flights", number)
+    for kind in ("flip_response", "truncate", "short", "long"):
+        fault = proxy.inject(kind, times=99)  # what passes once, the client waits out
+        with pytest.raises((ClientIntegrityError, UnreachableError)):
+            client.versions.download(version, tmp_path / "out")
+        assert 0 < fault.done <= 3
+        assert not (tmp_path / "out").exists()
+        proxy.faults.clear()
+    client.versions.download(version, tmp_path / "out")
+    assert (tmp_path / "out" / "model.bin").read_bytes() == CONTENT
+
+
+def request_of(files):
+    fields = ["git", "data", "contract", "hyperparameters", "seeds", "environment"]
+    allowed = [*fields, "trainer", "lane"]
+    return VersionRequest(files=files, provenance=ProvenanceForm(), allow_missing=allowed)
