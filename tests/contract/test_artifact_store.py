@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mlreg.registry.artifacts import s3
 from mlreg.registry.artifacts.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -184,3 +185,12 @@ def test_the_probe_says_what_the_store_does(backend, store):
     assert found.create_only is backend.create_only
     assert found.range_reads
     assert found == store.probe()
+
+
+def test_a_large_blob_goes_in_parts(store, monkeypatch):
+    monkeypatch.setattr(s3, "PART_BYTES", 5 * 2**20)
+    content = os.urandom(12 * 2**20)
+    digest = put(store, content)
+    assert put(store, content) == digest
+    assert store.size(digest) == len(content)
+    assert read_blob(store, digest) == content
