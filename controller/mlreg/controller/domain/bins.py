@@ -31,6 +31,10 @@ Columns = Mapping[str, "NDArray[np.generic]"]
 
 FORMAT = 1
 BINS = 20
+EVEN_BINS = 16
+TAILS = np.array([0.001, 0.005, 0.01, 0.025])
+RESOLVED = 0.95
+LEAST_UNIT = 1e-30
 MAX_DISTINCT = 32
 NULL_CODE = -1
 UNSEEN_CODE = -2
@@ -124,19 +128,29 @@ def make_bins(rows: Columns, contract: FeatureContract) -> Bins:
 
 
 def number_bins(name: str, values: NDArray[np.float64], default: float | None) -> ColumnBins:
-    """Cut about 20 bins of equal counts, or one per value where there are at most 32."""
+    """Cut bins at quantiles and at equal distances, or one per value where there are at most 32.
+
+    The quantiles make small changes of shares visible; the equal distances keep every bin narrow,
+    so that a distance can be read off it. The grid's zero is the median, or the number zero where
+    that tells more of the edges apart.
+    """
     known = values[np.isfinite(values)].astype(np.float64)
     if len(known) == 0:
         known = np.array([0.0])
-    center, unit = _center_and_unit(known)
+    median, unit = _center_and_unit(known)
     wanted = _wanted_edges(known)
-    ranks = np.unique(grid.rank(grid.cells_of(wanted, center, unit)))
-    if len(ranks) < 0.75 * len(wanted):
-        marks = np.append(wanted, np.nextafter(known.max(), np.inf))
-        return _with_folding(name, "edges", np.unique(marks), center, unit, default)
-    top = int(grid.rank(grid.cells_of(np.array([known.max()]), center, unit))[0]) + 1
-    marks = np.unique(np.append(ranks, top)).astype(np.float64)
-    return _with_folding(name, "grid", marks, center, unit, default)
+    for center in (median, 0.0):
+        ranks = np.unique(_ranks(wanted, center, unit))
+        if len(ranks) >= RESOLVED * len(wanted):
+            top = _ranks(np.array([known.max()]), center, unit) + 1
+            marks = np.unique(np.append(ranks, top)).astype(np.float64)
+            return _with_folding(name, "grid", marks, (center, unit), default)
+    marks = np.unique(np.append(wanted, np.nextafter(known.max(), np.inf)))
+    return _with_folding(name, "edges", marks, (median, unit), default)
+
+
+def _ranks(values: NDArray[np.float64], center: float, unit: float) -> NDArray[np.intp]:
+    return grid.rank(grid.cells_of(values, center, unit))
 
 
 def _feature_bins(feature: Feature, values: NDArray[np.generic]) -> ColumnBins:
@@ -170,13 +184,13 @@ def _score_bins(rows: Columns) -> ColumnBins:
     if len(values) and (values.min() < 0.0 or values.max() > 1.0):
         return number_bins(SCORE, values, None)
     marks = np.append(np.linspace(0.0, 1.0, BINS + 1)[:-1], np.nextafter(1.0, 2.0))
-    return _with_folding(SCORE, "edges", marks, 0.5, 1.0, None)
+    return _with_folding(SCORE, "edges", marks, (0.5, 1.0), None)
 
 
 def _center_and_unit(known: NDArray[np.float64]) -> tuple[float, float]:
     low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
     for unit in ((high - low) / 2.0, float(np.std(known)), abs(float(center))):
-        if np.isfinite(unit) and unit > 0.0:
+        if np.isfinite(unit) and unit > LEAST_UNIT:
             return float(center), float(unit)
     return float(center), 1.0
 
@@ -185,16 +199,17 @@ def _wanted_edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
     distinct = np.unique(known)
     if len(distinct) <= MAX_DISTINCT:
         return distinct
-    inner = np.quantile(known, np.linspace(0.0, 1.0, BINS + 1)[:-1])
-    return np.unique(inner)
+    shares = np.concatenate([np.linspace(0.0, 1.0, BINS + 1)[:-1], TAILS, 1.0 - TAILS])
+    low, high = np.quantile(known, [TAILS[0], 1.0 - TAILS[0]])
+    even = np.linspace(low, high, EVEN_BINS + 1)
+    return np.unique(np.concatenate([np.quantile(known, shares), even]))
 
 
 def _with_folding(
     name: str,
     scale: Scale,
     marks: NDArray[np.float64],
-    center: float,
-    unit: float,
+    zero_and_unit: tuple[float, float],
     default: float | None,
 ) -> ColumnBins:
     folded = None
@@ -205,8 +220,8 @@ def _with_folding(
         scale=scale,
         marks=marks,
         size=len(marks) + 1,
-        center=center,
-        unit=unit,
+        center=zero_and_unit[0],
+        unit=zero_and_unit[1],
         default=default,
         folded=folded,
     )
@@ -219,8 +234,9 @@ def _column_from_json(form: Mapping[str, object]) -> ColumnBins:
     if scale == "codes":
         return _code_bins(name, categories, default)
     marks = np.array([_number(mark) for mark in _sequence(form["marks"])])
-    center, unit = _number(form["center"]), _number(form["unit"])
-    return _with_folding(name, "grid" if scale == "grid" else "edges", marks, center, unit, default)
+    zero_and_unit = _number(form["center"]), _number(form["unit"])
+    known: Scale = "grid" if scale == "grid" else "edges"
+    return _with_folding(name, known, marks, zero_and_unit, default)
 
 
 def _sequence(value: object) -> list[object]:

@@ -214,12 +214,14 @@ def merge_all(profiles: Sequence[Profile]) -> Profile:
     bins = profiles[0].bins
     if any(profile.bins.digest != bins.digest for profile in profiles):
         raise DifferentBinsError
+    with np.errstate(invalid="ignore"):  # two infinite moments
+        sums = np.sum([profile.sums for profile in profiles], axis=0)
     return Profile(
         bins=bins,
         rows=sum(profile.rows for profile in profiles),
         counts=np.sum([profile.counts for profile in profiles], axis=0),
         tallies=np.sum([profile.tallies for profile in profiles], axis=0),
-        sums=np.sum([profile.sums for profile in profiles], axis=0),
+        sums=sums,
         extremes=np.stack(
             [
                 np.min([profile.extremes[0] for profile in profiles], axis=0),
@@ -260,14 +262,18 @@ def _count_numbers(
     found = _bin_counts(values, column)
     counts[:] = found[:-1]
     profile.tallies[0, place] = found[-1]
-    for start in range(0, len(values), _CHUNK):
-        _add_moments(values[start : start + _CHUNK], column, profile, place)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(values), _CHUNK):
+            _add_moments(values[start : start + _CHUNK], column, profile, place)
 
 
 def _add_moments(
     values: NDArray[np.float64], column: ColumnBins, profile: Profile, place: int
 ) -> None:
-    """Add a chunk that fits the processor's cache; a sum tells at once whether any is missing."""
+    """Add a chunk that fits the processor's cache; a sum tells at once whether any is missing.
+
+    Moments of values beyond 1e150 are not finite; counts and extremes are right all the same.
+    """
     scaled = (values - column.center) / column.unit
     total = float(scaled.sum())
     if np.isnan(total):
@@ -301,6 +307,8 @@ def _bin_counts(values: NDArray[np.float64], column: ColumnBins) -> NDArray[np.i
 
 def _moments(column: ColumnBins, sums: NDArray[np.float64], known: int) -> tuple[float, float]:
     if known == 0:
+        return float("nan"), float("nan")
+    if not np.isfinite(sums).all():
         return float("nan"), float("nan")
     mean = float(sums[0]) / known
     variance = max(float(sums[1]) / known - mean * mean, 0.0)
