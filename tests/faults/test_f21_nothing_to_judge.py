@@ -86,3 +86,12 @@ def test_predictions_without_scores_are_not_judged(database, store):
         automation.accept("predictions", f"p{number}", table, day + 23 * HOUR)
         automation.accept("labels", f"l{number}", labels_of(table, values), day + 23 * HOUR)
         assert automation.pass_to(day + DAY) == []
+
+
+def test_predictions_without_any_label_are_no_volume_and_no_performance(database, store):
+    policy = ONLY_PERFORMANCE.replace("triggers:\n", "triggers:\n  - {labelled_rows: 1}\n")
+    automation = Automation(database, store, policy=policy)
+    for number in range(4):
+        automation.log(START + number * DAY, labelled=False)
+        assert automation.pass_to(START + (number + 1) * DAY) == []
+    assert automation.value("labelled", START) == 0.0
