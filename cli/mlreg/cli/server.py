@@ -74,11 +74,22 @@ def store_of(settings: Settings) -> ArtifactStore:
 
 def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
-    from mlreg.controller.api import clock, feedback, incidents, monitors, policies, snapshots
+    from mlreg.controller.api import (
+        clock,
+        decisions,
+        feedback,
+        incidents,
+        monitors,
+        policies,
+        runs,
+        snapshots,
+    )
+    from mlreg.controller.services.incidents import count_open
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
+    from mlreg.registry.web import pages
 
-    rooms = (clock, feedback, incidents, monitors, policies, snapshots)
+    rooms = (clock, decisions, feedback, incidents, monitors, policies, runs, snapshots)
     return create_api(
         ApiParts(
             database=parts.database,
@@ -86,6 +97,8 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             clock=parts.clock,
             hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
             extra_routers=[room.router for room in rooms],
+            page_routers=[pages.router],
+            open_incidents=count_open,
         )
     )
 

@@ -83,10 +83,11 @@ class NoSpecificationError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with the name of its model."""
+    """A run with the name of its model, and the verdict on what it made."""
 
     run: Run
     model: str
+    verdict: str | None = None
 
 
 def request_run(  # noqa: PLR0913 - a run has these properties
@@ -197,7 +198,7 @@ def list_runs(
         before=before,
         limit=limit + 1,
     )
-    views = [RunView(run, name) for run, name in found]
+    views = [RunView(*one) for one in found]
     return page_of(views, limit, str(views[:limit][-1].run.id) if views else "")
 
 

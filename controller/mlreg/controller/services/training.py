@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from mlreg.client.provenance import capture_environment
 from mlreg.controller import trainers
 from mlreg.controller.domain.bins import Bins
-from mlreg.controller.domain.lanes import Lane
+from mlreg.controller.domain.lanes import ContinueRule, Lane
 from mlreg.controller.domain.profile import Profile
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services.profiles import profile_table, store_reference
@@ -213,7 +213,7 @@ def _job(training: Training, plan: _Plan) -> dict[str, Any]:
     rule = training.specification.retrain
     source = plan.source
     contract = None if source is None else source.contract.to_document()
-    adding = rule.lanes.continue_ if plan.lane == "continue" else None
+    adding = (rule.lanes.continue_ or ContinueRule()) if plan.lane == "continue" else None
     outages = rule.outages
     return {
         "format": 1,

@@ -8,23 +8,29 @@ from sqlalchemy import insert
 from sqlmodel import col, select
 
 from mlreg.controller.store.tables import Run, RunLog
-from mlreg.registry.store.tables import Model
+from mlreg.registry.store.tables import Decision, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlmodel.sql.expression import SelectOfScalar
+
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 
-def find_run(session: ReadSession, run_id: int) -> tuple[Run, str] | None:
-    """Return a run with the name of its model."""
-    query = (
-        select(Run, Model.name)
+def _views() -> SelectOfScalar[tuple[Run, str, str | None]]:
+    """Select runs with the name of their model and the verdict of their decision."""
+    return (
+        select(Run, Model.name, Decision.verdict)  # type: ignore[return-value]
         .join(Model, col(Model.id) == col(Run.model_id))
-        .where(col(Run.id) == run_id)
+        .outerjoin(Decision, col(Decision.id) == col(Run.decision_id))
     )
-    return session.exec(query).one_or_none()
+
+
+def find_run(session: ReadSession, run_id: int) -> tuple[Run, str, str | None] | None:
+    """Return a run with the name of its model and the verdict of its decision."""
+    return session.exec(_views().where(col(Run.id) == run_id)).one_or_none()
 
 
 def lock_run(session: WriteSession, run_id: int) -> Run | None:
@@ -46,9 +52,9 @@ def runs_before(
     state: str | None,
     before: int | None,
     limit: int,
-) -> Sequence[tuple[Run, str]]:
-    """Return runs with their model's names, newest first, below `before`."""
-    query = select(Run, Model.name).join(Model, col(Model.id) == col(Run.model_id))
+) -> Sequence[tuple[Run, str, str | None]]:
+    """Return runs as `find_run` does, newest first, below `before`."""
+    query = _views()
     if model_id is not None:
         query = query.where(col(Run.model_id) == model_id)
     if environment is not None:

@@ -1,0 +1,191 @@
+"""`mlreg retrain` and `mlreg run`: ask for runs, follow them, cancel and retry them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlreg.cli.commands.verdict import end_by_verdict
+from mlreg.cli.output import OUTPUT, Table, progress, show
+from mlreg.cli.session import open_client
+from mlreg.client.errors import InvalidError
+from mlreg.client.wire.runs import Lane, LineAnswer, RetrainRequest, RunAnswer, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlreg.client.client import Client
+
+app = typer.Typer(add_completion=False)
+
+LOOK_SECONDS = 0.5
+Number = Annotated[int, typer.Argument(help="The run's number.", min=1)]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end and exit by it.")]
+
+
+def retrain(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    lane: Annotated[Lane | None, typer.Option(help="How; else as the policy says.")] = None,
+    env: Annotated[str, typer.Option("--env", help="Whose champion to beat.")] = "production",
+    train_window: Annotated[str | None, typer.Option(help="Rows to train on: 90d.")] = None,
+    evaluate_window: Annotated[str | None, typer.Option(help="Rows to judge on: 14d.")] = None,
+    label_delay: Annotated[str | None, typer.Option(help="How late labels come: 2d.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Trees of a full retrain.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of everything.", min=0)] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the trainer.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept on the version.")] = "",
+    wait: Wait = False,
+) -> None:
+    """Request a retrain; with --wait exit 6 when it fails, 7 when its verdict is inconclusive."""
+    from mlreg.client.provenance import capture_git
+
+    request = RetrainRequest(
+        environment=env,
+        lane=lane,
+        train_window=train_window,
+        evaluate_window=evaluate_window,
+        label_delay=label_delay,
+        rounds=rounds,
+        seed=seed,
+        params=parameters(param or []),
+        reason=reason,
+        git=capture_git(),
+    )
+    with open_client() as client:
+        run = client.runs.request(model, request)
+        if wait:
+            run = _waited(client, run.number)
+    show(run, text=_sentence(run))
+    if wait:
+        end_by_verdict(run.verdict, f"run {run.number}")
+
+
+@app.command("list")
+def list_runs(
+    model: Annotated[str, typer.Argument(help="Of this model only.")] = "",
+    env: Annotated[str, typer.Option("--env", help="Of this environment only.")] = "",
+    state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
+    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+) -> None:
+    """List runs, newest first."""
+    with open_client() as client:
+        page = client.runs.list(
+            model=model or None, environment=env or None, state=state, before=before, limit=limit
+        )
+    headers = ("run", "state", "model", "lane", "cause", "asked", "version", "verdict", "error")
+    rows = [
+        (
+            run.number,
+            run.state,
+            run.model,
+            run.lane,
+            run.cause,
+            f"{run.created_at:%Y-%m-%d %H:%M}",
+            run.version,
+            run.verdict,
+            run.error,
+        )
+        for run in page.items
+    ]
+    show(page, table=Table(headers, rows, "no runs"))
+
+
+@app.command("show")
+def show_run(number: Number) -> None:
+    """Show a run: what it was to do, and what came of it."""
+    with open_client() as client:
+        run = client.runs.get(number)
+    show(run)
+
+
+@app.command("logs")
+def logs(
+    number: Number,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until its end.")] = False,
+) -> None:
+    """Print what a run printed."""
+    with open_client() as client:
+        if OUTPUT.json:
+            show([line.model_dump(mode="json") for line in _lines(client, number, follow=follow)])
+            return
+        for line in _lines(client, number, follow=follow):
+            print(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.line}", flush=True)
+
+
+@app.command("cancel")
+def cancel(
+    number: Number, reason: Annotated[str, typer.Option(help="Why; kept on the run.")] = ""
+) -> None:
+    """End a queued or running run."""
+    with open_client() as client:
+        run = client.runs.cancel(number, reason=reason)
+    show(run, text=f"run {number} is cancelled")
+
+
+@app.command("retry")
+def retry(number: Number, wait: Wait = False) -> None:
+    """Queue a failed, cancelled or dead run again."""
+    with open_client() as client:
+        run = client.runs.retry(number)
+        if wait:
+            run = _waited(client, number)
+    show(run, text=_sentence(run))
+    if wait:
+        end_by_verdict(run.verdict, f"run {number}")
+
+
+def parameters(pairs: list[str]) -> dict[str, Any]:
+    """Return `NAME=VALUE` pairs as parameters: numbers, true, false, else text.
+
+    Raises:
+        InvalidError: a pair has no `=`.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise InvalidError(f"{pair!r} is not NAME=VALUE", code="invalid_parameter")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text in {"true", "false"}:
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _waited(client: Client, number: int) -> RunAnswer:
+    with progress(f"run {number}") as advance:
+        return client.runs.wait(number, each=lambda _run: advance(0))
+
+
+def _lines(client: Client, number: int, *, follow: bool) -> Iterator[LineAnswer]:
+    """Yield the lines of a run's log: those that are there, or until its end."""
+    after = 0
+    while True:
+        is_open = follow and client.runs.get(number).is_open
+        lines = client.runs.log(number, after=after)
+        yield from lines
+        if lines:
+            after = lines[-1].number
+        elif not is_open:
+            return
+        else:
+            time.sleep(LOOK_SECONDS)
+
+
+def _sentence(run: RunAnswer) -> str:
+    made = "" if run.version is None else f", version {run.version}"
+    verdict = "" if run.verdict is None else f", {run.verdict} (decision {run.decision})"
+    return f"run {run.number} ({run.lane}, {run.cause}) is {run.state}{made}{verdict}"

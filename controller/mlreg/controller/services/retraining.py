@@ -1,0 +1,192 @@
+"""Retraining and evaluating because a person (or CI) asked: the policy's rules, and what they said.
+
+What always holds: what is asked by hand is never promoted by the run itself; where neither the
+policy nor the request says which rows to take, nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from mlreg.controller.domain.policy import DataRule, RetrainRule
+from mlreg.controller.domain.specification import DEFAULT_GATES, RunSpecification
+from mlreg.controller.services import runs
+from mlreg.controller.services.evaluations import EvaluationRequest, request_evaluation
+from mlreg.controller.services.policies import PolicyInForce, PolicyNotFoundError, get_policy
+from mlreg.controller.services.triggering import next_lane_of
+from mlreg.registry.domain.errors import InvalidError, RefusedError
+from mlreg.registry.services import catalog
+from mlreg.registry.store.tables import Model
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlreg.controller.domain.lanes import Lane
+    from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+WINDOWS = frozenset({"train_window", "evaluate_window"})
+
+
+class InvalidOptionsError(InvalidError):
+    """An option of the request is no duration, or out of bounds."""
+
+    code = "invalid_options"
+
+    def __init__(self, *, option: str, problem: str) -> None:
+        super().__init__(f"{option.replace('_', '-')}: {problem}")
+
+
+class NoGatesError(RefusedError):
+    """Nobody says how versions of this model are judged."""
+
+    code = "no_gates"
+    hint = "Apply a policy with gates."
+
+    def __init__(self, *, model: str, task: str) -> None:
+        super().__init__(f"model {model!r} has no policy, and a {task} task has no usual gates")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a request says beside or instead of the policy.
+
+    Attributes:
+        data: of `train_window`, `evaluate_window`, `label_delay`, as durations (`90d`).
+        retrain: of `params`, `rounds`, `seed`; params are added to the policy's.
+        git: where the request came from; the policy's own commit goes first.
+    """
+
+    data: Mapping[str, str] = field(default_factory=dict)
+    retrain: Mapping[str, Any] = field(default_factory=dict)
+    git: Mapping[str, Any] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model in an environment, with its policy if it has one, enabled or not."""
+
+    model: Model
+    environment: str
+    policy: PolicyInForce | None
+
+
+def find_place(session: ReadSession, model: str, environment: str) -> Place:
+    """Return where something is asked for.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+    """
+    found = catalog.get_model(session, model)
+    try:
+        return Place(found, environment, get_policy(session, model, environment))
+    except PolicyNotFoundError:
+        return Place(found, environment, None)
+
+
+def request_retrain(
+    session: WriteSession,
+    place: Place,
+    options: Options,
+    *,
+    lane: Lane | None,
+    actor: Actor,
+    now: datetime,
+) -> runs.RunView:
+    """Ask for a run by hand.
+
+    Raises:
+        NoSpecificationError: no policy, and the options do not name the windows.
+        InvalidOptionsError: an option cannot be so.
+        NoGatesError, ModelArchivedError, EnvironmentNotFoundError: a rule says no.
+    """
+    if place.policy is None and not options.data.keys() >= WINDOWS:
+        raise runs.NoSpecificationError(model=place.model.name, environment=place.environment)
+    specification = specify(session, place, options)
+    chosen = lane
+    if chosen is None:
+        chosen = "full" if place.policy is None else next_lane_of(session, place.policy, now)
+    run = runs.request_run(
+        session,
+        model=place.model,
+        environment=place.environment,
+        lane=chosen,
+        cause="manual",
+        actor=actor,
+        now=now,
+        policy_id=None if place.policy is None else place.policy.policy_id,
+        specification=specification,
+    )
+    return runs.get_run(session, run.id or 0)
+
+
+def request_judgement(
+    session: WriteSession,
+    place: Place,
+    version: int,
+    options: Options,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> int:
+    """Ask for a version to be judged by the policy's gates, or the usual ones of its task.
+
+    Raises:
+        InvalidOptionsError: an option cannot be so.
+        NoGatesError, ChampionOnTrialError, NotLoadableError: a rule says no.
+        VersionNotFoundError, EnvironmentNotFoundError: it is not there.
+    """
+    specification = specify(session, place, options)
+    request = EvaluationRequest(place.model, place.environment, version, specification)
+    return request_evaluation(session, request, actor=actor, now=now)
+
+
+def specify(session: ReadSession, place: Place, options: Options) -> RunSpecification:
+    """Return the policy's specification (or the usual one) with the options put in.
+
+    Raises:
+        InvalidOptionsError: an option cannot be so.
+        NoGatesError: there is no policy, and the task has no usual gates.
+    """
+    usual = (
+        _usual(place.model)
+        if place.policy is None
+        else runs.specification_of_policy(session, place.policy.policy_id)
+    )
+    retrain = dict(options.retrain)
+    if "params" in retrain:
+        retrain["params"] = {**usual.retrain.params, **retrain["params"]}
+    return usual.model_copy(
+        update={
+            "data": _changed(usual.data, options.data),
+            "retrain": _changed(usual.retrain, retrain),
+            "auto_promote": False,
+            "git": usual.git or (None if options.git is None else dict(options.git)),
+            "reason": options.reason,
+        }
+    )
+
+
+def _usual(model: Model) -> RunSpecification:
+    gates = DEFAULT_GATES.get(model.task)
+    if gates is None:
+        raise NoGatesError(model=model.name, task=model.task)
+    return RunSpecification(
+        data=DataRule(), retrain=RetrainRule(), gates=tuple(dict(gate) for gate in gates)
+    )
+
+
+def _changed(rule: DataRule | RetrainRule, changes: Mapping[str, Any]) -> DataRule | RetrainRule:
+    values = rule.model_dump(mode="json", by_alias=True)
+    try:
+        return type(rule).model_validate({**values, **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "options"
+        problem = first["msg"].removeprefix("Value error, ")
+        raise InvalidOptionsError(option=place, problem=problem) from error
