@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +25,10 @@ def demo(
     from mlreg.cli.demo.performance import perform
     from mlreg.cli.demo.replay import World
 
-    world = World() if days is None else World(end=World.start + timedelta(days=days))
-    show_ = perform(world, keep=keep, picture=picture, quiet=OUTPUT.json)
-    show(show_)
+    document = perform(World().first(days), keep=keep, picture=picture, quiet=OUTPUT.json)
+    if OUTPUT.json:
+        show(document)
+        return
+    from mlreg.cli.demo.report import print_report
+
+    print_report(document)

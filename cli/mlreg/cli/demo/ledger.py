@@ -82,4 +82,5 @@ class Ledger:
     def _static_scores(self, ids: pa.ChunkedArray) -> NDArray[np.float64]:
         known = pa.chunked_array([chunk for day in self.ids for chunk in day.chunks])
         places = pc.index_in(ids, value_set=known.combine_chunks())
-        return np.concatenate(self.scores)[places.to_numpy()]
+        scores: NDArray[np.float64] = np.concatenate(self.scores)[places.to_numpy()]
+        return scores

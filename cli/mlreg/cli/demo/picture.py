@@ -12,14 +12,17 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from mlreg.cli.demo.document import Document
     from mlreg.cli.demo.ledger import Year
 
 SMOOTH_DAYS = 7
+DAY_SECONDS = 86_400
 STATIC, CONTROLLED, ALARM = "#9a9a9a", "#1f6feb", "#d1242f"
 
 
@@ -44,7 +47,9 @@ def draw(year: Year, document: Document, file: Path) -> None:
     plt.close(figure)
 
 
-def _smooth(days: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _smooth(
+    days: NDArray[np.datetime64], losses: NDArray[np.float64]
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
     """Return each day with the mean loss per row of the week that ends with it."""
     unique, place = np.unique(days, return_inverse=True)
     window = np.ones(SMOOTH_DAYS)
@@ -69,11 +74,7 @@ def _mark_revisions(axes: Axes, document: Document) -> None:
         (("promote", "policy", "decision"), "|", CONTROLLED, "promoted"),
         (("rollback", "guard"), "v", ALARM, "rolled back"),
     ):
-        at = [
-            np.datetime64(one.at.replace(tzinfo=None))
-            for one in document.revisions
-            if one.cause in causes
-        ]
+        at = [_place(one.at) for one in document.revisions if one.cause in causes]
         axes.plot(at, [foot] * len(at), marker, color=colour, label=name, markersize=8)
 
 
@@ -81,10 +82,15 @@ def _mark_troubles(axes: Axes, document: Document) -> None:
     outage, rollback = document.outage, document.rollback
     top = axes.get_ylim()[1]
     if outage is not None:
-        start, end = (np.datetime64(at.replace(tzinfo=None)) for at in (outage.start, outage.end))
+        start, end = _place(outage.start), _place(outage.end)
         axes.axvspan(start, end, color="#bf8700", alpha=0.2, linewidth=0)
         axes.annotate("no weather feed", (end, top), va="top", fontsize=8, color="#7d5800")
     if rollback is not None:
-        at = np.datetime64(rollback.restored_at.replace(tzinfo=None))
+        at = _place(rollback.restored_at)
         axes.axvline(at, color=ALARM, linewidth=0.8, linestyle=":")
         axes.annotate("rolled back", (at, top), va="top", fontsize=8, color=ALARM)
+
+
+def _place(moment: datetime) -> float:
+    """Return where a moment lies on matplotlib's axis of time: in days since 1970."""
+    return moment.timestamp() / DAY_SECONDS

@@ -8,7 +8,7 @@ promotes a bad model by force.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,10 @@ class World:
     def days(self) -> list[date]:
         """Every day that is served."""
         return [self.start + n * ONE_DAY for n in range((self.end - self.start).days)]
+
+    def first(self, days: int | None) -> World:
+        """Return a world that ends after so many days; None: this one."""
+        return self if days is None else replace(self, end=self.start + timedelta(days=days))
 
     def has_weather(self, day: date) -> bool:
         """Whether the feed works on a day."""

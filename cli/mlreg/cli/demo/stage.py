@@ -16,6 +16,7 @@ from mlreg.client.errors import MlregError
 from mlreg.client.provenance import capture_git
 from mlreg.client.scoring.scorer import Prediction, Scorer
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
+from mlreg.client.wire.runs import RetrainRequest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,6 @@ MODEL = "flights"
 STATIC = "january"
 POLICY = Path(__file__).with_name("policy.yaml")
 HISTORY_START = date(2013, 1, 1)
-RUN_SECONDS = 120.0
 MAX_LABEL_DELAY = timedelta(days=2)
 
 
@@ -70,16 +70,34 @@ def set_stage(
         if day + timedelta(days=1) < start:
             log_labels(client, rows)
     timeline.say(f"{history} days of history are logged")
-    version = _train_first(client, start)
+    client.policies.apply(POLICY.read_text("utf-8"), git=capture_git(POLICY.parent))
+    version = _train_first(client)
     timeline.say(f"version {version} is trained on January, and promoted by hand")
     client.deployments.promote(MODEL, version, reason="the first model")
     client.environments.create(STATIC)
     client.deployments.promote(MODEL, version, environment=STATIC, reason="never to be changed")
-    client.policies.apply(POLICY.read_text("utf-8"), git=capture_git(POLICY.parent))
     champion = Scorer(client, MODEL, cache=cache, name="demo-champion", threads=2)
     static = Scorer(client, MODEL, STATIC, cache=cache, name="demo-static", threads=2)
     static.refresh()
     return Stage(client, champion, static)
+
+
+def _train_first(client: Client) -> int:
+    """Train on all of January that has labels but its last day, which tells that it works.
+
+    Raises:
+        RunFailedError: the run did not succeed.
+    """
+    asked = client.runs.request(
+        MODEL,
+        RetrainRequest(
+            lane="full", train_window="31d", evaluate_window="1d", reason="the first model"
+        ),
+    )
+    version = client.runs.wait(asked.number).version
+    if version is None:
+        raise DemoFailedError("the first run made no version", code="demo_run")
+    return version
 
 
 def log_predictions(client: Client, day: date, rows: pa.Table) -> None:

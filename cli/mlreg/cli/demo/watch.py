@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 EventKind = Literal["fired", "held", "run", "decision", "promoted", "rolled back", "incident"]
 NEWEST = 50
-RUNNING = frozenset({"queued", "running"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,10 @@ class Watch:
                 yield Event(one.fire_at, "fired", f"{names} → run {one.run}")
 
     def _new_runs(self) -> Iterator[Event]:
-        seen = self.runs[-1].id if self.runs else 0
+        seen = self.runs[-1].number if self.runs else 0
         newest = self.client.runs.list(model=self.model, limit=NEWEST).items
-        ended = (one for one in newest if one.id > seen and one.state not in RUNNING)
-        for one in sorted(ended, key=lambda one: one.id):
+        ended = (one for one in newest if one.number > seen and not one.is_open)
+        for one in sorted(ended, key=lambda one: one.number):
             self.runs.append(one)
             yield Event(one.created_at, "run", _run_text(one))
             if one.decision is not None:
@@ -101,9 +100,9 @@ class Watch:
 
 def _run_text(run: RunAnswer) -> str:
     if run.state != "succeeded":
-        return f"{run.id} {run.lane} {run.state}: {run.error}"
+        return f"{run.number} {run.lane} {run.state}: {run.error}"
     seconds = "" if run.train_seconds is None else f" in {run.train_seconds:.1f} s"
-    return f"{run.id} {run.lane}{seconds} → version {run.version}"
+    return f"{run.number} {run.lane}{seconds} → version {run.version}"
 
 
 def _decision_text(decision: DecisionAnswer) -> str:

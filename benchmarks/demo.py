@@ -1,0 +1,114 @@
+"""The demo's seconds, and the peak memory of each of its processes.
+
+`python -m benchmarks.demo` runs `mlreg demo --json` and looks at every process below it ten times a
+second: the peak is the kernel's own high-water mark of resident memory (VmHWM), so nothing between
+two looks is lost but processes that lived shorter. The sum is of proportional memory (PSS).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+LOOK_SECONDS = 0.1
+TARGETS = {"demo_seconds": 240.0, "demo_peak_mb": 1024.0}
+ROLES = ("demo", "up", "serve", "control", "work", "postgres")
+
+
+def descendants(root: int) -> set[int]:
+    """Return a process and all processes below it, across sessions."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat[1])
+    found = {root}
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def role_of(pid: int) -> str:
+    """Return what a process is: a role of mlreg, postgres, or a child of the worker."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return ""
+    if "postgres" in words[0]:
+        return "postgres"
+    if "mlreg.cli" in words and len(words) > words.index("mlreg.cli") + 1:
+        return words[words.index("mlreg.cli") + 1]
+    return "child of the worker"
+
+
+def peak_mb(pid: int) -> float:
+    """Return the high-water mark of a process's resident memory in MiB."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    marks = [line for line in lines if line.startswith("VmHWM")]
+    return int(marks[0].split()[1]) / 1024 if marks else 0.0
+
+
+def measure() -> dict[str, object]:
+    """Run the demo and return its seconds and the peaks by role."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "document.json"
+        words = [
+            sys.executable,
+            "-m",
+            "mlreg.cli",
+            "demo",
+            "--json",
+            f"--picture={folder}/year.png",
+        ]
+        began = time.monotonic()
+        peaks: defaultdict[str, float] = defaultdict(float)
+        with output.open("wb") as stream:
+            process = subprocess.Popen(words, stdout=stream)
+            while process.poll() is None:
+                for pid in descendants(process.pid):
+                    role = role_of(pid)
+                    if role:
+                        peaks[role] = max(peaks[role], peak_mb(pid))
+                time.sleep(LOOK_SECONDS)
+        if process.returncode != 0:
+            sys.exit(f"mlreg demo ended with {process.returncode}")
+        document = json.loads(output.read_text())
+    return {
+        "demo_seconds": time.monotonic() - began,
+        "demo_peak_mb": max(peaks.values()),
+        "peak_mb_by_process": dict(sorted(peaks.items())),
+        "static_log_loss": document["static"]["log_loss"],
+        "controlled_log_loss": document["controlled"]["log_loss"],
+    }
+
+
+def main() -> None:
+    """Measure, and print each number with its target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    found = measure()
+    if asked.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        target = f"  (target <= {TARGETS[name]:,.0f})" if name in TARGETS else ""
+        print(f"{name:24} {value if isinstance(value, dict) else f'{value:,.4g}'}{target}")
+
+
+if __name__ == "__main__":
+    main()
