@@ -17,6 +17,7 @@ from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
+from mlreg.registry.web import pages
 from tests.servers.api import RunningApi
 from tests.servers.running import VIRTUAL_START, RunningMlreg
 from tests.servers.s3 import moto_server, rclone_server
@@ -92,7 +93,14 @@ def api(database, store, extra_routers, extras):
     """A real API server; `api.url`, `api.token`, `api.client()`."""
     clock = SystemClock()
     running = RunningApi(
-        ApiParts(database, store, clock, extra_routers=extra_routers, extras=extras)
+        ApiParts(
+            database,
+            store,
+            clock,
+            extra_routers=extra_routers,
+            page_routers=[pages.router],
+            extras=extras,
+        )
     )
     running.start()
     yield running

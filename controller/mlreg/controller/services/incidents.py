@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from mlreg.controller.store.tables import Incident, IncidentEntry
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
@@ -166,6 +166,17 @@ def list_incidents(
     if state is not None:
         query = query.where(Incident.state == state)
     return [IncidentStory(incident, name) for incident, name in session.exec(query).all()]
+
+
+def count_open(session: ReadSession) -> dict[tuple[str, str], int]:
+    """Return how many incidents are open, by model and environment, for those that have any."""
+    found = session.exec(
+        select(Model.name, Incident.environment, func.count())
+        .join(Model, col(Model.id) == Incident.model_id)
+        .where(Incident.state == "open")
+        .group_by(col(Model.name), col(Incident.environment))
+    )
+    return {(model, environment): number for model, environment, number in found}
 
 
 def report_incident(story: IncidentStory) -> str:

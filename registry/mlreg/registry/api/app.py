@@ -57,7 +57,8 @@ def create_api(parts: ApiParts) -> FastAPI:
     app.router.routes.append(look_up_route(PREFIX))
     for router in (*ROUTERS, *parts.extra_routers):
         app.include_router(router, prefix=PREFIX)
-    app.include_router(health.router)
+    for router in (health.router, *parts.page_routers):
+        app.include_router(router)
     install_problems(app)
     app.add_middleware(Limits)
     app.add_middleware(Gate, tokens=caches.tokens)

@@ -228,15 +228,22 @@ def acknowledge(
 
 
 @router.get("/deployments")
-def list_deployments(reading: Reading, model: str | None = None) -> Page[StatusAnswer]:
-    """List what is live, and which clients are behind."""
+def list_deployments(
+    reading: Reading, parts: Parts, model: str | None = None
+) -> Page[StatusAnswer]:
+    """List what is live, which clients are behind, and how many incidents are open."""
     with reading() as session:
         found = status.list_status(session, model)
-    return Page(items=[status_answer(item) for item in found])
+        incidents = parts.open_incidents(session) if parts.open_incidents else {}
+    return Page(
+        items=[
+            _status(item, incidents.get((item.state.model, item.state.environment), 0))
+            for item in found
+        ]
+    )
 
 
-def status_answer(found: DeploymentStatus) -> StatusAnswer:
-    """Return a deployment's status as it is answered."""
+def _status(found: DeploymentStatus, open_incidents: int) -> StatusAnswer:
     clients = [
         ClientAnswer(
             client=item.client,
@@ -252,6 +259,7 @@ def status_answer(found: DeploymentStatus) -> StatusAnswer:
             "frozen_reason": found.frozen_reason,
             "barred": found.barred,
             "clients": clients,
+            "open_incidents": open_incidents,
         }
     )
 

@@ -16,10 +16,10 @@ from mlreg.registry.api.problems import problem_of
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import RegistryError, UnauthenticatedError
+from mlreg.registry.services.access import PAGE_COOKIE
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/login", "/static/style.css"})
+PUBLIC = frozenset({"/healthz", "/readyz", "/login", "/logout", "/static/style.css"})
 API_PREFIX = "/api/"
-COOKIE = "mlreg_session"
 _BEARER = b"Bearer "
 
 
@@ -70,7 +70,7 @@ def _cookie(scope: Scope) -> bytes | None:
         return None
     raw = dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
     try:
-        morsel = SimpleCookie(raw).get(COOKIE)
+        morsel = SimpleCookie(raw).get(PAGE_COOKIE)
     except CookieError:
         return None
     return morsel.value.encode("latin-1") if morsel else None

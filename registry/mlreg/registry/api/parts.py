@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
-from mlreg.registry.store.database import Database
+from mlreg.registry.store.database import Database, ReadSession
 
+CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -24,6 +25,8 @@ class ApiParts:
         clock: business time; tokens always live in real time.
         hosts: names under which the API may be called (`Host`), without ports; `*` is any.
         extra_routers: routes of rooms above the registry (the controller's).
+        open_incidents: counts open incidents by (model, environment), where a controller is.
+        page_routers: pages for browsers (the dashboards'), beside the API.
         extras: what those routes need besides, by name; they find it by `extra(request, name)`.
     """
 
@@ -32,4 +35,6 @@ class ApiParts:
     clock: Clock
     hosts: tuple[str, ...] = LOCAL_HOSTS
     extra_routers: Sequence[APIRouter] = ()
+    open_incidents: CountIncidents | None = None
+    page_routers: Sequence[APIRouter] = ()
     extras: Mapping[str, object] = field(default_factory=dict)

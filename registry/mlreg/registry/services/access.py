@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_DAYS: dict[TokenKind, int] = {"person": 30, "service": 90}
 MAX_DAYS = 366
 ADMIN_NAME = "admin"
+PAGE_COOKIE = "mlreg_session"
 
 
 class TokenNotFoundError(NotFoundError):

@@ -1,0 +1,7 @@
+"""The dashboard: read-only pages over the registry's services.
+
+What always holds: every value is escaped (Jinja2 autoescape); no script, no inline style, nothing
+from another host (a strict Content-Security-Policy says so to the browser); pages only read. A
+cookie, set by the log-in form, opens pages and never the API. The composition root hands `router`
+to the API; the pages call services and store, never the API's own code.
+"""

@@ -1,0 +1,164 @@
+"""Pages and the log-in form: parse, ask a service, render."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from mlreg.registry.domain.errors import InvalidError, NotFoundError, UnauthenticatedError
+from mlreg.registry.services import catalog, status
+from mlreg.registry.services.access import PAGE_COOKIE, check_bearer
+from mlreg.registry.services.status import DeploymentStatus
+from mlreg.registry.store.clock import SystemClock
+from mlreg.registry.store.database import Database, ReadSession
+from mlreg.registry.store.tables import Model, Version
+
+router = APIRouter(include_in_schema=False)
+COOKIE_SECONDS = 12 * 3600
+HISTORY = 50
+VERSIONS = 20
+STYLE = Path(__file__).parent / "static" / "style.css"
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
+
+
+def _day_and_minute(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("mlreg.registry.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["moment"] = _day_and_minute
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One model on the overview, with each place it is deployed to."""
+
+    model: Model
+    places: list[DeploymentStatus]
+
+
+@router.get("/")
+def overview(request: Request) -> Response:
+    """Show every model: what serves it, since when, and what is wrong."""
+    with _database(request).reading() as session:
+        page = catalog.list_models(session, limit=1_000)
+        found = status.list_status(session)
+        incidents = _open_incidents(request, session)
+    cards = [
+        Card(model, [item for item in found if item.state.model == model.name])
+        for model in page.items
+    ]
+    return _page("overview.html", cards=cards, incidents=incidents)
+
+
+@router.get("/models/{name}")
+def model_page(name: str, request: Request) -> Response:
+    """Show a model: its deployments, their revisions, its newest versions."""
+    try:
+        with _database(request).reading() as session:
+            model = catalog.get_model(session, name)
+            places = status.list_status(session, name)
+            history = {
+                place.state.environment: status.list_history(
+                    session, name, place.state.environment, limit=HISTORY
+                )
+                for place in places
+            }
+            versions: list[Version] = list(
+                catalog.list_versions(session, model, limit=VERSIONS).items
+            )
+            incidents = _open_incidents(request, session)
+    except (NotFoundError, InvalidError) as error:
+        return _page("missing.html", 404, message=str(error))
+    return _page(
+        "model.html",
+        model=model,
+        places=places,
+        history=history,
+        versions=versions,
+        incidents=incidents,
+    )
+
+
+@router.get("/login")
+def login_form() -> Response:
+    """Show the log-in form."""
+    return _page("login.html", wrong=False)
+
+
+@router.post("/login")
+async def log_in(request: Request) -> Response:
+    """Take a token and set the cookie that opens pages."""
+    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
+    token = fields.get("token", [""])[0].strip()
+    try:
+        await run_in_threadpool(_check, _database(request), token)
+    except UnauthenticatedError:
+        return _page("login.html", 401, wrong=True)
+    answer = RedirectResponse("/", status_code=303, headers=HEADERS)
+    answer.set_cookie(
+        PAGE_COOKIE,
+        token,
+        max_age=COOKIE_SECONDS,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+@router.post("/logout")
+async def log_out() -> Response:
+    """Forget the cookie."""
+    answer = RedirectResponse("/login", status_code=303, headers=HEADERS)
+    answer.delete_cookie(PAGE_COOKIE, httponly=True, samesite="strict")
+    return answer
+
+
+@router.get("/static/style.css")
+def style() -> Response:
+    """Serve the one style sheet."""
+    return Response(
+        STYLE.read_bytes(), media_type="text/css", headers={"Cache-Control": "max-age=300"}
+    )
+
+
+def _check(database: Database, token: str) -> None:
+    with database.reading() as session:
+        check_bearer(session, token, SystemClock().now())
+
+
+def _database(request: Request) -> Database:
+    return cast("Database", request.app.state.parts.database)
+
+
+def _open_incidents(request: Request, session: ReadSession) -> Mapping[tuple[str, str], int]:
+    """Return how many incidents are open, by model and environment, if anyone here counts them."""
+    count = cast("CountIncidents | None", request.app.state.parts.open_incidents)
+    return Counter() if count is None else Counter(count(session))
+
+
+def _page(template: str, status_code: int = 200, **values: object) -> Response:
+    content = _TEMPLATES.get_template(template).render(**values)
+    return HTMLResponse(content, status_code, HEADERS)
