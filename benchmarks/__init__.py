@@ -1,0 +1,1 @@
+"""Each module measures one thing: `measure() -> {name: number}`, beside its `TARGETS`."""
