@@ -115,3 +115,5 @@ def test_a_superior_version_that_was_rolled_back_is_no_anchor(world, actor, caus
     assert world.anchor() == 3
     rollback(world.session, world.change(actor, "bad"), cause=cause, now=START)
     assert world.anchor() == 2
+    rollback(world.session, world.change(actor, "bad too"), cause=cause, now=START)
+    assert world.anchor() == 1  # not 2, though it was superior

@@ -118,7 +118,17 @@ def word(place, value):
     return change
 
 
+def detached_cycle(values):
+    """Let a node be its own child, so that still each has one parent but two have no root."""
+    children = [int(one) for one in values.split(" ")]
+    place = next(place for place, child in enumerate(children) if child > 0)
+    below = children[place]
+    children[place], children[below] = children[below], below
+    return " ".join(map(str, children))
+
+
 MUTATIONS = {
+    "detached cycle": field("left_child", detached_cycle),
     "left child out of range": field("left_child", word(0, "900000")),
     "right child far below": field("right_child", word(0, "-900000")),
     "child is itself": field("left_child", word(0, "0")),

@@ -133,8 +133,7 @@ class _Tree:
         self.integers(b"cat_threshold", (words,), 0, _LARGEST_WORD)
         expected = (categorical + 1,) if categorical else (0, 1)
         boundaries = self.integers(b"cat_boundaries", expected, 0, words)
-        rising = all(a < b for a, b in pairwise(boundaries))
-        if categorical and not (rising and boundaries[0] == 0 and boundaries[-1] == words):
+        if categorical and not _rises(boundaries, words):
             raise self._error("cat_boundaries", "must rise from 0 to the number of words")
 
     def one_integer(self, key: bytes, low: int, high: int) -> int:
@@ -169,6 +168,11 @@ class _Tree:
 
     def _error(self, field: str, cause: str) -> ModelFileError:
         return ModelFileError(where=f"tree {self.number}: {field}", cause=cause)
+
+
+def _rises(boundaries: Sequence[int], end: int) -> bool:
+    steps = all(before < after for before, after in pairwise(boundaries))
+    return steps and boundaries[0] == 0 and boundaries[-1] == end
 
 
 def _shown(line: bytes) -> str:
