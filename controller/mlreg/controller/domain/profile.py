@@ -274,19 +274,25 @@ def _add_moments(
 
     Moments of values beyond 1e150 are not finite; counts and extremes are right all the same.
     """
-    scaled = (values - column.center) / column.unit
+    scaled = _scaled(values, column)
     total = float(scaled.sum())
     if np.isnan(total):
         values = values[~np.isnan(values)]
         if len(values) == 0:
             return
-        scaled = (values - column.center) / column.unit
+        scaled = _scaled(values, column)
         total = float(scaled.sum())
     profile.sums[:, place] += total, np.einsum("i,i->", scaled, scaled)
     low, high = profile.extremes[:, place]
     profile.extremes[:, place] = min(low, values.min()), max(high, values.max())
     if column.default is not None:
         profile.tallies[2, place] += np.count_nonzero(values == column.default)
+
+
+def _scaled(values: NDArray[np.float64], column: ColumnBins) -> NDArray[np.float64]:
+    scaled = values - column.center
+    scaled *= 1.0 / column.unit
+    return scaled
 
 
 def _bin_counts(values: NDArray[np.float64], column: ColumnBins) -> NDArray[np.intp]:

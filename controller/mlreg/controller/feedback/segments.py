@@ -58,7 +58,7 @@ def make_segment(kind: Kind, batches: Sequence[pa.Table]) -> NewSegment:
     parquet.write_table(
         rows,
         buffer,
-        compression="zstd",
+        compression="lz4",  # twice as fast to read, and hardly larger
         row_group_size=ROW_GROUP_ROWS,
         use_dictionary=[f.name for f in rows.schema if _repeats(f)],
         write_page_index=False,
