@@ -14,6 +14,7 @@ from mlreg.controller.services.runs import RunView
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.domain.pages import MAX_PAGE
+from mlreg.registry.domain.provenance import GitState
 
 router = APIRouter(tags=["runs"])
 Number = Annotated[int, Path(ge=1, lt=2**63)]
@@ -108,7 +109,7 @@ def options_of(body: RetrainRequest) -> Options:
     return Options(
         data={name: said[name] for name in DATA if name in said},
         retrain={name: said[name] for name in ("rounds", "seed", "params") if name in said},
-        git=said.get("git"),
+        git=None if body.git is None else GitState(**body.git.model_dump()).to_json(),
         reason=body.reason,
     )
 

@@ -1,0 +1,173 @@
+"""The worker in this process: claims at once, drains, gives back, leaves what it does not know."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from mlreg.controller.services import jobs
+from mlreg.controller.services.attempt import Handler
+from mlreg.controller.services.work import WorkerSettings, run_worker
+from mlreg.registry.domain.errors import InvalidError, UnavailableError
+from mlreg.registry.store.clock import SystemClock
+from tests.faults.workers import await_true, enqueue, job_state
+
+CLOCK = SystemClock()
+
+
+class Ran:
+    """Handlers that remember what happened."""
+
+    def __init__(self):
+        self.started = threading.Event()
+        self.release = threading.Event()
+        self.ended = []
+
+    def quick(self, attempt):
+        attempt.outcome = {"answer": 42}
+
+    def slow(self, attempt):
+        self.started.set()
+        while not self.release.wait(0.02):
+            attempt.check()
+
+    def wrong_input(self, _attempt):
+        raise InvalidError("column 'temp' is missing")
+
+    def outage(self, _attempt):
+        raise UnavailableError("the store is away")
+
+    def bug(self, _attempt):
+        raise ZeroDivisionError
+
+    def remember(self, _session, ended, _now):
+        self.ended.append((ended.state, ended.error))
+
+    def handlers(self):
+        names = ("quick", "slow", "wrong_input", "outage", "bug")
+        return {name: Handler(getattr(self, name), self.remember) for name in names}
+
+
+@pytest.fixture
+def ran():
+    return Ran()
+
+
+@contextmanager
+def worker(database, tmp_path, ran, **options):
+    stop = threading.Event()
+    settings = WorkerSettings(name="test", folder=tmp_path, **{"lease_seconds": 3, **options})
+    thread = threading.Thread(
+        target=run_worker, args=(database, None, CLOCK, settings, stop, ran.handlers())
+    )
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_job_is_claimed_at_once_though_polls_are_rare(database, tmp_path, ran):
+    with worker(database, tmp_path, ran, poll_seconds=30):
+        time.sleep(0.5)
+        asked = time.monotonic()
+        job_id = enqueue(database, "quick")
+        await_true(lambda: job_state(database, job_id) == ("succeeded", 1), 5)
+        assert time.monotonic() - asked < 2
+
+
+def test_a_stopping_worker_waits_for_its_jobs(database, tmp_path, ran):
+    with worker(database, tmp_path, ran, grace_seconds=20) as stop:
+        job_id = enqueue(database, "slow")
+        ran.started.wait(5)
+        later = None
+        stop.set()
+        time.sleep(1.2)
+        later = enqueue(database, "quick")
+        ran.release.set()
+    assert job_state(database, job_id) == ("succeeded", 1)
+    assert job_state(database, later) == ("queued", 0)
+
+
+def test_a_job_that_outlives_the_grace_is_given_back_uncounted(database, tmp_path, ran):
+    with worker(database, tmp_path, ran, grace_seconds=0.3) as stop:
+        job_id = enqueue(database, "slow")
+        ran.started.wait(5)
+        stop.set()
+    assert job_state(database, job_id) == ("queued", 0)
+    assert ran.ended == [("queued", "the worker was stopped")]
+
+
+def test_a_cancelled_job_is_halted_at_the_next_heartbeat(database, tmp_path, ran, caplog):
+    with worker(database, tmp_path, ran, lease_seconds=0.6):
+        job_id = enqueue(database, "slow")
+        ran.started.wait(5)
+        with database.writing() as session:
+            jobs.cancel(session, job_id, "enough")
+        await_true(lambda: "LEASE LOST" in caplog.text, 5)
+    assert job_state(database, job_id) == ("cancelled", 1)
+
+
+def test_how_attempts_fail(database, tmp_path, ran):
+    with worker(database, tmp_path, ran):
+        wrong = enqueue(database, "wrong_input")
+        await_true(lambda: job_state(database, wrong) == ("failed", 1), 5)
+        away = enqueue(database, "outage", max_attempts=2)
+        await_true(lambda: job_state(database, away) == ("dead", 2), 10)
+        bug = enqueue(database, "bug", max_attempts=1)
+        await_true(lambda: job_state(database, bug) == ("dead", 1), 5)
+    assert ran.ended == [
+        ("failed", "column 'temp' is missing"),
+        ("queued", "the store is away"),
+        ("dead", "the store is away"),
+        ("dead", "ZeroDivisionError"),
+    ]
+
+
+def test_a_slow_job_does_not_hold_up_the_others(database, tmp_path, ran):
+    with worker(database, tmp_path, ran, slots=2):
+        slow = enqueue(database, "slow")
+        ran.started.wait(5)
+        quick = [enqueue(database, "quick") for _ in range(20)]
+        await_true(lambda: all(job_state(database, one)[0] == "succeeded" for one in quick), 10)
+        assert job_state(database, slow)[0] == "running"
+        ran.release.set()
+
+
+def test_kinds_of_a_newer_release_stay_queued(database, tmp_path, ran):
+    with worker(database, tmp_path, ran):
+        future = enqueue(database, "of-the-future")
+        known = enqueue(database, "quick")
+        await_true(lambda: job_state(database, known) == ("succeeded", 1), 5)
+    assert job_state(database, future) == ("queued", 0)
+
+
+def test_the_database_may_go_and_come_back(database, tmp_path, ran, postgres):
+    import psycopg
+
+    with worker(database, tmp_path, ran, poll_seconds=0.2):
+        time.sleep(0.5)
+        with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname LIKE 'test_%' AND pid <> pg_backend_pid()"
+            )
+        with_retry(lambda: enqueue(database, "quick"))
+        await_true(lambda: count_open(database) == 0, 10)
+
+
+def with_retry(act):
+    for _ in range(10):
+        try:
+            return act()
+        except UnavailableError:
+            time.sleep(0.1)
+    return act()
+
+
+def count_open(database):
+    with database.reading() as session:
+        return jobs.count_open(session)
