@@ -72,6 +72,7 @@ class Automation:
 
     def __init__(self, database, store, *, policy=POLICY, now=START, promoted=True):
         self.database, self.store, self.clock_now = database, store, now
+        self.executor = self.folder = None
         self.model = make_model(database, features=FEATURES, delay=10 * DAY)
         with database.writing() as session:
             installation = session.exec(select(tables.Installation)).one()
@@ -138,7 +139,15 @@ class Automation:
         }
         done = []
         while lease := jobs.claim(self.database, "test", sorted(handlers), 30.0):
-            attempt = Attempt(lease, self.database, self.store, self, None, None, threading.Event())
+            attempt = Attempt(
+                lease,
+                self.database,
+                self.store,
+                self,
+                self.executor,
+                self.folder,
+                threading.Event(),
+            )
             handlers[lease.kind].perform(attempt)
             if not attempt.finished:
                 with attempt.finish():

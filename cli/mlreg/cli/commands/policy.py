@@ -26,7 +26,7 @@ def apply(
     from mlreg.client.provenance import capture_git
 
     from_stdin = str(file) == "-"
-    text = sys.stdin.read() if from_stdin else file.read_text(encoding="utf-8")
+    text = _decoded(sys.stdin.buffer.read() if from_stdin else file.read_bytes(), file)
     git = capture_git(None if from_stdin else file.resolve().parent)
     with open_client() as client:
         answer = client.policies.apply(text, git=git)
@@ -84,6 +84,16 @@ def disable(model: Model, env: Environment = "production") -> None:
     with open_client() as client:
         answer = client.policies.disable(model, env)
     show(answer, text=f"policy {answer.number} of {model} in {env} is disabled")
+
+
+def _decoded(content: bytes, file: Path) -> str:
+    from mlreg.client.errors import InvalidError
+
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        message = f"{file} is not UTF-8 text"
+        raise InvalidError(message, code="invalid_policy") from error
 
 
 def _next(answer: PolicyAnswer) -> str:

@@ -1,0 +1,99 @@
+"""Virtual time: forward only, one due moment after the other, nothing left behind."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlmodel import select
+
+from mlreg.controller.services import jobs, virtual_time
+from mlreg.controller.store import tables as controller_tables
+from mlreg.registry.store import tables
+from mlreg.registry.store.clock import NoVirtualClockError, virtual_now
+from tests.automation_makers import DAY, HOUR, START, Automation
+
+
+@pytest.fixture
+def automation(database, store):
+    """A deployment with a worker that does its jobs in a thread; runs succeed at once."""
+    automation = Automation(database, store)
+    stop = threading.Event()
+    worker = threading.Thread(target=_work, args=[automation, stop])
+    worker.start()
+    yield automation
+    stop.set()
+    worker.join()
+
+
+def _work(automation, stop):
+    while not stop.wait(0.01):
+        automation.work()
+        lease = jobs.claim(automation.database, "runs", ["train"], 30.0)
+        if lease is not None:
+            with automation.database.writing() as session:
+                run = session.get(controller_tables.Run, lease.payload["run_id"])
+                run.state = "succeeded"
+                jobs.complete(session, lease)
+
+
+def now_of(database):
+    with database.reading() as session:
+        return virtual_now(session)
+
+
+def test_an_advance_stops_at_every_due_moment(automation):
+    automation.log(START)
+    assert virtual_time.advance(automation.database, START + 3 * DAY) == START + 3 * DAY
+    assert now_of(automation.database) == START + 3 * DAY
+    firings = automation.all(controller_tables.Firing)
+    assert [one.fire_at for one in firings] == [
+        START + number * DAY + 3 * HOUR for number in range(3)
+    ]
+    assert [one.created_at for one in firings] == [one.fire_at for one in firings]
+    assert dict(automation.states("auc"))[START] == "final"
+    with automation.database.reading() as session:
+        assert jobs.count_open(session) == 0
+
+
+def test_time_never_goes_back(automation):
+    with pytest.raises(virtual_time.TimeGoesForwardError):
+        virtual_time.advance(automation.database, START - timedelta(seconds=1))
+    with pytest.raises(virtual_time.TimeGoesForwardError):
+        virtual_time.advance(automation.database, (START + DAY).replace(tzinfo=None))
+    assert virtual_time.advance(automation.database, START) == START
+
+
+def test_one_advance_at_a_time(automation):
+    database = automation.database
+    results = []
+
+    def advance():
+        try:
+            results.append(virtual_time.advance(database, START + 2 * DAY))
+        except virtual_time.AdvancingAlreadyError:
+            results.append(None)
+
+    threads = [threading.Thread(target=advance) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert START + 2 * DAY in results
+    assert set(results) <= {None, START + 2 * DAY}
+    assert len(automation.all(controller_tables.Firing)) == 2
+
+
+def test_without_a_worker_it_says_so(database, store):
+    automation = Automation(database, store)
+    automation.log(START)
+    with pytest.raises(virtual_time.StillWorkingError, match="jobs did not end"):
+        virtual_time.advance(database, START + DAY, patience_seconds=0.2)
+
+
+def test_production_and_real_time_refuse(database):
+    with pytest.raises(NoVirtualClockError):
+        virtual_time.advance(database, START)
+    with database.writing() as session:
+        session.exec(select(tables.Installation)).one().mode = "production"
+    with pytest.raises(virtual_time.VirtualInProductionError):
+        virtual_time.advance(database, START)
