@@ -114,6 +114,7 @@ CHANGED = Feature("b", "category", ("x", "z"))
         ([{"name": "a", "dtype": "bool", "default": 1}], "not a bool"),
         ([{"name": "a", "dtype": "float", "at_risk": "yes"}], "true or false"),
         ([{"name": "a", "dtype": "float"}] * 2, "'a': it is there twice"),
+        ([{"name": "time", "dtype": "int"}], "'time': logged rows have a column of that name"),
     ],
 )
 def test_a_broken_schema_is_named(form, words):

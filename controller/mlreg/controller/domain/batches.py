@@ -39,9 +39,6 @@ LABEL = "label"
 WEIGHT = "weight"
 BATCH = "mlreg:batch"
 ROW = "mlreg:row"
-RESERVED = frozenset(
-    {PREDICTION_ID, TIME, VERSION, SCORE, ENTITY, LABEL, WEIGHT, BATCH, ROW, "features"}
-)
 
 
 @dataclass(frozen=True, slots=True)

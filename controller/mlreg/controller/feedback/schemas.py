@@ -18,7 +18,6 @@ from mlreg.controller.domain.batches import (
     ENTITY,
     LABEL,
     PREDICTION_ID,
-    RESERVED,
     ROW,
     SCORE,
     TIME,
@@ -27,7 +26,6 @@ from mlreg.controller.domain.batches import (
     Kind,
 )
 from mlreg.registry.domain.contracts import FeatureSchema
-from mlreg.registry.domain.forms import InvalidContractError
 
 if TYPE_CHECKING:
     from mlreg.registry.store.tables import Model
@@ -39,11 +37,7 @@ ARRIVAL = (pa.field(BATCH, pa.int64()), pa.field(ROW, pa.int32()))
 
 
 def batch_schema(model: Model, kind: Kind) -> pa.Schema:
-    """Return the columns of a batch of this model.
-
-    Raises:
-        InvalidContractError: a feature bears the name of a column of ours.
-    """
+    """Return the columns of a batch of this model; no feature can have the name of one of ours."""
     if kind == "labels":
         return LABELS
     return _predictions(json.dumps(model.feature_schema or []))
@@ -75,8 +69,4 @@ PREDICTIONS = (
 def _predictions(features: str) -> pa.Schema:
     declared = json.loads(features)
     columns = FeatureSchema.from_json(declared).features if declared else ()
-    taken = [feature.name for feature in columns if feature.name in RESERVED]
-    if taken:
-        where = f"feature {taken[0]!r}"
-        raise InvalidContractError(where=where, problem="the feedback log needs this name itself")
     return pa.schema([*PREDICTIONS, *(pa.field(f.name, DTYPES[f.dtype]) for f in columns)])

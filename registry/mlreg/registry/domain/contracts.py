@@ -33,6 +33,12 @@ FORMAT = 1
 MAX_FEATURES = 10_000
 MAX_CATEGORIES = 100_000
 MAX_NAME_LENGTH = 200
+RESERVED = frozenset(
+    {
+        *("prediction_id", "time", "version", "score", "entity", "label", "weight", "features"),
+        *("mlreg:batch", "mlreg:row"),
+    }
+)
 BINARY_CLASSES = 2
 _KEYS = frozenset({"name", "dtype", "categories", "default", "at_risk", "unseen"})
 _TARGET_KEYS = frozenset(
@@ -82,6 +88,10 @@ class Feature:
         for holds, problem in (
             (0 < len(self.name) <= MAX_NAME_LENGTH, f"a name has 1 to {MAX_NAME_LENGTH} letters"),
             (self.name.isprintable(), "a name has printable letters only"),
+            (
+                self.name not in RESERVED,
+                "logged rows have a column of that name; call it otherwise",
+            ),
             (self.dtype in get_args(Dtype), f"dtype must be one of {', '.join(get_args(Dtype))}"),
             (self.unseen in get_args(Unseen), "unseen must be missing or error"),
             (self.categories is None or self.dtype == "category", "only a category has categories"),
