@@ -24,7 +24,6 @@ BEFORE_COMMIT = (
     "change.locked",
     "change.judged",
     "change.revised",
-    "change.outboxed",
     "audit.recorded",
     "change.answered",
 )

@@ -27,6 +27,7 @@ from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL, TOKEN_CHANNEL
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
+PAUSE_SECONDS = 0.05  # a burst of changes is read as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Caches:
                 continue
             try:
                 self.refresh()
+                self._stop.wait(PAUSE_SECONDS)
             except DatabaseUnreachableError as error:
                 LOG.warning("the caches grow old: %s", error)
             except Exception:  # the edge of a tick: whatever it was, the next second tries again

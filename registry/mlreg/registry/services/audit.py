@@ -29,8 +29,13 @@ PAGE = 1_000
 
 _head = METADATA.tables["audit_head"]
 _LOCK_HEAD = select_columns(_head.c.seq, _head.c.digest).with_for_update()
-_ADD = insert(METADATA.tables["audit_entry"])
-_MOVE_HEAD = update(_head).values(seq=bindparam("new_seq"), digest=bindparam("new_digest"))
+_entry = METADATA.tables["audit_entry"]
+_MOVE_HEAD = update(_head).values(seq=bindparam("seq"), digest=bindparam("digest"))
+_ADD = (
+    insert(_entry)
+    .values({column.name: bindparam(column.name, type_=column.type) for column in _entry.columns})
+    .add_cte(_MOVE_HEAD.cte("moved"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,6 @@ def record(
     seq, digest = session.execute(_LOCK_HEAD).one()
     link = Link(seq + 1, now, actor.name, action, subject, content, digest)
     session.execute(_ADD, {**asdict(link), "digest": link.digest})
-    session.execute(_MOVE_HEAD, {"new_seq": link.seq, "new_digest": link.digest})
     failpoint("audit.recorded")
     return link.seq
 

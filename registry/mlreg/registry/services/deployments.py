@@ -41,6 +41,7 @@ from mlreg.registry.services.fitness import get_fit_candidate
 from mlreg.registry.services.idempotency import KeyedRequest, StoredAnswer, begin, keep
 from mlreg.registry.store import changes
 from mlreg.registry.store import deployments as rows
+from mlreg.registry.store.changes import Event
 from mlreg.registry.store.deployments import DeploymentState
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL
@@ -378,12 +379,11 @@ def _write(
         at=now,
     )
     columns = following.deployment or {}
-    changes.add_revision(session, revision, columns)
-    failpoint("change.revised")
     body = _event(change, state, revision)
-    changes.add_outbox_message(session, TOPIC, body, now)
-    failpoint("change.outboxed")
-    changes.notify(session, DEPLOYMENT_CHANNEL, str(state.deployment_id))
+    changes.add_revision(session, revision, Event(TOPIC, body, DEPLOYMENT_CHANNEL))
+    if columns:
+        changes.set_columns(session, state.deployment_id, columns)
+    failpoint("change.revised")
     audit.record(
         session,
         action=f"deployment.{following.cause}",

@@ -6,6 +6,7 @@ building them anew for every promote cost four times what PostgreSQL needs to ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from mlreg.registry.store.tables import METADATA, Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
@@ -79,15 +80,26 @@ _BLOBS = select(_blob.c.digest, _blob.c.state).where(
 )
 _MOVE = (
     update(_deployment)
-    .where(_deployment.c.id == bindparam("key"))
+    .where(_deployment.c.id == bindparam("deployment_id"))
     .values(
-        revision=bindparam("to_revision"),
-        champion=bindparam("to_champion"),
-        frozen=bindparam("to_frozen"),
-        updated_at=bindparam("to_at"),
+        revision=bindparam("number"),
+        champion=bindparam("champion"),
+        frozen=bindparam("frozen"),
+        updated_at=bindparam("at"),
     )
 )
+_COLUMNS = tuple(column.name for column in _revision.columns)
+_APPEND = insert(_revision).values(
+    {name: bindparam(name, type_=_revision.c[name].type) for name in _COLUMNS}
+)
+_TELL = insert(_outbox).values(
+    topic=bindparam("topic"),
+    body=bindparam("event", type_=_outbox.c.body.type),
+    created_at=bindparam("at"),
+)
 _HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
+_APPLY = _HINT.add_cte(_APPEND.cte("appended"), _MOVE.cte("moved"), _TELL.cte("told"))
+_ALSO = update(_deployment).where(_deployment.c.id == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,28 +178,32 @@ def list_unfit_blobs(session: ReadSession, digests: Collection[str]) -> dict[str
     return {digest: state for digest, state in found.items() if state != "verified"}
 
 
-def add_revision(
-    session: WriteSession, revision: Revision, deployment: Mapping[str, object]
-) -> None:
-    """Append a revision and make it the deployment's present one, with these other columns."""
-    session.execute(insert(_revision), revision.model_dump())
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the outbox and the listeners are told of a change."""
+
+    topic: str
+    body: Mapping[str, object]
+    channel: str
+
+
+def add_revision(session: WriteSession, revision: Revision, event: Event) -> None:
+    """Append a revision, make it the present one, and leave its event: one statement."""
     session.execute(
-        _MOVE.values(deployment) if deployment else _MOVE,
+        _APPLY,
         {
-            "key": revision.deployment_id,
-            "to_revision": revision.number,
-            "to_champion": revision.champion,
-            "to_frozen": revision.frozen,
-            "to_at": revision.at,
+            **revision.model_dump(),
+            "topic": event.topic,
+            "event": dict(event.body),
+            "channel": event.channel,
+            "payload": str(revision.deployment_id),
         },
     )
 
 
-def add_outbox_message(
-    session: WriteSession, topic: str, body: Mapping[str, object], now: datetime
-) -> None:
-    """Leave an event of this transaction to be delivered after its commit."""
-    session.execute(insert(_outbox), {"topic": topic, "body": dict(body), "created_at": now})
+def set_columns(session: WriteSession, deployment_id: int, columns: Mapping[str, object]) -> None:
+    """Set what a change of a deployment changes besides."""
+    session.execute(_ALSO.values(dict(columns)), {"key": deployment_id})
 
 
 def notify(session: WriteSession, channel: str, payload: str = "") -> None:
