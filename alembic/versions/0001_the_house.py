@@ -306,6 +306,9 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decision")),
     )
     op.create_index(
+        "ix_decision_challenger", "decision", ["model_id", "challenger", "id"], unique=False
+    )
+    op.create_index(
         "ix_decision_model_id_environment",
         "decision",
         ["model_id", "environment", "id"],

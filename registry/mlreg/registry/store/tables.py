@@ -272,7 +272,10 @@ class Decision(SQLModel, table=True):
     """The verdict on a challenger with all its evidence; the controller writes it."""
 
     __tablename__ = "decision"
-    __table_args__ = (Index("ix_decision_model_id_environment", "model_id", "environment", "id"),)
+    __table_args__ = (
+        Index("ix_decision_model_id_environment", "model_id", "environment", "id"),
+        Index("ix_decision_challenger", "model_id", "challenger", "id"),
+    )
 
     id: int | None = big_key()
     model_id: int = Field(sa_column=Column(BigInteger, ForeignKey("model.id"), nullable=False))
