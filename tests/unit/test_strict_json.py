@@ -1,0 +1,54 @@
+"""What JSON may be: whatever passes reads the same everywhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlreg.registry.api.strict_json import MAX_DEPTH, InvalidJsonError, check_json
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text("abcé漢 \n", max_size=9),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text("abc"), below, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(PLAIN)
+def test_plain_json_passes(value):
+    check_json(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"NaN",
+        b"[Infinity]",
+        b"1e400",
+        b"9223372036854775808",
+        b'{"a":1,"a":1}',
+        b'"\\u0000"',
+        b'"\\udc00"',
+        b'{"\\u202e":1}',
+        b"[" * (MAX_DEPTH + 2) + b"]" * (MAX_DEPTH + 2),
+        b"[" * 500_000,
+    ],
+)
+def test_the_rest_is_refused(body):
+    with pytest.raises(InvalidJsonError):
+        check_json(body)
+
+
+@given(st.binary(max_size=60))
+def test_nothing_else_is_raised(body):
+    try:
+        check_json(body)
+    except InvalidJsonError:
+        return
+    json.loads(body)
