@@ -7,6 +7,7 @@ rows `empty`; reading a window again writes the same readings over the old ones.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,10 +159,9 @@ def awaited(task: str) -> list[str]:
 
 
 def _reading(window: Interval, one: Measured) -> WindowReading:
-    state: ReadingState = "final" if one.value is not None else "empty"
-    return WindowReading(
-        one.monitor, one.subject, window.start, window.end, one.value, one.rows, state
-    )
+    value = one.value if one.value is not None and math.isfinite(one.value) else None
+    state: ReadingState = "empty" if value is None else "final"
+    return WindowReading(one.monitor, one.subject, window.start, window.end, value, one.rows, state)
 
 
 def _mark(window: Interval, monitor: str, state: ReadingState, rows: int) -> WindowReading:
