@@ -16,6 +16,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 from sqlalchemy import text
 
+from mlreg.controller.services import compaction
 from mlreg.controller.services.draining import drain_model, reclaim_slots
 from mlreg.controller.services.feedback import accept
 from mlreg.controller.services.profiles import ensure_bins, merged_profile, window_profiles
@@ -43,15 +44,19 @@ FAILPOINTS = [
     "drain_before_commit",
     "drain_after_commit",
     "drain_in_ring",
+    "compact_before_blob",
+    "compact_before_commit",
 ]
 DRAIN = """
 import sys
 from datetime import datetime
 from pathlib import Path
+from mlreg.controller.services import compaction
 from mlreg.controller.services.draining import drain_model
 from mlreg.registry.store.database import Database
 from tests.feedback_makers import make_store
 url, folder, model, now = sys.argv[1:]
+compaction.FEW_SEGMENTS = 2
 drain_model(Database(url), make_store(Path(folder)), int(model), now=datetime.fromisoformat(now))
 """
 
@@ -176,7 +181,8 @@ def test_the_same_batch_at_once_counts_once(database, store, model):
     assert (counts.labelled, counts.superseded) == (ROWS, 0)
 
 
-def test_drains_at_once_do_it_once(database, store, model):
+def test_drains_at_once_do_it_once(database, store, model, monkeypatch):
+    monkeypatch.setattr(compaction, "FEW_SEGMENTS", 3)
     batches = [served(first, 20) for first in range(0, ROWS, 20)]
     with ThreadPoolExecutor(6) as pool:
         for number, batch in enumerate(batches):

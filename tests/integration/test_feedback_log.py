@@ -184,3 +184,51 @@ def test_hours_are_profiled_by_the_drain(database, store, model):
     assert (merged.extremes == whole.extremes).all()
     assert merged.column("carrier").unseen == sum(c == "ZZ" for c in rows["carrier"].to_pylist())
     assert reference.rows == 600
+
+
+def segments(database, kind):
+    with database.reading() as session:
+        statement = text("SELECT count(*) FROM segment WHERE kind = :kind")
+        return session.execute(statement, {"kind": kind}).scalar_one()
+
+
+def test_small_segments_become_one(database, store, model):
+    rows = predictions(0, 800)
+    truth = labels(rows)
+    for number in range(31):
+        part = slice_of(rows, number), slice_of(truth, number)
+        log(database, model, "predictions", f"b{number}", part[0])
+        log(database, model, "labels", f"b{number}", part[1])
+        drain_model(database, store, model.id, now=NOW)
+    assert segments(database, "predictions") == segments(database, "labels") == 31
+    with database.writing() as session:
+        times = {"start": START, "end": NOW, "labels_until": NOW, "exclude": ()}
+        old = freeze(session, model, **times, actor=SYSTEM, now=NOW)
+    before = read_snapshot(store, old.body)
+    log(database, model, "predictions", "last", rows.slice(620))
+    log(database, model, "labels", "last", truth)
+    drain_model(database, store, model.id, now=NOW)
+    assert segments(database, "predictions") == segments(database, "labels") == 1
+    table = joined(database, store, model)
+    assert table["prediction_id"].to_pylist() == rows["prediction_id"].to_pylist()
+    assert table["label"].to_pylist() == truth["label"].to_pylist()
+    assert counts_of(table).superseded == 620
+    assert read_snapshot(store, old.body).equals(before)
+    with database.reading() as session:
+        statement = text("SELECT count(*) FROM blob_reference WHERE kind = 'segment'")
+        assert session.execute(statement).scalar_one() == 2
+
+
+def slice_of(rows, number):
+    return rows.slice(number * 20, 20)
+
+
+def test_reading_a_day_of_a_large_segment_reads_its_part(database, store, model):
+    rows = predictions(0, 60_000, step=timedelta(seconds=30))
+    log(database, model, "predictions", "a", rows)
+    log(database, model, "labels", "a", labels(rows))
+    drain_model(database, store, model.id, now=NOW)
+    table = joined(database, store, model, end=START + timedelta(days=1))
+    assert table["prediction_id"].to_pylist() == rows["prediction_id"].to_pylist()[:2880]
+    assert counts_of(table).labelled == 2880
+    assert counts_of(table).unknown < 60_000 - 2880

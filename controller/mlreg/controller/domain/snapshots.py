@@ -68,6 +68,12 @@ class SnapshotBody:
         return digest_of(self.to_bytes())
 
     @property
+    def label_range(self) -> Interval | None:
+        """The times of all labels that may count, None if none may."""
+        latest = min(self.labels_until, self.range.end + self.max_label_delay)
+        return Interval(self.range.start, latest) if latest > self.range.start else None
+
+    @property
     def segments(self) -> tuple[str, ...]:
         """Every segment it needs."""
         return (*self.predictions, *self.labels)

@@ -4,7 +4,8 @@ What always holds, whatever the order and the number of times in which rows arri
 
 - a prediction that was logged twice counts once: the first logged stands;
 - of several labels of a prediction the latest by (its time, its arrival) stands, among those that
-  were known at `labels_until` and came within the maximum delay after the prediction;
+  were known at `labels_until`, came within the maximum delay after the prediction, and not before
+  the range began;
 - labels of predictions that are not here are counted, and change nothing;
 - rows come out in the order of (time, prediction id).
 """
@@ -55,7 +56,7 @@ class JoinCounts:
         duplicates: predictions that were logged again, and left out.
         labelled: predictions that have a label.
         unknown: labels of predictions that are not here.
-        late: labels that came after the maximum delay, or after `labels_until`.
+        late: labels that came after the maximum delay, after `labels_until`, or before the range.
         superseded: labels that a later one of the same prediction replaced.
     """
 
@@ -146,7 +147,7 @@ def _labelled(
     delay = int(body.max_label_delay.total_seconds()) * 1_000_000
     due = _microseconds(rows[TIME])[places[known]] + delay
     latest[known] = np.minimum(latest[known], due)
-    counted = known & (times <= latest)
+    counted = known & (times <= latest) & (times >= _stamp(body.range.start))
     chosen = _latest(labels, times, places, np.flatnonzero(counted), rows.num_rows)
     taken = pa.array(chosen, mask=chosen < 0)
     joined = rows.append_column(LABEL, labels[LABEL].take(taken))

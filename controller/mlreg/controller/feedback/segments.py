@@ -23,9 +23,10 @@ from mlreg.registry.artifacts.reading import read_blob
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlreg.controller.domain.snapshots import Interval
     from mlreg.registry.artifacts.store import ArtifactStore
 
-ROW_GROUP_ROWS = 128 * 1024
+ROW_GROUP_ROWS = 16 * 1024
 MAX_SEGMENT_BYTES = 2**30
 _READERS = 8
 _ORDER = [(name, "ascending") for name in (TIME, PREDICTION_ID, BATCH, ROW)]
@@ -70,26 +71,48 @@ def make_segment(kind: Kind, batches: Sequence[pa.Table]) -> NewSegment:
 
 
 def read_segments(
-    store: ArtifactStore, digests: Sequence[str], columns: Sequence[str] | None
+    store: ArtifactStore,
+    digests: Sequence[str],
+    columns: Sequence[str] | None,
+    span: Interval | None = None,
 ) -> list[pa.Table]:
-    """Read segments, verified, in the given order; columns that one does not have are left out.
+    """Read segments, verified, in the given order.
+
+    Args:
+        store: where they are.
+        digests: their names.
+        columns: what is wanted, None is all; columns that a segment does not have are left out.
+        span: rows of other times may be left out; never those of `start ≤ time ≤ end`.
 
     Raises:
         BlobNotFoundError, BlobCorruptError, StoreUnreachableError: as the store.
     """
+
+    def read(digest: str) -> pa.Table:
+        return _read(read_blob(store, digest, max_bytes=MAX_SEGMENT_BYTES), columns, span)
+
     if len(digests) < 2:  # noqa: PLR2004 - a pool pays for two
-        return [_read(store, digest, columns) for digest in digests]
+        return [read(digest) for digest in digests]
     with ThreadPoolExecutor(max_workers=min(_READERS, len(digests))) as pool:
-        return list(pool.map(lambda digest: _read(store, digest, columns), digests))
+        return list(pool.map(read, digests))
 
 
-def _read(store: ArtifactStore, digest: str, columns: Sequence[str] | None) -> pa.Table:
-    content = read_blob(store, digest, max_bytes=MAX_SEGMENT_BYTES)
+def _read(content: bytes, columns: Sequence[str] | None, span: Interval | None) -> pa.Table:
     file = parquet.ParquetFile(pa.BufferReader(content))
-    if columns is None:
-        return file.read(use_threads=False)
-    known = set(file.schema_arrow.names)
-    return file.read([name for name in columns if name in known], use_threads=False)
+    names = None
+    if columns is not None:
+        known = set(file.schema_arrow.names)
+        names = [name for name in columns if name in known]
+    if span is None or file.num_row_groups == 1:
+        return file.read(names, use_threads=False)
+    groups = [n for n in range(file.num_row_groups) if _overlaps(file, n, span)]
+    return file.read_row_groups(groups, names, use_threads=False)
+
+
+def _overlaps(file: parquet.ParquetFile, group: int, span: Interval) -> bool:
+    place = file.schema_arrow.get_field_index(TIME)
+    times = file.metadata.row_group(group).column(place).statistics
+    return times is None or bool(times.min <= span.end and times.max >= span.start)
 
 
 def _repeats(field: pa.Field) -> bool:

@@ -28,15 +28,15 @@ from mlreg.controller.feedback.drain import (
     drain_rows,
     versions_in,
 )
+from mlreg.controller.services.compaction import compact_model, keep_segment, new_segment
 from mlreg.controller.services.profiles import add_hours
 from mlreg.controller.store import feedback, profiles
-from mlreg.controller.store.tables import Batch, Segment
-from mlreg.registry.services.uploads import BlobFile, keep_blob, send_blob
-from mlreg.registry.store.blobs import refer_to_blobs
+from mlreg.registry.services.uploads import BlobFile, send_blob
 from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.batches import Kind
+    from mlreg.controller.store.tables import Batch
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.database import Database, WriteSession
 
@@ -44,7 +44,6 @@ LOG = logging.getLogger(__name__)
 MAX_ROUND_BATCHES = 2_000
 DUE_AGE = timedelta(minutes=1)
 DUE_ROWS = 100_000
-SEGMENT = "segment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ def drain_model(
             break
         total += _drain_round(database, store, model_id, waiting, now)
     reclaim_slots(database)
+    compact_model(database, store, model_id, now=now)
     return total
 
 
@@ -163,26 +163,12 @@ def _write_round(session: WriteSession, store: ArtifactStore, work: _Round) -> D
     if feedback.claim_batches(session, ids) < len(ids):
         return Drained()
     for part, blob in zip(work.parts, work.blobs, strict=True):
-        keep_blob(session, store, blob, now=work.now)
-        feedback.insert_segment(session, _segment(work, part, blob))
-        refer_to_blobs(session, [blob.digest], SEGMENT, str(work.model_id))
+        segment = new_segment(work.model_id, part.segment, blob, work.now)
+        keep_segment(session, store, segment, now=work.now)
         feedback.mark_drained(session, part.batches, blob.digest)
     for contract, hours in work.hours.items():
         add_hours(session, work.model_id, contract, hours)
     return Drained(len(ids), _rows(work.parts, "predictions"), _rows(work.parts, "labels"))
-
-
-def _segment(work: _Round, part: DrainedRows, blob: BlobFile) -> Segment:
-    return Segment(
-        digest=blob.digest,
-        model_id=work.model_id,
-        kind=part.segment.kind,
-        rows=part.segment.table.num_rows,
-        size=blob.size,
-        start=part.segment.start,
-        end=part.segment.end,
-        created_at=work.now,
-    )
 
 
 def _rows(parts: Sequence[DrainedRows], kind: Kind) -> int:

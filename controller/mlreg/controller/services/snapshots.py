@@ -183,8 +183,8 @@ def read_snapshot(
     if not isinstance(body, SnapshotBody):
         body = SnapshotBody.from_json(body)
     needed = None if columns is None else _needed(columns)
-    predictions = read_segments(store, body.predictions, needed)
-    labels = read_segments(store, body.labels, LABEL_COLUMNS)
+    predictions = read_segments(store, body.predictions, needed, body.range)
+    labels = read_segments(store, body.labels, LABEL_COLUMNS, body.label_range)
     joined = join_rows(predictions, labels, body)
     return joined if columns is None else joined.select(list(columns))
 

@@ -41,6 +41,17 @@ _CLAIM = text("""
 
 _DRAINED = text("UPDATE batch SET segment = :segment WHERE id = ANY(:ids)")
 
+_CLAIM_SEGMENTS = text("""
+    SELECT digest FROM segment WHERE digest = ANY(:digests) ORDER BY digest FOR UPDATE
+""")
+
+_REMOVE_SEGMENTS = text("DELETE FROM segment WHERE digest = ANY(:digests)")
+
+_UNREFER = text("""
+    DELETE FROM blob_reference
+    WHERE digest = ANY(:digests) AND kind = 'segment' AND owner = :owner
+""")
+
 _LOCK_MODEL = text("SELECT id FROM model WHERE id = :model_id FOR NO KEY UPDATE")
 
 _MODELS = text("""
@@ -143,21 +154,25 @@ def list_segments(
     return session.exec(statement).all()
 
 
-def list_drained(
-    session: ReadSession, model_id: int, kind: str, after: datetime, until: datetime
-) -> Sequence[Segment]:
-    """Return the segments that were drained in `after < created_at ≤ until`, in that order."""
+def list_small(session: ReadSession, model_id: int, kind: str, rows: int) -> Sequence[Segment]:
+    """Return the segments with fewer rows than that, by time."""
     statement = (
         select(Segment)
-        .where(
-            Segment.model_id == model_id,
-            Segment.kind == kind,
-            Segment.created_at > after,
-            Segment.created_at <= until,
-        )
-        .order_by(col(Segment.created_at), col(Segment.digest))
+        .where(Segment.model_id == model_id, Segment.kind == kind, Segment.rows < rows)
+        .order_by(col(Segment.start), col(Segment.end), col(Segment.digest))
     )
     return session.exec(statement).all()
+
+
+def claim_segments(session: WriteSession, digests: Sequence[str]) -> int:
+    """Lock those of the segments that are still there, and return how many they are."""
+    return len(session.execute(_CLAIM_SEGMENTS, {"digests": list(digests)}).all())
+
+
+def remove_segments(session: WriteSession, digests: Sequence[str], owner: str) -> None:
+    """Take segments out of the log, and their claim to their blobs."""
+    session.execute(_REMOVE_SEGMENTS, {"digests": list(digests)})
+    session.execute(_UNREFER, {"digests": list(digests), "owner": owner})
 
 
 def count_rows(session: ReadSession, digests: Sequence[str]) -> int:
