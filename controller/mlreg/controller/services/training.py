@@ -1,28 +1,16 @@
-"""Training a challenger in a child, and registering what came of it.
+"""Training a challenger in a child.
 
 What always holds: the feature contract of the champion is kept to; a stateful lane begins with the
-champion and nothing else, and without one it becomes a full retrain; the version, its reference
-profile, the contract's bins and the mark on the run are one transaction.
+champion and nothing else, and without one it becomes a full retrain.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import version as version_of_package
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import pyarrow.parquet as pq
-
-from mlreg.client.provenance import capture_environment
-from mlreg.controller import trainers
-from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.lanes import ContinueRule, Lane
-from mlreg.controller.domain.profile import Profile
 from mlreg.controller.domain.specification import RunSpecification
-from mlreg.controller.services.profiles import profile_table, store_reference
 from mlreg.controller.services.run_folder import (
     ChildAnswer,
     ChildCall,
@@ -36,25 +24,19 @@ from mlreg.controller.services.run_folder import (
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.snapshots import Snapshot, read_snapshot
 from mlreg.controller.store import profiles as profile_rows
-from mlreg.controller.store import runs as rows
 from mlreg.controller.store.tables import Run
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import RefusedError
-from mlreg.registry.domain.provenance import EnvironmentRecord, GitState, Provenance
 from mlreg.registry.services import catalog
-from mlreg.registry.services.inspection import inspect_artifact
-from mlreg.registry.services.registration import Registration, register_version
-from mlreg.registry.services.uploads import BlobFile, keep_blob, send_folder
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from mlreg.controller.services.attempt import Attempt
-    from mlreg.registry.domain.manifests import Manifest
-    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.database import ReadSession
 
 ENTRY = "mlreg.controller.trainers.child:train"
 ROWS = "train.parquet"
@@ -156,34 +138,6 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     return Trained(plan.lane, parent, plan.bins is not None, answer)
 
 
-def register_trained(attempt: Attempt, folder: Path, training: Training, trained: Trained) -> int:
-    """Register the child's artifact with its provenance and return the version's number."""
-    manifest = send_folder(attempt.store, folder / "out")
-    contract = trained.contract
-    flavour = inspect_artifact(attempt.store, manifest, contract)
-    provenance = _provenance(training, trained)
-    registration = Registration(
-        model=training.model.name,
-        manifest=manifest,
-        provenance=provenance,
-        flavour=flavour,
-        metrics=_metrics(trained),
-        tags=_tags(),
-        allow_missing=frozenset({"git"} if provenance.git is None else ()),
-        description=training.specification.reason,
-    )
-    now = attempt.clock.now()
-    with attempt.effect() as session:
-        run = rows.lock_run(session, training.run.id or 0) or training.run
-        _keep_blobs(session, attempt, manifest, now)
-        version = register_version(session, registration, actor=training.actor, now=now)
-        _keep_profile(session, folder, version.model_id, version.number, trained, now)
-        run.version, run.lane, run.parent = version.number, trained.lane, trained.parent
-        run.train_seconds = trained.answer.seconds
-        session.add(run)
-    return version.number
-
-
 def _plan(session: ReadSession, training: Training) -> _Plan:
     source = None
     if training.champion is not None:
@@ -231,79 +185,3 @@ def _job(training: Training, plan: _Plan) -> dict[str, Any]:
         "parent": None if plan.parent is None else files_of(PARENT),
         "bins": None if plan.bins is None else BINS,
     }
-
-
-def _provenance(training: Training, trained: Trained) -> Provenance:
-    result, specification = trained.answer.result, training.specification
-    git = specification.git
-    return Provenance(
-        git=None if git is None else GitState(**git),
-        snapshots=(training.snapshot.digest,),
-        feature_contract=trained.contract,
-        hyperparameters=_hyperparameters(training, result),
-        seeds=dict(result["seeds"]),
-        environment=_environment(),
-        trainer=str(result["trainer"]),
-        lane=trained.lane,
-        parent=trained.parent,
-        run_id=training.run.id,
-        train_start=training.snapshot.body.range.start,
-        train_end=training.snapshot.body.range.end,
-    )
-
-
-def _hyperparameters(training: Training, result: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **dict(result["params"]),
-        "rounds": training.specification.retrain.rounds,
-        "trees": result["trees"],
-        "new_trees": result["new_trees"],
-        "outages": result["augmented"],
-    }
-
-
-def _metrics(trained: Trained) -> dict[str, float]:
-    result = trained.answer.result
-    found = {name: result.get(name) for name in ("rows", "unlabelled", "positives")}
-    metrics = {f"train_{name}": float(value) for name, value in found.items() if value is not None}
-    return {**metrics, "train_seconds": trained.answer.seconds}
-
-
-@lru_cache(maxsize=1)
-def _environment() -> EnvironmentRecord:
-    return EnvironmentRecord(**capture_environment().model_dump())
-
-
-@lru_cache(maxsize=1)
-def _tags() -> dict[str, str]:
-    """Return the versions of the code that trained: mlreg's, and the digest of its trainers."""
-    content = hashlib.sha256()
-    for folder in trainers.__path__:
-        for path in sorted(Path(folder).glob("*.py")):
-            content.update(path.read_bytes())
-    digest = f"sha256:{content.hexdigest()}"
-    return {"mlreg": version_of_package("mlreg"), "trainer_digest": digest}
-
-
-def _keep_blobs(session: WriteSession, attempt: Attempt, manifest: Manifest, now: datetime) -> None:
-    for file in manifest.files:
-        keep_blob(session, attempt.store, BlobFile(file.digest, file.size), now=now)
-
-
-def _keep_profile(
-    session: WriteSession,
-    folder: Path,
-    model_id: int,
-    number: int,
-    trained: Trained,
-    now: datetime,
-) -> None:
-    """Keep the reference profile, under the bins that the contract has in the end."""
-    digest, made = trained.contract.digest, (folder / BINS).read_bytes()
-    kept = profile_rows.keep_bins(session, digest, made, now)
-    bins = Bins.from_bytes(kept)
-    if kept == made:
-        profile = Profile.from_bytes((folder / PROFILE).read_bytes(), bins)
-    else:  # another run of this contract was first to make its bins
-        profile = profile_table(pq.read_table(folder / ROWS), bins)
-    store_reference(session, model_id, number, digest, profile)

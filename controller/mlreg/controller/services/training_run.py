@@ -24,11 +24,12 @@ from mlreg.controller.services.judging_run import (
 )
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.recording import lock_before_audit, record_judged
+from mlreg.controller.services.registering import register_trained
 from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.runs import OPEN_STATES, RunEndedError, RunNotFoundError
 from mlreg.controller.services.selecting import freeze_window, judged_window
-from mlreg.controller.services.training import Training, register_trained, train_challenger
+from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor, ActorKind
