@@ -1,7 +1,7 @@
 """Opening HTTP connections with the standard library, proxies and TLS included.
 
 The standard library and not httpx, because importing httpx alone costs 0.15 s, which is most of
-what `mlreg status` may take; the same calls are also three times cheaper (docs/adr).
+what `mlreg status` may take (docs/adr/0004).
 """
 
 from __future__ import annotations
