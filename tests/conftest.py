@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.servers.api import RunningApi
 from tests.servers.running import VIRTUAL_START, RunningMlreg
 from tests.servers.s3 import moto_server, rclone_server
 
+# LightGBM's waiting threads would spin, and tests share their cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _NUMBERS = itertools.count(1)
 
