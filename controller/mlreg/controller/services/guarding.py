@@ -207,39 +207,29 @@ def _roll_back(
     hours: list[HourDifference],
 ) -> None:
     """Roll back, bar the version, start the cooldown and open the incident, all or nothing."""
-    in_force, serving = watch.in_force, watch.serving
+    in_force, champion = watch.in_force, watch.serving.champion
     actor = Actor(name=f"guard:{rule.metric}", kind="guard", role="controller")
-    reason = f"{rule.metric} worse than version {watch.previous} on the same rows"
-    change = deployments.Change(
-        model=in_force.model,
+    worse = f"{rule.metric} worse than version {watch.previous} on the same rows"
+    reason = f"{worse}: {finding.because}"
+    alarm = incidents.Alarm(
+        model_id=in_force.model_id,
         environment=in_force.environment,
-        actor=actor,
-        reason=f"{reason}: {finding.because}",
-        expected=serving.revision,
+        kind="guard",
+        title=f"version {champion} rolled back to version {watch.previous}",
+        line=reason,
+        evidence=_evidence(watch, rule, finding, hours),
     )
+    cooldown = in_force.policy.cooldown
+    barred = f"version {champion} is barred until a person lifts it; no retrain for {cooldown}"
     with attempt.finish() as session:
         now = attempt.clock.now()
-        alarm = incidents.Alarm(
-            model_id=in_force.model_id,
-            environment=in_force.environment,
-            kind="guard",
-            title=f"version {serving.champion} rolled back to version {watch.previous}",
-            line=f"{reason}: {finding.because}",
-            evidence=_evidence(watch, rule, finding, hours),
-        )
         number = incidents.open_incident(session, alarm, actor=actor, now=now)
-        line = (
-            f"version {serving.champion} is barred until a person lifts it;"
-            f" no retrain for {in_force.policy.cooldown}"
+        incidents.add_entry(session, number, barred, actor=actor, now=now)
+        change = deployments.Change(
+            in_force.model, in_force.environment, actor, reason, watch.serving.revision
         )
-        incidents.add_entry(session, number, line, actor=actor, now=now)
         deployments.rollback(
-            session,
-            change,
-            to=watch.previous,
-            cause="guard",
-            cooldown=in_force.policy.cooldown,
-            now=now,
+            session, change, to=watch.previous, cause="guard", cooldown=cooldown, now=now
         )
 
 
