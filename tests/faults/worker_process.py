@@ -24,7 +24,7 @@ from mlreg.registry.store.database import Database
 
 def count(attempt):
     """Take a while, then do the one effect that the tests count."""
-    folder = attempt.folder
+    folder = attempt.folder.parent  # the worker's own goes with it
     (folder / f"started-{attempt.lease.job_id}-{attempt.lease.attempt}").touch()
     time.sleep(float(attempt.lease.payload.get("seconds", 0)))
     with attempt.finish() as session:

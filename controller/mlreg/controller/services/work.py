@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from mlreg.controller.services import jobs
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
 from mlreg.controller.services.handlers import HANDLERS
 from mlreg.controller.services.heartbeats import Heartbeats, log_lost
+from mlreg.controller.services.work_folder import own_folder
 from mlreg.controller.store.jobs import CHANNEL
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
@@ -51,7 +52,7 @@ class WorkerSettings:
 
     Attributes:
         name: shown on its jobs, e.g. `host:pid`.
-        folder: where runs keep their files; made if missing, emptied run by run.
+        folder: where each worker makes the folder in which its runs keep their files.
         environment: of the process; children see only harmless names of it.
         lease_seconds: without a heartbeat for so long, a job is taken back.
         poll_seconds: the longest wait when a notice of a new job was lost.
@@ -223,12 +224,12 @@ def run_worker(
         stop: set it (from a signal handler, say) to drain and return.
         handlers: how each kind of job is done; mlreg's own unless given.
     """
-    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     executor = LocalExecutor(settings.environment, (*PRELOAD, *CHILD_MODULES))
     parts = WorkerParts(
         database, store, clock, executor, HANDLERS if handlers is None else handlers
     )
     try:
-        Worker(parts, settings).run(stop)
+        with own_folder(settings.folder) as folder:
+            Worker(parts, replace(settings, folder=folder)).run(stop)
     finally:
         executor.close()
