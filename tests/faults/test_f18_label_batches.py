@@ -196,6 +196,24 @@ def test_drains_at_once_do_it_once(database, store, model, monkeypatch):
     assert profiled_rows(database, model) == ROWS
 
 
+def test_a_compaction_that_is_overtaken_gives_up(database, store, model, monkeypatch):
+    monkeypatch.setattr(compaction, "FEW_SEGMENTS", 3)
+    send = compaction.send_blob
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(compaction, "send_blob", send)
+        log(database, model, "predictions", "late", served(60, 20))
+        drain_model(database, store, model.id, now=NOW)
+        return send(*arguments)
+
+    monkeypatch.setattr(compaction, "send_blob", overtaken)
+    for number in range(3):
+        log(database, model, "predictions", f"b{number}", served(number * 20, 20))
+        drain_model(database, store, model.id, now=NOW)
+    counts = counts_of(joined(database, store, model))
+    assert (counts.rows, counts.duplicates) == (80, 0)
+
+
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
 def test_a_killed_drain_loses_nothing_and_doubles_nothing(
     database, database_url, folder, store, model, failpoint
