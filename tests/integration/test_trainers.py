@@ -58,6 +58,7 @@ def test_the_first_training_pins_categories_and_writes_its_files(parent):
     contract = FeatureContract.from_json(json.loads((parent / "out/contract.json").read_text()))
     assert contract["carrier"].categories == ("AA", "B6", "DL", "UA")
     assert result["contract_digest"] == contract.digest
+    assert result["prior"] == pytest.approx(result["positives"] / result["rows"])
     summary = validate((parent / "out/model.txt").read_bytes())
     assert summary.num_trees == result["trees"] == result["new_trees"] == 20
     assert summary.parameters["boost_from_average"] == "0"

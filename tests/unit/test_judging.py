@@ -92,6 +92,18 @@ def test_shuffled_scores_do_not_beat_the_prior():
     assert found.verdict == "rejected"
 
 
+def test_the_prior_of_training_is_easier_to_beat_than_that_of_the_rows():
+    flights = Flights()
+    scores = flights.scores(0.2)
+    known, of_rows = (
+        verdict_of(flights.given(scores, prior=prior), BASELINE) for prior in (0.9, None)
+    )
+    gains = [one.gates[0].evidence["gain"]["estimate"] for one in (known, of_rows)]
+    assert gains[0] > gains[1] + 0.5
+    assert known.evidence["prior"] == {"value": 0.9, "of": "training"}
+    assert of_rows.evidence["prior"]["value"] == pytest.approx(flights.labels.mean())
+
+
 def test_little_evidence_is_inconclusive():
     flights = Flights(per_day=10)
     found = verdict_of(flights.given(flights.scores(0.6), flights.scores(0.5)), CHAMPION)

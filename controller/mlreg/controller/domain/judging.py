@@ -131,6 +131,7 @@ def _evidence(trial: Trial, given: JudgingInput, draws: int) -> dict[str, Any]:
         "positives": int((trial.rows.labels > 0).sum()) if trial.task == "binary" else None,
         "blocks": {"unit": trial.blocks.unit, "count": trial.blocks.count},
         "window": _window(trial),
+        "prior": {"value": trial.prior, "of": "these rows" if given.prior is None else "training"},
         "draws": draws,
         "confidence": CONFIDENCE,
         "metrics": trial.metrics() if trial.problem is None else {},

@@ -112,6 +112,8 @@ class JudgingInput:
         labels: NaN where no label came.
         weights: None: every row counts once.
         slices: the columns that a gate may cut by.
+        prior: the constant that knows nothing but the challenger's training labels (their mean);
+            None: the mean label of these very rows, which no model could know: harder to beat.
         context: copied into the evidence as it is (snapshot digest, windows, seeds ...).
     """
 
@@ -123,6 +125,7 @@ class JudgingInput:
     anchor: Contestant | None = None
     weights: Floats | None = None
     slices: Mapping[str, SliceColumn] = field(default_factory=dict)
+    prior: float | None = None
     context: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -159,10 +162,13 @@ class Trial:
             name: SliceColumn(column.codes[labelled], column.values)
             for name, column in given.slices.items()
         }
+        self.prior: float | None = None
         self.problem = self._find_problem()
         if self.problem is None:
-            prior = float(np.average(self.rows.labels, weights=self.rows.weights))
-            self.scores["prior"] = np.full(len(self.rows), prior)
+            self.prior = given.prior
+            if self.prior is None:
+                self.prior = float(np.average(self.rows.labels, weights=self.rows.weights))
+            self.scores["prior"] = np.full(len(self.rows), self.prior)
         self._measured: dict[tuple[Role, MetricName], BlockMetric] = {}
 
     def measured(self, role: Role, metric: MetricName, mask: Mask | None = None) -> BlockMetric:

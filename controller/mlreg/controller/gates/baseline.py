@@ -1,8 +1,9 @@
 """`{baseline: prior, metric: log_loss}`: shown to be better than knowing nothing.
 
-The prior is the best constant on the very rows of the trial (their mean label), which is harder to
-beat than the mean of the training rows. Pass when the gain over it is above the margin with 95 %
-confidence, fail when it is below with as much, else inconclusive.
+The prior is a constant score: the mean label of the challenger's training rows where the job says
+it, else that of the very rows of the trial (no model can know it, so it is harder to beat). Pass
+when the gain over it is above the margin with 95 % confidence, fail when it is below with as much,
+else inconclusive.
 """
 
 from __future__ import annotations

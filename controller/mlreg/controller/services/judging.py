@@ -8,6 +8,7 @@ The job is `trainers.child`'s `score` job with what judging needs on top:
              "train_end": "2013-02-01T00:00:00+00:00" | null}, ...],
  "target": {...target contract...},
  "gates": [...as in the policy...], "seed": 7, "draws": 1000,
+ "prior": 0.21 | null,          what `train` answered for the challenger: its mean training label
  "context": {"snapshot": "sha256:...", ...}}
 ```
 Writes `scores.parquet` (float64 columns named by role) and `result.json`
@@ -107,6 +108,7 @@ def judging_input(
         anchor=models.get("anchor"),
         weights=weights_of(table),
         slices={name: slice_column(table, name) for name in slices if name in table.column_names},
+        prior=job.prior,
         context=job.context,
     )
 

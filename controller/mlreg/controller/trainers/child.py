@@ -20,7 +20,7 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
 writes `out/model.txt` and `out/contract.json` (these two are the artifact), `profile.bin` (the
 reference profile) and `bins.bin` into the folder, and `result.json`:
 ```
-{"outcome": "trained", "rows": n, "unlabelled": n, "positives": n | null, "trees": n,
+{"outcome": "trained", "rows": n, "unlabelled": n, "positives": n | null, "prior": x, "trees": n,
  "new_trees": n, "lane": ..., "trainer": "lightgbm/4.7.0", "params": {all that were used},
  "seeds": {...}, "contract": {...}, "contract_digest": "sha256:...", "unseen": {feature: n},
  "augmented": {"rows": n, "features": [...], "share": x, "seed": n} | null,
@@ -159,6 +159,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "rows": len(rows.labels),
         "unlabelled": rows.unlabelled,
         "positives": rows.positives if target.task == "binary" else None,
+        "prior": float(np.average(rows.labels, weights=rows.weights)),
         "trees": trained.trees,
         "new_trees": trained.new_trees,
         "lane": job.lane,

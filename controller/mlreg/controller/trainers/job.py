@@ -113,7 +113,7 @@ class JudgedModel(ScoredModel):
 
 
 class JudgeJob(Job):
-    """A job of `judge`; `context` is copied into the evidence."""
+    """A job of `judge`; `context` is copied into the evidence, `prior` is what `train` answered."""
 
     trainer: str = "lightgbm"
     models: tuple[JudgedModel, ...] = Field(min_length=1)
@@ -121,4 +121,5 @@ class JudgeJob(Job):
     gates: tuple[dict[str, Any], ...]
     seed: int = Field(default=0, ge=0, lt=2**31)
     draws: int = Field(default=DRAWS, ge=100, le=100_000)
+    prior: float | None = Field(default=None, allow_inf_nan=False)
     context: dict[str, Any] = Field(default_factory=dict)

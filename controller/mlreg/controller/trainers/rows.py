@@ -81,6 +81,8 @@ def weights_of(table: pa.Table) -> NDArray[np.float64] | None:
     )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise TrainingRowsError(cause="a weight is negative or not finite")
+    if not weights.any():
+        raise TrainingRowsError(cause="every weight is 0")
     return weights
 
 
