@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from mlreg.controller.services import decisions, evaluations, profiles
+from mlreg.controller.services import decisions, evaluations, incidents, profiles, runs
 from mlreg.controller.store.tables import Run
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog
@@ -177,3 +177,27 @@ def test_an_evaluation_records_a_decision_and_changes_nothing(database, clock, m
     assert again.verdict == decision_of(database, run).verdict
     assert deployment(database) == before
     assert tuple(map(len, counted)) == (2, 2)
+
+
+@pytest.mark.usefixtures("model")
+def test_failed_runs_of_a_policy_are_one_incident(database):
+    for _ in range(2):
+        with database.writing() as session:
+            run_id = runs.request_run(
+                session,
+                model=catalog.get_model(session, "flights"),
+                environment="production",
+                lane="full",
+                cause="schedule",
+                actor=PERSON,
+                firing_id=7,
+                specification=specification(),
+                now=NOW,
+            ).id
+        assert await_end(database, run_id).state == "failed"
+    with database.reading() as session:
+        [story] = incidents.list_incidents(session)
+        entries = incidents.get_incident(session, story.incident.id).entries
+    assert story.incident.kind == "failed_run"
+    assert len(entries) == 2
+    assert "can be trained on" in entries[0].line

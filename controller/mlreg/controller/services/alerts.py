@@ -1,20 +1,29 @@
-"""The alert of a job that is dead: an incident of its model, and a line that operators look for."""
+"""Alerts of what nobody waits for: a dead job, and a run of a policy that failed.
+
+What always holds: of failed runs of one deployment at most one incident is open; the next failure
+is a line in it.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from mlreg.controller.services.incidents import Alarm, open_incident
+from sqlmodel import col, select
+
+from mlreg.controller.services.incidents import Alarm, add_entry, open_incident
+from mlreg.controller.store.tables import Incident
 from mlreg.registry.domain.actor import SYSTEM
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.controller.services.jobs import Ended
+    from mlreg.controller.store.tables import Run
     from mlreg.registry.store.database import WriteSession
 
 INCIDENT_KIND = "dead_job"
+FAILED_RUN = "failed_run"
 
 log = logging.getLogger("mlreg.worker")
 
@@ -38,5 +47,33 @@ def alert_if_dead(session: WriteSession, ended: Ended, now: datetime) -> None:
         title=f"job {ended.job_id} ({ended.kind}) is dead after {ended.attempt} attempts",
         line=ended.error,
         evidence={"job": ended.job_id, "kind": ended.kind},
+    )
+    open_incident(session, alarm, actor=SYSTEM, now=now)
+
+
+def alert_of_failed_run(session: WriteSession, run: Run, now: datetime) -> None:
+    """Say that a run which a policy asked for has failed, in an incident of its deployment."""
+    line = f"run {run.id} ({run.lane}, {run.cause}) failed: {run.error}"
+    number = session.exec(
+        select(Incident.id)
+        .where(
+            Incident.model_id == run.model_id,
+            Incident.environment == run.environment,
+            Incident.kind == FAILED_RUN,
+            Incident.state == "open",
+        )
+        .order_by(col(Incident.id).desc())
+        .limit(1)
+    ).first()
+    if number is not None:
+        add_entry(session, number, line, actor=SYSTEM, now=now)
+        return
+    alarm = Alarm(
+        model_id=run.model_id,
+        environment=run.environment,
+        kind=FAILED_RUN,
+        title="retraining fails: the champion grows old",
+        line=line,
+        evidence={"run": run.id},
     )
     open_incident(session, alarm, actor=SYSTEM, now=now)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services import decisions, draining, snapshots
-from mlreg.controller.services.alerts import alert_if_dead
+from mlreg.controller.services.alerts import alert_if_dead, alert_of_failed_run
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.judging_run import (
     Judged,
@@ -274,6 +274,8 @@ def ended(session: WriteSession, job: Ended, now: datetime) -> None:
     session.flush()
     rows.add_lines(session, run.id or 0, run.attempt, [f"{job.state}: {job.error}"], now)
     alert_if_dead(session, job, now)
+    if run.state == "failed" and run.firing_id is not None:
+        alert_of_failed_run(session, run, now)
 
 
 def _read(session: ReadSession, run_id: int) -> Run:
