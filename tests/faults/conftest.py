@@ -1,5 +1,6 @@
 import pytest
 from sqlalchemy import make_url
+
 from tests.faults import workers
 
 

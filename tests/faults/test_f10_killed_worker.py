@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+
 from tests.faults.workers import await_true, effects, enqueue, job_state, worker
 
 LEASE_SECONDS = 1.5

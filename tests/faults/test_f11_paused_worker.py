@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+
 from tests.faults.workers import await_true, effects, enqueue, job_state, worker
 
 LEASE_SECONDS = 1.0

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlmodel import select
-from tests.faults.workers import await_true, effects, enqueue, job_state, restart_loop
 
 from mlreg.controller.store.tables import Incident
 from mlreg.registry.store.tables import Model
+from tests.faults.workers import await_true, effects, enqueue, job_state, restart_loop
 
 LEASE_SECONDS = 0.6
 
