@@ -57,6 +57,17 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a readable length
 
 
+def shown_at(array: pa.Array, place: int) -> str:
+    """Return a value of an array as an error shows it; times may lie beyond what Python knows."""
+    scalar = array[place]
+    if not pa.types.is_timestamp(scalar.type):
+        return shown(scalar.as_py())
+    try:
+        return shown(scalar.as_py().isoformat())
+    except (OverflowError, ValueError):
+        return f"the time {scalar.value} {scalar.type.unit} after 1970"
+
+
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
@@ -100,7 +111,7 @@ def _cast(name: str, array: pa.Array, wanted: pa.DataType) -> pa.Array:
         place = _first_failure(array, attempt)
         if place is None:
             raise InvalidRowsError(column=name, problem=str(error)) from error
-        problem = f"{shown(array[place].as_py())} is not {_SAID[str(wanted)]}"
+        problem = f"{shown_at(array, place)} is not {_SAID[str(wanted)]}"
         raise InvalidRowsError(column=name, problem=problem, row=place + 1) from error
 
 

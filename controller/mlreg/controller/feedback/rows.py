@@ -26,7 +26,7 @@ from mlreg.controller.domain.batches import (
     WEIGHT,
     InvalidRowsError,
 )
-from mlreg.controller.feedback.casting import cast_column, first_row, shown
+from mlreg.controller.feedback.casting import cast_column, first_row, shown_at
 from mlreg.controller.feedback.schemas import MOMENT, OPTIONAL
 
 if TYPE_CHECKING:
@@ -170,13 +170,8 @@ def _refuse(name: str, column: pa.Array, wrong: pa.Array, problem: str) -> None:
     """Raise for the first row that is wrong; a null is never wrong here."""
     row = first_row(wrong)
     if row is not None:
-        value = shown(_plain(column[row - 1]))
+        value = shown_at(column, row - 1)
         raise InvalidRowsError(column=name, problem=f"{value} {problem}", row=row)
-
-
-def _plain(scalar: pa.Scalar) -> object:
-    value = scalar.as_py()
-    return value.isoformat() if pa.types.is_timestamp(scalar.type) else value
 
 
 _SPECIAL: dict[str, Callable[[pa.Array, RowRules], None]] = {
