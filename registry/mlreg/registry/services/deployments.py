@@ -1,28 +1,19 @@
 """Changing what serves: promote, roll back, freeze, unfreeze, fall back.
 
-What always holds: a change is one transaction that takes, in this order, the idempotency key, the
-row lock of the deployment, the revision that was expected, the new revision, the outbox message,
-the NOTIFY and the audit entry. It commits as a whole or not at all, and repeating it under the
-same key changes nothing and gives the same answer.
+What always holds: every verb looks at the deployment under its row lock, asks the rules of
+`domain/revisions.py`, and leaves the rest to the one transaction of `change.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Literal
 
 from mlreg.registry.domain.actor import Actor
-from mlreg.registry.domain.digests import digest_of_json
-from mlreg.registry.domain.errors import StaleRevisionError
-from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.revisions import (
     AlreadySoError,
     Cause,
-    FrozenError,
     NeverChampionError,
     NoDeploymentError,
     NoFormerChampionError,
@@ -32,79 +23,44 @@ from mlreg.registry.domain.revisions import (
     find_rollback_target,
 )
 from mlreg.registry.services import audit
-from mlreg.registry.services.catalog import (
-    EnvironmentNotFoundError,
-    ModelArchivedError,
-    ModelNotFoundError,
+from mlreg.registry.services.change import (
+    Change,
+    ChangedState,
+    NextRevision,
+    change_once,
+    get_place,
+    lock_deployment,
+    plain_state,
+    subject_of,
 )
 from mlreg.registry.services.fitness import get_fit_candidate
-from mlreg.registry.services.idempotency import KeyedRequest, StoredAnswer, begin, keep
-from mlreg.registry.store import changes
 from mlreg.registry.store import deployments as rows
-from mlreg.registry.store.changes import Event
 from mlreg.registry.store.deployments import DeploymentState
-from mlreg.registry.store.failpoint import failpoint
-from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL
-from mlreg.registry.store.tables import Revision, VersionBar
+from mlreg.registry.store.tables import VersionBar
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.changes import Place
     from mlreg.registry.store.database import ReadSession, WriteSession
 
-TOPIC = "deployment.changed"
+__all__ = [
+    "Change",
+    "ChangedState",
+    "DeploymentState",
+    "fall_back",
+    "find_deployment",
+    "freeze",
+    "get_deployment",
+    "is_barred",
+    "lift_bar",
+    "lock_deployment",
+    "plain_state",
+    "previous_champion",
+    "promote",
+    "rollback",
+    "unfreeze",
+]
 GUARD_COOLDOWN = timedelta(hours=6)
-_OK = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Who wants which deployment changed, and what they believe it is.
-
-    Attributes:
-        expected: the revision that the caller read; None takes whatever it is.
-        incarnation: the installation in which it was read; None takes any.
-        idempotency_key: a repeated change under one key is done once.
-    """
-
-    model: str
-    environment: str
-    actor: Actor
-    reason: str = ""
-    expected: int | None = None
-    idempotency_key: str | None = None
-    incarnation: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedState(DeploymentState):
-    """A deployment after a change.
-
-    Attributes:
-        previous: the champion before it.
-        notes: what else the person who did it should know.
-    """
-
-    previous: int | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Next:
-    """The revision to be written, where it differs from the present one."""
-
-    cause: Cause
-    champion: int | None
-    digest: str | None
-    frozen: bool
-    fallback: str | None = None
-    decision_id: int | None = None
-    forced: bool = False
-    deployment: Mapping[str, object] | None = None
-    notes: tuple[str, ...] = ()
-
-
-_STORED = TypeAdapter(ChangedState)
 
 
 def promote(  # noqa: PLR0913 - the promote of the design: each is an option of the command
@@ -134,7 +90,7 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
     if force and not change.reason.strip():
         raise ReasonRequiredError
 
-    def act(place: Place, state: DeploymentState) -> _Next:
+    def act(place: Place, state: DeploymentState) -> NextRevision:
         if state.champion == version:
             raise AlreadySoError(model=change.model, state=f"at version {version}")
         candidate = get_fit_candidate(session, place, state, version, store)
@@ -150,7 +106,7 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
                 champion=state.champion,
                 verdict=candidate.verdict,
             )
-        return _Next(
+        return NextRevision(
             cause,
             version,
             candidate.manifest_digest,
@@ -161,7 +117,7 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
         )
 
     asked = {"verb": "promote", "version": version, "force": force, "cause": cause}
-    return _change(session, change, asked, act, now)
+    return change_once(session, change, asked, act, now)
 
 
 def rollback(  # noqa: PLR0913 - as above
@@ -186,7 +142,7 @@ def rollback(  # noqa: PLR0913 - as above
         StaleRevisionError, FrozenError, AlreadySoError, BlobUnfitError: as in `promote`.
     """
 
-    def act(place: Place, state: DeploymentState) -> _Next:
+    def act(place: Place, state: DeploymentState) -> NextRevision:
         target = _rollback_target(session, change, state, to)
         candidate = get_fit_candidate(session, place, state, target, store)
         notes, frozen = _fallback_ended(state), state.frozen
@@ -197,12 +153,12 @@ def rollback(  # noqa: PLR0913 - as above
         elif change.actor.is_person:
             frozen, columns = True, {"frozen_reason": change.reason or "rolled back by hand"}
             notes += (_frozen_note(change),)
-        return _Next(
+        return NextRevision(
             cause, target, candidate.manifest_digest, frozen, deployment=columns, notes=notes
         )
 
     asked = {"verb": "rollback", "to": to, "cause": cause}
-    return _change(session, change, asked, act, now)
+    return change_once(session, change, asked, act, now)
 
 
 def freeze(session: WriteSession, change: Change, *, now: datetime) -> ChangedState:
@@ -212,12 +168,12 @@ def freeze(session: WriteSession, change: Change, *, now: datetime) -> ChangedSt
         AlreadySoError: it is frozen. And as in `promote`.
     """
 
-    def act(_place: Place, state: DeploymentState) -> _Next:
+    def act(_place: Place, state: DeploymentState) -> NextRevision:
         if state.frozen:
             raise AlreadySoError(model=change.model, state="frozen")
         return _as_is(state, "freeze", frozen=True, frozen_reason=change.reason or "frozen by hand")
 
-    return _change(session, change, {"verb": "freeze"}, act, now)
+    return change_once(session, change, {"verb": "freeze"}, act, now)
 
 
 def unfreeze(session: WriteSession, change: Change, *, now: datetime) -> ChangedState:
@@ -227,12 +183,12 @@ def unfreeze(session: WriteSession, change: Change, *, now: datetime) -> Changed
         AlreadySoError: it is not frozen. And as in `promote`.
     """
 
-    def act(_place: Place, state: DeploymentState) -> _Next:
+    def act(_place: Place, state: DeploymentState) -> NextRevision:
         if not state.frozen:
             raise AlreadySoError(model=change.model, state="not frozen")
         return _as_is(state, "unfreeze", frozen=False, frozen_reason=None)
 
-    return _change(session, change, {"verb": "unfreeze"}, act, now)
+    return change_once(session, change, {"verb": "unfreeze"}, act, now)
 
 
 def fall_back(
@@ -244,12 +200,12 @@ def fall_back(
         AlreadySoError: it is so. And as in `promote`.
     """
 
-    def act(_place: Place, state: DeploymentState) -> _Next:
+    def act(_place: Place, state: DeploymentState) -> NextRevision:
         if state.fallback == fallback:
             raise AlreadySoError(model=change.model, state=f"on fallback {fallback or 'off'}")
         return replace(_as_is(state, "fallback", frozen=state.frozen), fallback=fallback)
 
-    return _change(session, change, {"verb": "fallback", "fallback": fallback}, act, now)
+    return change_once(session, change, {"verb": "fallback", "fallback": fallback}, act, now)
 
 
 def lift_bar(session: WriteSession, change: Change, *, version: int, now: datetime) -> None:
@@ -259,7 +215,7 @@ def lift_bar(session: WriteSession, change: Change, *, version: int, now: dateti
         AlreadySoError: it is not barred.
         NoDeploymentError, ModelNotFoundError, EnvironmentNotFoundError: it is not there.
     """
-    deployment_id = _get_place(session, change).deployment_id
+    deployment_id = get_place(session, change).deployment_id
     if deployment_id is None:
         raise NoDeploymentError(model=change.model, environment=change.environment)
     if not rows.lift_bars(session, deployment_id, version, by=change.actor.name, now=now):
@@ -268,7 +224,7 @@ def lift_bar(session: WriteSession, change: Change, *, version: int, now: dateti
     audit.record(
         session,
         action="deployment.unbar",
-        subject=_subject(change),
+        subject=subject_of(change),
         actor=change.actor,
         body=body,
         now=now,
@@ -288,15 +244,9 @@ def get_deployment(session: ReadSession, model: str, environment: str) -> Deploy
     """
     state = rows.find_state(session, model, environment)
     if state is None:
-        _get_place(session, Change(model, environment, Actor("", "system", "viewer")))
+        get_place(session, Change(model, environment, Actor("", "system", "viewer")))
         raise NoDeploymentError(model=model, environment=environment)
     return state
-
-
-def lock_deployment(session: WriteSession, deployment_id: int) -> DeploymentState:
-    """Lock a deployment until the transaction ends, and return what it is."""
-    changes.lock_row(session, deployment_id)
-    return rows.get_state(session, deployment_id)
 
 
 def is_barred(session: ReadSession, deployment_id: int, version: int) -> bool:
@@ -308,103 +258,6 @@ def previous_champion(session: ReadSession, deployment_id: int) -> int | None:
     """Return where a rollback would lead now: the last champion not itself rolled back, or None."""
     current = rows.get_state(session, deployment_id).champion
     return find_rollback_target(rows.walk_facts(session, deployment_id), current)
-
-
-def _change(
-    session: WriteSession,
-    change: Change,
-    asked: Mapping[str, object],
-    act: Callable[[Place, DeploymentState], _Next],
-    now: datetime,
-) -> ChangedState:
-    """Do a change of a deployment once: the transaction that the module speaks of."""
-    request = _keyed_request(change, asked)
-    if request is not None:
-        stored = begin(session, request, now)
-        if stored is not None:
-            return _STORED.validate_json(stored.body)
-    failpoint("change.keyed")
-    place, state = _lock(session, change, now)
-    failpoint("change.locked")
-    following = act(place, state)
-    failpoint("change.judged")
-    if following.cause in {"policy", "guard"} and state.frozen:
-        raise FrozenError(model=change.model, environment=change.environment)
-    changed = _write(session, change, state, following, now)
-    if request is not None:
-        keep(session, request, StoredAnswer(_OK, _STORED.dump_json(changed).decode()))
-    failpoint("change.answered")
-    return changed
-
-
-def _lock(session: WriteSession, change: Change, now: datetime) -> tuple[Place, DeploymentState]:
-    place = _get_place(session, change)
-    if place.archived:
-        raise ModelArchivedError(model=change.model)
-    if place.deployment_id is None:
-        changes.create_row(session, place.model_id, change.environment, now)
-        place = _get_place(session, change)
-    state = lock_deployment(session, place.deployment_id or 0)
-    stale = change.expected is not None and change.expected != state.revision
-    if stale or change.incarnation not in {None, state.incarnation}:
-        raise StaleRevisionError(expected=change.expected or 0, current=plain_state(state))
-    return place, state
-
-
-def _get_place(session: ReadSession, change: Change) -> Place:
-    checked_name(change.environment, kind="environment")
-    place = changes.find_place(session, checked_name(change.model), change.environment)
-    if place is None:
-        raise ModelNotFoundError(model=change.model)
-    if place.environment is None:
-        raise EnvironmentNotFoundError(environment=change.environment)
-    return place
-
-
-def _write(
-    session: WriteSession, change: Change, state: DeploymentState, following: _Next, now: datetime
-) -> ChangedState:
-    revision = Revision(
-        deployment_id=state.deployment_id,
-        number=state.revision + 1,
-        champion=following.champion,
-        candidates=[],
-        fallback=following.fallback,
-        frozen=following.frozen,
-        cause=following.cause,
-        actor=change.actor.name,
-        reason=change.reason,
-        forced=following.forced,
-        decision_id=following.decision_id,
-        at=now,
-    )
-    columns = following.deployment or {}
-    body = _event(change, state, revision)
-    changes.add_revision(session, revision, Event(TOPIC, body, DEPLOYMENT_CHANNEL))
-    if columns:
-        changes.set_columns(session, state.deployment_id, columns)
-    failpoint("change.revised")
-    audit.record(
-        session,
-        action=f"deployment.{following.cause}",
-        subject=_subject(change),
-        actor=change.actor,
-        body=body,
-        now=now,
-    )
-    present = {
-        "revision": revision.number,
-        "champion": revision.champion,
-        "champion_digest": following.digest,
-        "candidates": [],
-        "fallback": revision.fallback,
-        "frozen": revision.frozen,
-        "at": now,
-        **{name: value for name, value in columns.items() if name == "cooldown_until"},
-    }
-    return ChangedState(
-        **{**asdict(state), **present}, previous=state.champion, notes=following.notes
-    )
 
 
 def _rollback_target(
@@ -439,8 +292,10 @@ def _bar(session: WriteSession, change: Change, state: DeploymentState, now: dat
     return f"{change.model}/{version} is barred until a person lifts it (`mlreg unbar`)."
 
 
-def _as_is(state: DeploymentState, cause: Cause, *, frozen: bool, **columns: object) -> _Next:
-    return _Next(
+def _as_is(
+    state: DeploymentState, cause: Cause, *, frozen: bool, **columns: object
+) -> NextRevision:
+    return NextRevision(
         cause,
         state.champion,
         state.champion_digest,
@@ -460,46 +315,3 @@ def _frozen_note(change: Change) -> str:
         "Automation is frozen for this deployment until "
         f"`mlreg unfreeze {change.model}{where}`; people can still promote and roll back."
     )
-
-
-def _keyed_request(change: Change, asked: Mapping[str, object]) -> KeyedRequest | None:
-    if change.idempotency_key is None:
-        return None
-    content = {
-        **asked,
-        "model": change.model,
-        "environment": change.environment,
-        "reason": change.reason,
-        "expected": change.expected,
-    }
-    return KeyedRequest(change.actor.name, change.idempotency_key, digest_of_json(content))
-
-
-def _event(change: Change, state: DeploymentState, revision: Revision) -> dict[str, Any]:
-    return {
-        "model": change.model,
-        "environment": change.environment,
-        "revision": revision.number,
-        "champion": revision.champion,
-        "previous": state.champion,
-        "cause": revision.cause,
-        "frozen": revision.frozen,
-        "fallback": revision.fallback,
-        "forced": revision.forced,
-        "decision": revision.decision_id,
-        "reason": revision.reason,
-        "actor": change.actor.name,
-    }
-
-
-def _subject(change: Change) -> str:
-    return f"deployment:{change.model}:{change.environment}"
-
-
-def plain_state(state: DeploymentState) -> dict[str, Any]:
-    """Return a state as plain JSON."""
-    return {
-        **asdict(state),
-        "at": state.at.isoformat(),
-        "cooldown_until": state.cooldown_until and state.cooldown_until.isoformat(),
-    }
