@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.guards import GuardFinding, HourDifference, judge_guard
 from mlreg.controller.domain.metrics import row_losses
 from mlreg.controller.domain.readings import WindowReading
@@ -220,7 +221,10 @@ def _roll_back(
         evidence=_evidence(watch, rule, finding, hours),
     )
     cooldown = in_force.policy.cooldown
-    barred = f"version {champion} is barred until a person lifts it; no retrain for {cooldown}"
+    barred = (
+        f"version {champion} is barred until a person lifts it;"
+        f" no retrain for {spell_duration(cooldown)}"
+    )
     with attempt.finish() as session:
         now = attempt.clock.now()
         number = incidents.open_incident(session, alarm, actor=actor, now=now)
