@@ -128,6 +128,11 @@ def lock_deployment(session: WriteSession, deployment_id: int) -> DeploymentStat
 
 
 def get_place(session: ReadSession, change: Change) -> Place:
+    """Return the keys of what a change is about.
+
+    Raises:
+        InvalidNameError, ModelNotFoundError, EnvironmentNotFoundError: it is not there.
+    """
     checked_name(change.environment, kind="environment")
     place = changes.find_place(session, checked_name(change.model), change.environment)
     if place is None:
@@ -147,6 +152,7 @@ def plain_state(state: DeploymentState) -> dict[str, Any]:
 
 
 def subject_of(change: Change) -> str:
+    """Return the deployment's name in the audit log."""
     return f"deployment:{change.model}:{change.environment}"
 
 
