@@ -82,9 +82,22 @@ def read_arrow(body: bytes) -> pa.Table:
             cause = f"it has {table.num_rows:,} rows, {MAX_ROWS:,} is the most"
             raise UnreadableBodyError(content_type=ARROW, cause=cause)
         table.validate(full=True)
+        _check_texts(table.schema)
     except (pa.ArrowException, OSError, ValueError, IndexError) as error:
         raise UnreadableBodyError(content_type=ARROW, cause=_first_line(error)) from error
     return table
+
+
+def _check_texts(schema: pa.Schema) -> None:
+    """Refuse names and time zones that are not UTF-8; pyarrow finds out only when they are read.
+
+    Raises:
+        UnicodeDecodeError: one of them is not.
+    """
+    for field in schema:
+        if pa.types.is_timestamp(field.type):
+            _ = field.type.tz
+        _ = field.name
 
 
 def flattened(table: pa.Table) -> pa.Table:
