@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlreg.controller.executors.executor import ChildTask, Limits, failure_line
@@ -25,8 +26,6 @@ from mlreg.registry.services import catalog, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.artifacts.store import ArtifactStore
@@ -108,6 +107,7 @@ def open_folder(attempt: Attempt, name: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        pa.default_memory_pool().release_unused()  # Arrow would keep a run's rows for the next
 
 
 def write_rows(folder: Path, name: str, rows: pa.Table) -> None:
