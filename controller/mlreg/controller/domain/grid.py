@@ -34,7 +34,8 @@ def cells_of(values: NDArray[np.float64], center: float, unit: float) -> NDArray
             chunk = values[start : start + _CHUNK]
             size = len(chunk)
             np.subtract(chunk, center, out=scaled[:size])
-            np.multiply(scaled[:size], 1.0 / unit, out=narrow[:size], casting="same_kind")
+            scaled[:size] *= 1.0 / unit
+            narrow[:size] = scaled[:size]
             cells[start : start + size] = narrow[:size].view(np.uint16)[_HIGH_HALF::2]
     return cells
 
