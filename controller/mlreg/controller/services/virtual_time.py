@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.database import Database, ReadSession
 
-POLL_SECONDS = 0.004
+SHORTEST_POLL_SECONDS = 0.004
+LONGEST_POLL_SECONDS = 0.04
 PATIENCE_SECONDS = 600.0
 MAX_ROUNDS = 50
 PRODUCTION = "production"
@@ -123,6 +124,7 @@ def await_idle(database: Database, patience_seconds: float) -> None:
         StillWorkingError: the patience is at its end.
     """
     until = time.monotonic() + patience_seconds
+    pause = SHORTEST_POLL_SECONDS
     while True:
         with database.reading() as session:
             open_jobs = jobs.count_open(session)
@@ -130,7 +132,8 @@ def await_idle(database: Database, patience_seconds: float) -> None:
             return
         if time.monotonic() > until:
             raise StillWorkingError(open_jobs=open_jobs, seconds=patience_seconds)
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(1.3 * pause, LONGEST_POLL_SECONDS)
 
 
 def _check(database: Database, to: datetime) -> None:
