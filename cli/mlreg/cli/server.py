@@ -167,5 +167,5 @@ def _log_to_stderr() -> None:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    for noisy in ("apscheduler", "botocore", "urllib3", "httpx"):
+    for noisy in ("apscheduler", "botocore", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
