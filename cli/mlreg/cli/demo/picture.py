@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-mpl.use("Agg")
+mpl.use("Agg")  # without a screen; to be said before pyplot is imported
 
 from matplotlib import pyplot as plt
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SMOOTH_DAYS = 7
 DAY_SECONDS = 86_400
-STATIC, CONTROLLED, ALARM = "#9a9a9a", "#1f6feb", "#d1242f"
+STATIC, CONTROLLED, ALARM, OUTAGE = "#9a9a9a", "#1f6feb", "#d1242f", "#bf8700"
 
 
 def draw(year: Year, document: Document, file: Path) -> None:
@@ -40,9 +40,12 @@ def draw(year: Year, document: Document, file: Path) -> None:
     _mark_troubles(axes, document)
     axes.set_ylabel(f"log loss, mean of {SMOOTH_DAYS} days")
     axes.set_title(_title(document), loc="left", fontsize=11)
+    months = np.unique(year.months)
+    names = [f"{month.astype(object):%b}" for month in months]
+    axes.set_xticks(months.astype("datetime64[D]").astype(np.float64).tolist(), labels=names)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper right", ncols=2, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     figure.savefig(file)
     plt.close(figure)
 
@@ -71,24 +74,23 @@ def _mark_revisions(axes: Axes, document: Document) -> None:
     axes.set_ylim(low - 0.06 * (high - low), high + 0.1 * (high - low))
     foot = low - 0.03 * (high - low)
     for causes, marker, colour, name in (
-        (("promote", "policy", "decision"), "|", CONTROLLED, "promoted"),
-        (("rollback", "guard"), "v", ALARM, "rolled back"),
+        ({"promote", "policy"}, "|", CONTROLLED, "promoted"),
+        ({"rollback", "guard"}, "v", ALARM, "rolled back"),
     ):
         at = [_place(one.at) for one in document.revisions if one.cause in causes]
-        axes.plot(at, [foot] * len(at), marker, color=colour, label=name, markersize=8)
+        if at:
+            axes.plot(at, [foot] * len(at), marker, color=colour, label=name, markersize=8)
 
 
 def _mark_troubles(axes: Axes, document: Document) -> None:
     outage, rollback = document.outage, document.rollback
-    top = axes.get_ylim()[1]
+    spans = []
     if outage is not None:
-        start, end = _place(outage.start), _place(outage.end)
-        axes.axvspan(start, end, color="#bf8700", alpha=0.2, linewidth=0)
-        axes.annotate("no weather feed", (end, top), va="top", fontsize=8, color="#7d5800")
+        spans.append((outage.start, outage.end, OUTAGE, "no weather feed"))
     if rollback is not None:
-        at = _place(rollback.restored_at)
-        axes.axvline(at, color=ALARM, linewidth=0.8, linestyle=":")
-        axes.annotate("rolled back", (at, top), va="top", fontsize=8, color=ALARM)
+        spans.append((rollback.promoted_at, rollback.restored_at, ALARM, "bad model, forced"))
+    for start, end, colour, name in spans:
+        axes.axvspan(_place(start), _place(end), color=colour, alpha=0.2, linewidth=0, label=name)
 
 
 def _place(moment: datetime) -> float:

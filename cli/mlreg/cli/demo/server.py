@@ -2,7 +2,7 @@
 
 What always holds: no setting of this machine's other installations reaches it (every `MLREG_…`
 variable is withheld); it keeps its credentials in its own folder; it ends with the demo, however
-the demo ends, and its folder goes with it unless `--keep` was asked for.
+the demo ends, and its folder goes with it unless `--keep` was asked for or it never came up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class DemoServerError(UnavailableError):
     code = "demo_server"
 
     def __init__(self, *, cause: str, log: Path) -> None:
-        super().__init__(f"the demo's server does not start: {cause or 'it says nothing'} ({log})")
+        said = (cause or "it says nothing").rstrip(".")
+        super().__init__(f"the demo's server does not start: {said} (its logs: {log.parent})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,16 @@ def running_server(start: datetime, *, keep: bool) -> Iterator[DemoServer]:
     """
     data = Path(tempfile.mkdtemp(prefix="mlreg-demo-"))
     process = _start(data, start, keep=keep)
-    kept = False
+    stays, is_useful = False, True
     try:
-        yield DemoServer(_await_credentials(data, process), data, process)
-        kept = keep
+        server = DemoServer(_await_credentials(data, process), data, process)
+        is_useful = False  # from here on, the demo's own error says more than the server's logs
+        yield server
+        stays = is_useful = keep
     finally:
-        if not kept:
+        if not stays:
             _stop(process)
+        if not is_useful:
             shutil.rmtree(data, ignore_errors=True)
 
 

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 STYLES: dict[EventKind, str] = {
     "fired": "cyan",
     "held": "dim",
+    "cooling": "dim",
     "run": "default",
     "decision": "default",
     "promoted": "green",
     "rolled back": "bold red",
+    "changed": "default",
     "incident": "yellow",
 }
 LONGEST_LINE = 150
@@ -59,8 +61,10 @@ class Timeline:
         self._console.print(line, style="bold")
 
     def tell(self, events: Iterable[Event]) -> None:
-        """Print events."""
+        """Print events; firings that only met the cooldown are counted in the report, not told."""
         for event in events:
+            if event.kind == "cooling":
+                continue
             line = Text(f"{event.at:%d %b %H:%M}  ")
             line.append(f"{event.kind:<12}", style=STYLES[event.kind])
             line.append(event.text)

@@ -20,7 +20,23 @@ if TYPE_CHECKING:
     from mlreg.client.wire.policies import FiringAnswer
     from mlreg.client.wire.runs import RunAnswer
 
-EventKind = Literal["fired", "held", "run", "decision", "promoted", "rolled back", "incident"]
+EventKind = Literal[
+    "fired",
+    "held",
+    "cooling",
+    "run",
+    "decision",
+    "promoted",
+    "rolled back",
+    "changed",
+    "incident",
+]
+KINDS: dict[str, EventKind] = {
+    "promote": "promoted",
+    "policy": "promoted",
+    "rollback": "rolled back",
+    "guard": "rolled back",
+}
 NEWEST = 50
 
 
@@ -57,7 +73,8 @@ class Watch:
             self.firings.append(one)
             names = ", ".join(one.triggers)
             if one.run is None:
-                yield Event(one.fire_at, "held", f"{names}: held back ({one.outcome})")
+                kind: EventKind = "cooling" if one.outcome == "cooldown" else "held"
+                yield Event(one.fire_at, kind, f"{names}: held back ({one.outcome})")
             else:
                 yield Event(one.fire_at, "fired", f"{names} → run {one.run}")
 
@@ -82,8 +99,7 @@ class Watch:
             found.append(one)
         for one in reversed(found):
             self.revisions.append(one)
-            back = one.cause in {"rollback", "guard"}
-            yield Event(one.at, "rolled back" if back else "promoted", _revision_text(one))
+            yield Event(one.at, KINDS.get(one.cause, "changed"), _revision_text(one))
 
     def _new_incidents(self) -> Iterator[Event]:
         newest = self.client.incidents.list(model=self.model, limit=NEWEST)
@@ -112,7 +128,10 @@ def _decision_text(decision: DecisionAnswer) -> str:
 
 def _revision_text(revision: RevisionAnswer) -> str:
     forced = ", forced" if revision.forced else ""
-    why = f": {revision.reason}" if revision.reason else ""
+    reason = revision.reason
+    if revision.cause == "policy":
+        reason = reason.partition(":")[0]  # the decision told the rest, one line before
+    why = f": {reason}" if reason else ""
     return (
         f"version {revision.champion}, revision {revision.number}"
         f" by {revision.actor} ({revision.cause}{forced}){why}"
