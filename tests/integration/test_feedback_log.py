@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from mlreg.controller.domain.batches import BatchConflictError, InvalidRowsError
+from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.feedback import accept
 from mlreg.controller.services.profiles import (
@@ -19,7 +20,6 @@ from mlreg.controller.services.profiles import (
     window_profiles,
 )
 from mlreg.controller.services.snapshots import (
-    Interval,
     counts_of,
     freeze,
     get_snapshot,

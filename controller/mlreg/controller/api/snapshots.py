@@ -11,10 +11,11 @@ from pyarrow import csv, parquet
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.snapshots import SnapshotAnswer, SnapshotInterval, SnapshotRequest
+from mlreg.controller.domain.snapshots import asked_range
 from mlreg.controller.feedback.bodies import ARROW, CSV, PARQUET
 from mlreg.controller.services import snapshots
 from mlreg.controller.services.draining import drain_model
-from mlreg.controller.services.snapshots import Interval, Snapshot
+from mlreg.controller.services.snapshots import Snapshot
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.domain.pages import MAX_PAGE
@@ -46,7 +47,7 @@ def create_snapshot(
                     start=body.start,
                     end=body.end,
                     labels_until=body.labels_until or now,
-                    exclude=[Interval(item.start, item.end) for item in body.exclude],
+                    exclude=[asked_range(item.start, item.end) for item in body.exclude],
                     feature_contract=body.feature_contract,
                     actor=caller,
                     now=now,

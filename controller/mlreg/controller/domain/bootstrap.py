@@ -54,7 +54,7 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Difference:
     """What is known of a difference.
 
     Attributes:
@@ -93,7 +93,7 @@ def draw_blocks(blocks: int, draws: int, rng: np.random.Generator) -> Floats:
 
 def paired_interval(
     better: BlockMetric, worse: BlockMetric, counts: Floats, *, blocks: int, confidence: float
-) -> Interval | None:
+) -> Difference | None:
     """Return the interval of `better - worse`, or None where it is undefined.
 
     Args:
@@ -112,7 +112,7 @@ def paired_interval(
         return None
     error = float(np.std(defined)) * float(np.sqrt(blocks / (blocks - 1)))
     reach = error * float(stdtrit(blocks - 1, confidence))
-    return Interval(
+    return Difference(
         estimate=estimate,
         lower=estimate - reach,
         upper=estimate + reach,

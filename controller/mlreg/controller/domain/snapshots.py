@@ -7,10 +7,11 @@ change nothing in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from mlreg.controller.domain.windows import Interval
 from mlreg.registry.domain.digests import canonical_json, checked_digest, digest_of
 from mlreg.registry.domain.errors import InvalidError
 
@@ -24,21 +25,6 @@ class InvalidSnapshotError(InvalidError):
 
     def __init__(self, *, problem: str) -> None:
         super().__init__(problem)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Interval:
-    """A stretch of time, `start ≤ time < end`, aware and UTC."""
-
-    start: datetime
-    end: datetime
-
-    def __post_init__(self) -> None:
-        if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise InvalidSnapshotError(problem="times need a zone, as 2013-07-01T00:00:00Z")
-        if self.start >= self.end:
-            problem = f"the range ends ({_form(self.end)}) before it begins ({_form(self.start)})"
-            raise InvalidSnapshotError(problem=problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +111,16 @@ class SnapshotBody:
             raise InvalidSnapshotError(problem=f"not a snapshot: {error}") from error
 
 
-def merged_intervals(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
-    """Return the intervals in order, with those that touch made one."""
-    merged: list[Interval] = []
-    for interval in sorted(intervals):
-        if merged and interval.start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, interval.end))
-        else:
-            merged.append(interval)
-    return tuple(merged)
+def asked_range(start: datetime, end: datetime) -> Interval:
+    """Return the range that somebody asks for.
+
+    Raises:
+        InvalidSnapshotError: the times are out of order or have no zone.
+    """
+    try:
+        return Interval(start, end)
+    except ValueError as error:
+        raise InvalidSnapshotError(problem=str(error)) from error
 
 
 def _form(moment: datetime) -> str:

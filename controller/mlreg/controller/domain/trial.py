@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlreg.controller.domain.bootstrap import (
     Blocks,
-    Interval,
+    Difference,
     Times,
     day_or_hour_blocks,
     draw_blocks,
@@ -92,7 +92,7 @@ class Comparison:
 
     challenger: float | None
     other: float | None
-    gain: Interval | None
+    gain: Difference | None
 
 
 @dataclass(frozen=True, slots=True)

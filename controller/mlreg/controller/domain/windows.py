@@ -27,10 +27,10 @@ class Interval:
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
-            message = "an interval needs aware times"
+            message = "times need a zone, as 2013-07-01T00:00:00Z"
             raise ValueError(message)
         if self.start >= self.end:
-            message = f"an interval must end after its start: {self.start} .. {self.end}"
+            message = f"the range ends ({self.end}) before it begins ({self.start})"
             raise ValueError(message)
 
     @property

@@ -23,7 +23,7 @@ from mlreg.registry.artifacts.reading import read_blob
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlreg.controller.domain.snapshots import Interval
+    from mlreg.controller.domain.windows import Interval
     from mlreg.registry.artifacts.store import ArtifactStore
 
 ROW_GROUP_ROWS = 16 * 1024

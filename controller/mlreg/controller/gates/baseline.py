@@ -16,7 +16,7 @@ from mlreg.controller.domain.judging import GateReport, Outcome
 from mlreg.controller.domain.metrics import MetricName
 
 if TYPE_CHECKING:
-    from mlreg.controller.domain.bootstrap import Interval
+    from mlreg.controller.domain.bootstrap import Difference
     from mlreg.controller.domain.trial import Trial
 
 
@@ -49,7 +49,7 @@ class BaselineGate(BaseModel):
             },
         )
 
-    def _outcome(self, gain: Interval | None) -> Outcome:
+    def _outcome(self, gain: Difference | None) -> Outcome:
         if gain is None:
             return "inconclusive"
         if gain.lower > self.margin:
@@ -57,7 +57,7 @@ class BaselineGate(BaseModel):
         return "fail" if gain.upper < self.margin else "inconclusive"
 
 
-def _reason(gain: Interval | None) -> str:
+def _reason(gain: Difference | None) -> str:
     if gain is None:
         return "the gain over the prior is undefined on these rows"
     return f"gain over the prior {gain.estimate:+.4g} [{gain.lower:+.4g}, {gain.upper:+.4g}]"

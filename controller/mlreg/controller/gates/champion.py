@@ -16,7 +16,7 @@ from mlreg.controller.domain.judging import GateReport, Outcome, worst
 from mlreg.controller.domain.metrics import MetricName
 
 if TYPE_CHECKING:
-    from mlreg.controller.domain.bootstrap import Interval
+    from mlreg.controller.domain.bootstrap import Difference
     from mlreg.controller.domain.trial import Role, Trial
 
 
@@ -58,14 +58,14 @@ class ChampionGate(BaseModel):
             },
         )
 
-    def _outcome(self, gain: Interval | None) -> Outcome:
+    def _outcome(self, gain: Difference | None) -> Outcome:
         if gain is None:
             return "inconclusive"
         if gain.lower > -self.margin:
             return "pass"
         return "fail" if gain.upper < -self.margin else "inconclusive"
 
-    def _reason(self, role: str, gain: Interval | None, outcome: Outcome) -> str:
+    def _reason(self, role: str, gain: Difference | None, outcome: Outcome) -> str:
         if gain is None:
             return f"the gain over the {role} is undefined on these rows"
         words = {

@@ -6,17 +6,13 @@ is no evidence that somebody may want to rebuild.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlreg.controller.domain.snapshots import Interval as Span
-from mlreg.controller.domain.snapshots import SnapshotBody
-from mlreg.controller.services.snapshots import read_snapshot
-from mlreg.controller.store.feedback import list_segments
+from mlreg.controller.services.snapshots import read_snapshot, select
 from mlreg.controller.store.readings import outage_intervals
-from mlreg.registry.services import catalog
+from mlreg.registry.services.catalog import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from mlreg.controller.domain.snapshots import SnapshotBody
     from mlreg.controller.domain.windows import Interval
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.database import ReadSession
@@ -35,23 +32,8 @@ def select_rows(
     session: ReadSession, model: Model, window: Interval, labels_until: datetime
 ) -> SnapshotBody:
     """Select the predictions of a window outside outages, with the labels known until then."""
-    model_id = catalog.id_of(model)
-    delay = timedelta(seconds=catalog.target_contract_of(model).max_label_delay_seconds)
-    start, end = window.start, window.end
-    predictions = list_segments(session, model_id, "predictions", start, end)
-    labels = list_segments(session, model_id, "labels", start, min(labels_until, end + delay))
-    down = outage_intervals(session, model_id, window)
-    return SnapshotBody(
-        model=model.name,
-        predictions=tuple(one.digest for one in predictions),
-        labels=tuple(one.digest for one in labels),
-        range=Span(start, end),
-        labels_until=labels_until,
-        max_label_delay=delay,
-        excluded=tuple(
-            Span(max(one.start, start), min(one.end, end)) for one in down if one.overlaps(window)
-        ),
-    )
+    down = outage_intervals(session, id_of(model), window)
+    return select(session, model, window, labels_until, exclude=down)
 
 
 def read_rows(

@@ -39,7 +39,7 @@ def freeze_window(
         start=window.start,
         end=window.end,
         labels_until=labels_until,
-        exclude=[snapshots.Interval(one.start, one.end) for one in down],
+        exclude=down,
         actor=actor,
         now=now,
     )

@@ -13,12 +13,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.batches import BATCH, ROW
-from mlreg.controller.domain.snapshots import (
-    Interval,
-    InvalidSnapshotError,
-    SnapshotBody,
-    merged_intervals,
-)
+from mlreg.controller.domain.snapshots import InvalidSnapshotError, SnapshotBody, asked_range
+from mlreg.controller.domain.windows import Interval, merge_intervals
 from mlreg.controller.feedback.joins import (
     LABEL_COLUMNS,
     PREDICTION_COLUMNS,
@@ -30,6 +26,7 @@ from mlreg.controller.feedback.segments import read_segments
 from mlreg.controller.store import snapshots
 from mlreg.controller.store.feedback import count_rows, list_segments
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
+from mlreg.registry.services.catalog import id_of, target_contract_of
 from mlreg.registry.store.blobs import refer_to_blobs
 
 if TYPE_CHECKING:
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
     from mlreg.registry.store.tables import Model
 
 __all__ = [
-    "Interval",
     "JoinCounts",
     "Snapshot",
     "SnapshotNotFoundError",
@@ -55,6 +51,7 @@ __all__ = [
     "get_snapshot",
     "list_snapshots",
     "read_snapshot",
+    "select",
 ]
 
 SNAPSHOT = "snapshot"
@@ -107,17 +104,36 @@ def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
     Raises:
         InvalidSnapshotError: the times are out of order or have no zone.
     """
-    assert model.id is not None  # noqa: S101 - a stored model
-    span = Interval(start, end)
+    span = asked_range(start, end)
     if labels_until.tzinfo is None:
         raise InvalidSnapshotError(problem="labels_until needs a zone, as 2013-07-01T00:00:00Z")
-    delay = timedelta(seconds=model.target_contract.get("max_label_delay_seconds", 0))
-    latest = min(labels_until, end + delay)
-    predictions = list_segments(session, model.id, "predictions", start, end)
-    labels = list_segments(session, model.id, "labels", start, latest)
-    body = SnapshotBody(
+    body = select(
+        session, model, span, labels_until, exclude=exclude, feature_contract=feature_contract
+    )
+    row = snapshots.keep_snapshot(
+        session, id_of(model), body, created_at=now, created_by=actor.name
+    )
+    refer_to_blobs(session, body.segments, SNAPSHOT, body.digest)
+    return _snapshot(row)
+
+
+def select(
+    session: ReadSession,
+    model: Model,
+    span: Interval,
+    labels_until: datetime,
+    *,
+    exclude: Sequence[Interval] = (),
+    feature_contract: str | None = None,
+) -> SnapshotBody:
+    """Select the predictions of a range with the labels known until then, freezing nothing."""
+    delay = timedelta(seconds=target_contract_of(model).max_label_delay_seconds)
+    latest = min(labels_until, span.end + delay)
+    predictions = list_segments(session, id_of(model), "predictions", span.start, span.end)
+    labels = list_segments(session, id_of(model), "labels", span.start, latest)
+    return SnapshotBody(
         model=model.name,
-        predictions=tuple(segment.digest for segment in predictions if segment.start < end),
+        predictions=tuple(one.digest for one in predictions if one.start < span.end),
         labels=tuple(segment.digest for segment in labels),
         range=span,
         labels_until=labels_until,
@@ -125,10 +141,6 @@ def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
         excluded=_clipped(exclude, span),
         feature_contract=feature_contract,
     )
-    snapshot = Snapshot(body.digest, body, now, actor.name)
-    row = snapshots.keep_snapshot(session, model.id, body, created_at=now, created_by=actor.name)
-    refer_to_blobs(session, body.segments, SNAPSHOT, snapshot.digest)
-    return _snapshot(row)
 
 
 def get_snapshot(session: ReadSession, digest: str) -> Snapshot:
@@ -159,8 +171,7 @@ def get_exportable(session: ReadSession, digest: str) -> Snapshot:
 
 def list_snapshots(session: ReadSession, model: Model, limit: int = 100) -> list[Snapshot]:
     """Return the newest snapshots of a model."""
-    assert model.id is not None  # noqa: S101 - a stored model
-    return [_snapshot(row) for row in snapshots.list_snapshots(session, model.id, limit)]
+    return [_snapshot(row) for row in snapshots.list_snapshots(session, id_of(model), limit)]
 
 
 def read_snapshot(
@@ -201,9 +212,9 @@ def _clipped(intervals: Sequence[Interval], span: Interval) -> tuple[Interval, .
     inside = [
         Interval(max(interval.start, span.start), min(interval.end, span.end))
         for interval in intervals
-        if interval.start < span.end and interval.end > span.start
+        if interval.overlaps(span)
     ]
-    return merged_intervals(inside)
+    return merge_intervals(inside)
 
 
 def _snapshot(row: SnapshotRow) -> Snapshot:
