@@ -101,6 +101,14 @@ class RollbackLine(Part):
     reason: str
 
 
+class KeptServer(Part):
+    """The server that `--keep` left running; `kill` of its process ends all of it."""
+
+    url: str
+    process: int
+    data: str
+
+
 class Document(Part):
     """Everything that the demo has to say."""
 
@@ -119,6 +127,7 @@ class Document(Part):
     days: int
     seconds: float
     picture: str | None = None
+    server: KeptServer | None = None
 
 
 def make_document(world: World, year: Year, watch: Watch, seconds: float) -> Document:

@@ -52,7 +52,5 @@ def perform(world: World, *, keep: bool, picture: Path, quiet: bool) -> Document
         year = ledger.close(client, MODEL, moment(world.start), moment(world.end))
         document = make_document(world, year, watch, time.monotonic() - began)
         draw(year, document, picture)
-        if keep:
-            server.keep()
-            timeline.say(f"the server stays at {url}; end it with: kill {server.process.pid}")
-    return document.model_copy(update={"picture": str(picture)})
+        kept = server.keep() if keep else None
+    return document.model_copy(update={"picture": str(picture), "server": kept})

@@ -68,6 +68,10 @@ def _lines(document: Document) -> Iterator[str]:
         yield f"incident   {one.number}, {one.opened_at:%d %b}, {one.title} ({state})"
     if document.picture is not None:
         yield f"picture    {document.picture}"
+    if document.server is not None:
+        kept = document.server
+        yield f"server     stays at {kept.url}, and this user is logged in: try `mlreg status`"
+        yield f"           its end: kill {kept.process}; rm -r {kept.data}"
     yield f"time       {document.days} days in {document.seconds:.0f} seconds"
 
 

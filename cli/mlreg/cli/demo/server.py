@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.cli import processes
 from mlreg.cli.children import last_line
+from mlreg.cli.demo.document import KeptServer
 from mlreg.client.credentials import Credentials, find_credentials, save_credentials
 from mlreg.registry.domain.errors import UnavailableError
 
@@ -51,9 +52,11 @@ class DemoServer:
     data: Path
     process: subprocess.Popen[bytes]
 
-    def keep(self) -> None:
-        """Leave it running after the demo, and log this user's command line in to it."""
+    def keep(self) -> KeptServer:
+        """Log this user's command line in to it, and say how to end it."""
         save_credentials(self.credentials)
+        url, data = self.credentials.url, str(self.data)
+        return KeptServer(url=url, process=self.process.pid, data=data)
 
 
 @contextmanager
