@@ -60,8 +60,8 @@ class RunningMlreg:
         deadline = time.monotonic() + START_SECONDS
         while not self._served():
             if self.process.poll() is not None or time.monotonic() > deadline:
+                message = f"mlreg up: {self.output.read_text()}"  # before its folder goes
                 self.stop()
-                message = f"mlreg up: {self.output.read_text()}"
                 raise RuntimeError(message)
             time.sleep(0.02)
         self.url = self._served()

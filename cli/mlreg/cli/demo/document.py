@@ -88,7 +88,7 @@ class OutageLine(Part):
 
 
 class RollbackLine(Part):
-    """The guard's rollback: from the first bad window to the champion restored."""
+    """The guard's rollback of the forced version: from its first bad window to the restoration."""
 
     bad_version: int
     promoted_at: datetime
@@ -199,11 +199,13 @@ def _outage(world: World, year: Year, watch: Watch) -> OutageLine | None:
 
 
 def _rollback(watch: Watch) -> RollbackLine | None:
-    """Return the last rollback that a guard did, or None."""
-    done = next((one for one in reversed(watch.revisions) if one.cause == "guard"), None)
-    if done is None:
+    """Return how a guard took back what a person had promoted by force, or None: it did not."""
+    bad = next((one for one in watch.revisions if one.forced), None)
+    if bad is None:
         return None
-    bad = next(one for one in watch.revisions if one.number == done.number - 1)
+    done = next((one for one in watch.revisions if one.number == bad.number + 1), None)
+    if done is None or done.cause != "guard":
+        return None
     incident = _find_incident(watch, "guard", done.at, done.at)
     first = None if incident is None else _first_bad_window(incident)
     return RollbackLine(
