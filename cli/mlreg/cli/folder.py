@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlreg.client.new_files import new_file
 from mlreg.registry.domain.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -103,12 +104,8 @@ class DataFolder:
 
     def keep_token(self, token: str) -> None:
         """Store the admin token, readable by this user alone; the file is replaced as a whole."""
-        new = self.token_file.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(token + "\n")
-        new.replace(self.token_file)
+        with new_file(self.token_file) as file:
+            file.write(f"{token}\n".encode())
 
     def find_token(self) -> str | None:
         """Return the stored admin token, or None."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlreg.client.errors import InvalidError
+from mlreg.client.new_files import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +60,9 @@ def save_credentials(
         else {credentials.url: credentials.token}
     )
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=file.parent)  # mode 0600 from the start
-    with os.fdopen(handle, "w") as stream:
-        json.dump({"current": credentials.url, "tokens": tokens}, stream, indent=1)
-    Path(name).replace(file)
+    form = {"current": credentials.url, "tokens": tokens}
+    with new_file(file) as stream:  # mode 0600 from the start
+        stream.write(json.dumps(form, indent=1).encode())
     return file
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mlreg.client.errors import InvalidError
+from mlreg.client.new_files import new_file
 from mlreg.client.transport import Call, path
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.snapshots import IntervalForm, SnapshotAnswer, SnapshotRequest
@@ -15,6 +13,7 @@ from mlreg.client.wire.snapshots import IntervalForm, SnapshotAnswer, SnapshotRe
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from mlreg.client.transport import Transport
 
@@ -96,15 +95,9 @@ class Snapshots:
             query={"form": form},
             timeout_seconds=EXPORT_SECONDS,
         )
-        handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=".mlreg-")
-        part = Path(name)
         size = 0
-        try:
-            with os.fdopen(handle, "wb") as target, self._transport.stream(call) as download:
-                while piece := download.read(CHUNK_BYTES):
-                    size += target.write(piece)
-                    on_bytes(len(piece))
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
+        with new_file(file) as target, self._transport.stream(call) as download:
+            while piece := download.read(CHUNK_BYTES):
+                size += target.write(piece)
+                on_bytes(len(piece))
         return size

@@ -7,13 +7,10 @@ its name only after the bytes were hashed here, and a folder only when every fil
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
+from mlreg.client.new_files import new_file, new_folder
 from mlreg.client.provenance import CHUNK_BYTES, digest_of_file
 from mlreg.client.transport import Call, path
 from mlreg.client.wire.base import Page
@@ -28,6 +25,7 @@ from mlreg.client.wire.versions import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from mlreg.client.transport import Transport
 
@@ -119,17 +117,11 @@ class Versions:
         folder = folder.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RefusedError(f"{folder} exists and is not empty", code="folder_not_empty")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".mlreg-"))
-        try:
+        with new_folder(folder) as part:
             for file in version.files or ():
                 target = part / checked_path(file.path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self.download_file(version, file, target, on_bytes=on_bytes)
-            part.replace(folder)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
         return folder
 
     def download_file(
@@ -147,15 +139,8 @@ class Versions:
             UnreachableError: the transfer broke off (the server does so when bytes are wrong).
         """
         place = path("models", version.model, "versions", version.number, "blobs", file.digest)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".mlreg-")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                _check(file, self._receive(place, out, on_bytes))
-            part.replace(target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        with new_file(target) as out:
+            _check(file, self._receive(place, out, on_bytes))
 
     def _receive(self, place: str, out: BinaryIO, on_bytes: Callable[[int], None]) -> str:
         """Write an answer's body to a file and return the digest of what came."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlreg.client.new_files import new_file
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -71,13 +73,11 @@ class ScorerCache:
     def keep(self, cached: Cached) -> None:
         """Note what is served now."""
         self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = self._state.with_suffix(".partial")
-        partial.write_text(cached.model_dump_json())
-        partial.replace(self._state)
+        with new_file(self._state) as note:
+            note.write(cached.model_dump_json().encode())
 
     def keep_contract(self, manifest: str, features: Sequence[Mapping[str, object]]) -> None:
         """Write the feature contract beside a version's files."""
-        target = self.version_folder(manifest) / CONTRACT
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps({"format": 1, "features": [*features]}))
-        partial.replace(target)
+        document = json.dumps({"format": 1, "features": [*features]})
+        with new_file(self.version_folder(manifest) / CONTRACT) as contract:
+            contract.write(document.encode())

@@ -13,9 +13,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mlreg.client.wire.deployments import DeploymentAnswer
 from mlreg.registry.api.token_cache import TokenCache
-from mlreg.registry.domain.errors import DatabaseUnreachableError
+from mlreg.registry.domain.errors import DatabaseUnreachableError, RegistryError
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.deployments import (
     DeploymentState,
@@ -123,8 +125,8 @@ class Caches:
                 self._stop.wait(PAUSE_SECONDS)
             except DatabaseUnreachableError as error:
                 LOG.warning("the caches grow old: %s", error)
-            except Exception:  # the edge of a tick: whatever it was, the next second tries again
-                LOG.exception("refreshing the caches failed")
+            except (RegistryError, SQLAlchemyError, ValueError):
+                LOG.exception("refreshing the caches failed; the next second tries again")
 
 
 def _is_newer(state: DeploymentState, known: DeploymentState) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlreg.client.new_files import new_file
 from mlreg.registry.domain.errors import InvalidError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlreg.registry.artifacts.store import ArtifactStore
 
 
@@ -55,14 +54,5 @@ def save_blob(store: ArtifactStore, digest: str, path: Path) -> int:
     Raises:
         BlobNotFoundError, BlobCorruptError, StoreUnreachableError: as the store; no file is left.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".mlreg-")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file, store.open(digest) as reader:
-            written = sum(file.write(piece) for piece in reader.chunks())
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-        raise
-    return written
+    with new_file(path) as file, store.open(digest) as reader:
+        return sum(file.write(piece) for piece in reader.chunks())

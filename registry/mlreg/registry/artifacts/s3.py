@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
@@ -24,7 +24,7 @@ from mlreg.registry.artifacts.verifying import VerifyingStore
 from mlreg.registry.domain.errors import StorageFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mypy_boto3_s3 import S3Client
 
@@ -79,21 +79,25 @@ class S3Store(VerifyingStore):
         with self._named_errors():
             if self._size(key) is not None:
                 return False
-            for attempt in range(CONFLICT_ATTEMPTS):
+            for attempt in range(1, CONFLICT_ATTEMPTS + 1):
                 source.seek(0)
                 try:
                     self._upload(key, source, size, condition=self._conditional)
                 except ClientError as error:
-                    code = _code(error)
-                    if code in _TAKEN:
+                    if _code(error) in _TAKEN:
                         return False
-                    if code in _NOT_UNDERSTOOD and self._conditional:
-                        self._conditional = False
-                    elif code not in _CONFLICT or attempt == CONFLICT_ATTEMPTS - 1:
+                    if not self._is_worth_repeating(error, attempt):
                         raise
                 else:
                     return True
         return False
+
+    def _is_worth_repeating(self, error: ClientError, attempt: int) -> bool:
+        """Whether to upload again: another was at it, or without the condition, from now on."""
+        if _code(error) in _NOT_UNDERSTOOD and self._conditional:
+            self._conditional = False
+            return True
+        return _code(error) in _CONFLICT and attempt < CONFLICT_ATTEMPTS
 
     @override
     def _replace(self, key: str, source: BinaryIO, size: int) -> None:
@@ -149,8 +153,10 @@ class S3Store(VerifyingStore):
 
     def _write_parts(self, key: str, source: BinaryIO, *, condition: bool) -> None:
         place: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key}
+        extra: dict[str, Any] = {"IfNoneMatch": "*"} if condition else {}
         upload = self._client.create_multipart_upload(**place)["UploadId"]
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._abort, place, upload)
             parts: list[Any] = []
             while piece := source.read(PART_BYTES):
                 number = len(parts) + 1
@@ -158,14 +164,14 @@ class S3Store(VerifyingStore):
                     **place, UploadId=upload, PartNumber=number, Body=piece
                 )
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-            extra: dict[str, Any] = {"IfNoneMatch": "*"} if condition else {}
             self._client.complete_multipart_upload(
                 **place, UploadId=upload, MultipartUpload={"Parts": parts}, **extra
             )
-        except BaseException:
-            with suppress(BotoCoreError, ClientError):
-                self._client.abort_multipart_upload(**place, UploadId=upload)
-            raise
+            undo.pop_all()
+
+    def _abort(self, place: Mapping[str, Any], upload: str) -> None:
+        with suppress(BotoCoreError, ClientError):
+            self._client.abort_multipart_upload(**place, UploadId=upload)
 
     def _refuses(self, key: str, **extra: Any) -> bool:  # noqa: ANN401 - as put_object
         try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mlreg.client.new_files import new_folder
 from mlreg.registry.artifacts.errors import BlobCorruptError, BlobNotFoundError, WrongSizeError
 from mlreg.registry.artifacts.reading import save_blob
 from mlreg.registry.artifacts.verified import CHUNK_BYTES
@@ -157,17 +156,11 @@ def fetch_artifact(store: ArtifactStore, manifest: Manifest, folder: Path) -> No
     folder = folder.absolute()
     if folder.exists() and any(folder.iterdir()):
         raise FolderNotEmptyError(folder=folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".mlreg-"))
-    try:
+    with new_folder(folder) as part:
         for file in manifest.files:
             target = part / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             _save(store, file.digest, target)
-        part.replace(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def get_blob(session: ReadSession, digest: str) -> Blob:

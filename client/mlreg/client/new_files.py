@@ -1,0 +1,53 @@
+"""Files and folders that appear whole, or not at all.
+
+What always holds: nothing stands under the target's name before the block has ended without an
+error; until then it is written beside the target, readable by this user alone, under a name that no
+other process has; after an error nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = ".mlreg-"
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[BinaryIO]:
+    """Hand out a file to write, which takes the target's place at the end of the block.
+
+    Raises:
+        OSError: the target's folder is not there, or cannot be written to.
+    """
+    handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=PREFIX)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Hand out a folder to fill, which becomes the target (absent or empty) at the block's end.
+
+    Raises:
+        OSError: the folder around it cannot be made or written to, or the target is not empty.
+    """
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=target.absolute().parent, prefix=PREFIX))
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
