@@ -7,52 +7,17 @@ inconclusive, which means hold. The same input, gates and seed give the same jud
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from mlreg.controller.domain.gates import Gate, GateReport, Outcome, worst
 from mlreg.controller.domain.trial import CONFIDENCE, DRAWS, JudgingInput, Trial
 
 if TYPE_CHECKING:
     import numpy as np
 
 Verdict = Literal["accepted", "rejected", "inconclusive"]
-Outcome = Literal["pass", "fail", "inconclusive"]
-
-
-@dataclass(frozen=True, slots=True)
-class GateReport:
-    """What one gate found.
-
-    Attributes:
-        superior: whether the challenger is shown to be better than the champion by this gate;
-            None for gates that do not compare with it.
-        evidence: intervals, values and margins, as JSON.
-    """
-
-    gate: str
-    outcome: Outcome
-    reason: str
-    superior: bool | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return {
-            "gate": self.gate,
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "superior": self.superior,
-            "evidence": dict(self.evidence),
-        }
-
-
-class Gate(Protocol):
-    """One named check of a challenger; it reads the trial and changes nothing."""
-
-    def judge(self, trial: Trial) -> GateReport:
-        """Return pass, fail, or inconclusive, with the evidence."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +56,8 @@ def judge(
         return Judgement("inconclusive", superior=False, reason=reason, gates=(), evidence=evidence)
     reports = tuple(gate.judge(trial) for gate in gates)
     verdict, reason = _combine(reports)
-    compared = [report.superior for report in reports if report.superior is not None]
-    superior = verdict == "accepted" and bool(compared) and all(compared)
+    superior = verdict == "accepted" and _is_superior(reports)
     return Judgement(verdict, superior, reason, reports, evidence)
-
-
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """Return fail if there is one, else inconclusive if there is one, else pass."""
-    found = set(outcomes)
-    if "fail" in found:
-        return "fail"
-    return "inconclusive" if "inconclusive" in found else "pass"
 
 
 VERDICTS: Mapping[Outcome, Verdict] = {
@@ -115,6 +71,12 @@ def _combine(reports: Sequence[GateReport]) -> tuple[Verdict, str]:
     outcome = worst(report.outcome for report in reports)
     deciding = [report for report in reports if report.outcome == outcome]
     return VERDICTS[outcome], "; ".join(f"{report.gate}: {report.reason}" for report in deciding)
+
+
+def _is_superior(reports: Sequence[GateReport]) -> bool:
+    """Whether every gate that compares with the champion finds the challenger better."""
+    compared = [report.superior for report in reports if report.superior is not None]
+    return bool(compared) and all(compared)
 
 
 def _evidence(trial: Trial, given: JudgingInput, draws: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.lanes import Lanes
 from mlreg.controller.domain.triggers import Combination, Trigger
 from mlreg.controller.domain.windows import DAY, HOUR
@@ -155,7 +156,7 @@ class Policy(PolicyFrame):
     """The whole policy."""
 
     triggers: tuple[SerializeAsAny[Trigger], ...]
-    gates: tuple[SerializeAsAny[BaseModel], ...] = ()
+    gates: tuple[SerializeAsAny[Gate], ...] = ()
 
     @property
     def combination(self) -> Combination:

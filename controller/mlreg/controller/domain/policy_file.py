@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.policy import Policy, PolicyFrame
 from mlreg.controller.domain.triggers import Trigger
 from mlreg.registry.domain.errors import InvalidError
@@ -54,7 +55,7 @@ class Kinds:
     """The plugins that a policy may name, by the key that names them."""
 
     triggers: Mapping[str, type[Trigger]]
-    gates: Mapping[str, type[BaseModel]]
+    gates: Mapping[str, type[Gate]]
 
 
 def read_policy(text: str, kinds: Kinds) -> Policy:
@@ -72,9 +73,10 @@ def read_policy(text: str, kinds: Kinds) -> Policy:
     gates = _read_list(document, root, "gates", kinds.gates, problems)
     rest = {key: value for key, value in document.items() if key not in {"triggers", "gates"}}
     frame = _validated(PolicyFrame, rest, root, (), problems)
-    if frame is not None and not problems:
-        _check_whole(frame, triggers, root, problems)
     if frame is None or problems:
+        raise InvalidPolicyError(problems=problems)
+    _check_whole(frame, triggers, root, problems)
+    if problems:
         raise InvalidPolicyError(problems=problems)
     parts = {name: getattr(frame, name) for name in PolicyFrame.model_fields}
     return Policy.model_construct(**parts, triggers=tuple(triggers), gates=tuple(gates))

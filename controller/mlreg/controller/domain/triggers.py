@@ -72,6 +72,11 @@ class Trigger(BaseModel):
     def judge(self, view: View) -> Finding:
         """Say whether the trigger holds at `view.now`."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features that it names, if any."""
+        return ()
+
     def need(self, view: View) -> Need:  # noqa: ARG002 - by default a trigger reads nothing
         """Return the readings that `judge` wants to see; the view has none yet."""
         return Need()

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from typing_extensions import override
 
-from mlreg.controller.domain.judging import GateReport, Outcome
+from mlreg.controller.domain.gates import Gate, GateReport, Outcome
 from mlreg.controller.domain.metrics import MetricName
 
 if TYPE_CHECKING:
@@ -20,19 +21,18 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.trial import Trial
 
 
-class BaselineGate(BaseModel):
+class BaselineGate(Gate):
     """Better than the prior.
 
     Attributes:
         margin: by how much at least, in units of the metric.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     baseline: Literal["prior"]
     metric: MetricName = "log_loss"
     margin: float = Field(default=0.0, ge=0)
 
+    @override
     def judge(self, trial: Trial) -> GateReport:
         """Compare with the prior."""
         compared = trial.compare("prior", self.metric)

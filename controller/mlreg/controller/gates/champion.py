@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from typing_extensions import override
 
-from mlreg.controller.domain.judging import GateReport, Outcome, worst
+from mlreg.controller.domain.gates import Gate, GateReport, Outcome, worst
 from mlreg.controller.domain.metrics import MetricName
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.bootstrap import Difference
     from mlreg.controller.domain.trial import Role, Trial
 
+AGAINST: tuple[Role, ...] = ("champion", "anchor")
 
-class ChampionGate(BaseModel):
+
+class ChampionGate(Gate):
     """Not worse than champion and anchor.
 
     Attributes:
@@ -28,28 +31,22 @@ class ChampionGate(BaseModel):
         margin: how much worse is still as good, in units of the metric.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     champion: MetricName
     margin: float = Field(default=0.0, ge=0)
 
+    @override
     def judge(self, trial: Trial) -> GateReport:
         """Compare with the champion and with the anchor, where there are such."""
         name = f"champion {self.champion}"
         if "champion" not in trial.scores:
             return GateReport(name, "pass", "there is no champion to compare with")
-        against: tuple[Role, ...] = ("champion", "anchor")
-        gains = {
-            role: trial.compare(role, self.champion).gain
-            for role in against
-            if role in trial.scores
-        }
-        outcomes = {role: self._outcome(gain) for role, gain in gains.items()}
+        present = [role for role in AGAINST if role in trial.scores]
+        gains = {role: trial.compare(role, self.champion).gain for role in present}
         over_champion = gains["champion"]
         return GateReport(
             gate=name,
-            outcome=worst(outcomes.values()),
-            reason="; ".join(self._reason(role, gains[role], outcomes[role]) for role in gains),
+            outcome=worst(map(self._outcome, gains.values())),
+            reason="; ".join(self._reason(role, gain) for role, gain in gains.items()),
             superior=over_champion is not None and over_champion.lower > 0,
             evidence={
                 "metric": self.champion,
@@ -65,7 +62,7 @@ class ChampionGate(BaseModel):
             return "pass"
         return "fail" if gain.upper < -self.margin else "inconclusive"
 
-    def _reason(self, role: str, gain: Difference | None, outcome: Outcome) -> str:
+    def _reason(self, role: str, gain: Difference | None) -> str:
         if gain is None:
             return f"the gain over the {role} is undefined on these rows"
         words = {
@@ -74,6 +71,6 @@ class ChampionGate(BaseModel):
             "inconclusive": "not shown against",
         }
         return (
-            f"{words[outcome]} the {role}: gain {gain.estimate:+.4g}"
+            f"{words[self._outcome(gain)]} the {role}: gain {gain.estimate:+.4g}"
             f" [{gain.lower:+.4g}, {gain.upper:+.4g}], margin {self.margin:g}"
         )

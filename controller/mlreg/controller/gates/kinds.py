@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from mlreg.controller.gates.baseline import BaselineGate
 from mlreg.controller.gates.champion import ChampionGate
@@ -15,15 +15,14 @@ from mlreg.registry.domain.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mlreg.controller.domain.judging import Gate
+    from mlreg.controller.domain.gates import Gate
 
 GROUP = "mlreg.gates"
-BUILT_IN: dict[str, type[BaseModel]] = {
+OURS: dict[str, type[Gate]] = {
     "champion": ChampionGate,
     "baseline": BaselineGate,
     "slices": SlicesGate,
 }
-_PROOF: tuple[type[Gate], ...] = (ChampionGate, BaselineGate, SlicesGate)
 
 
 class InvalidGateError(InvalidError):
@@ -35,12 +34,12 @@ class InvalidGateError(InvalidError):
         super().__init__(f"not a gate: {cause}")
 
 
-def gate_kinds() -> dict[str, type[BaseModel]]:
+def gate_kinds() -> dict[str, type[Gate]]:
     """Return every kind of gate, those of third parties (entry points `mlreg.gates`) included."""
-    found = {
-        point.name: cast("type[BaseModel]", point.load()) for point in entry_points(group=GROUP)
+    others: dict[str, type[Gate]] = {
+        entry.name: entry.load() for entry in entry_points(group=GROUP)
     }
-    return {**found, **BUILT_IN}
+    return {**others, **OURS}
 
 
 def read_gates(forms: Sequence[Mapping[str, Any]]) -> tuple[Gate, ...]:
@@ -53,12 +52,12 @@ def read_gates(forms: Sequence[Mapping[str, Any]]) -> tuple[Gate, ...]:
     return tuple(_read_gate(form, kinds) for form in forms)
 
 
-def _read_gate(form: Mapping[str, Any], kinds: Mapping[str, type[BaseModel]]) -> Gate:
+def _read_gate(form: Mapping[str, Any], kinds: Mapping[str, type[Gate]]) -> Gate:
     named = [kind for kind in kinds if kind in form]
     if len(named) != 1:
         raise InvalidGateError(cause=f"it must have exactly one of the keys {', '.join(kinds)}")
     try:
-        return cast("Gate", kinds[named[0]].model_validate(form))
+        return kinds[named[0]].model_validate(form)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

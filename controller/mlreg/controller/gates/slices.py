@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from typing_extensions import override
 
-from mlreg.controller.domain.judging import GateReport, Outcome
+from mlreg.controller.domain.gates import Gate, GateReport, Outcome
 from mlreg.controller.domain.metrics import MetricName
 from mlreg.controller.domain.trial import CONFIDENCE, Mask, Trial
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN_SLICES = 500
 
 
-class SlicesGate(BaseModel):
+class SlicesGate(Gate):
     """No slice shown to be worse than the champion by more than the margin.
 
     Attributes:
@@ -33,13 +34,18 @@ class SlicesGate(BaseModel):
         min_rows: slices with fewer labelled rows are skipped.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     slices: tuple[str, ...] = Field(min_length=1)
     metric: MetricName = "auc"
     margin: float = Field(default=0.02, ge=0)
     min_rows: int = Field(default=200, ge=1)
 
+    @property
+    @override
+    def columns(self) -> tuple[str, ...]:
+        """The columns to cut by."""
+        return self.slices
+
+    @override
     def judge(self, trial: Trial) -> GateReport:
         """Look at every slice that is large enough."""
         name = f"slices {', '.join(self.slices)} {self.metric}"
@@ -48,14 +54,15 @@ class SlicesGate(BaseModel):
         unknown = [column for column in self.slices if column not in trial.slices]
         if unknown:
             return GateReport(name, "inconclusive", f"the rows have no column {unknown[0]!r}")
-        large = [
-            (column, value, mask)
-            for column in self.slices
-            for value, mask in cut(trial, column)
-            if mask.sum() >= self.min_rows
-        ]
+        large = list(self._large_slices(trial))
         found = [self._judged(trial, *one, together=len(large)) for one in large]
         return self._report(name, found)
+
+    def _large_slices(self, trial: Trial) -> Iterator[tuple[str, str, Mask]]:
+        for column in self.slices:
+            for value, mask in cut(trial, column):
+                if mask.sum() >= self.min_rows:
+                    yield column, value, mask
 
     def _judged(
         self, trial: Trial, column: str, value: str, mask: Mask, *, together: int

@@ -32,7 +32,6 @@ from mlreg.controller.domain.judging import judge as judge_trial
 from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.trial import Contestant, JudgingInput, SliceColumn, TrialTask
 from mlreg.controller.gates.kinds import read_gates
-from mlreg.controller.gates.slices import SlicesGate
 from mlreg.controller.trainers.child import Stopwatch, answer, score_models, write_scores
 from mlreg.controller.trainers.errors import UnsupportedTaskError
 from mlreg.controller.trainers.job import InvalidJobError, JudgeJob
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from mlreg.controller.domain.judging import Gate
+    from mlreg.controller.domain.gates import Gate
 
 
 def judge(folder: Path) -> None:
@@ -115,8 +114,7 @@ def judging_input(
 
 def slice_columns(gates: Sequence[Gate]) -> list[str]:
     """Return the columns that the gates cut by, each once."""
-    names = [name for gate in gates if isinstance(gate, SlicesGate) for name in gate.slices]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(name for gate in gates for name in gate.columns))
 
 
 def slice_column(table: pa.Table, name: str) -> SliceColumn:

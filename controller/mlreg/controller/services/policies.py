@@ -17,11 +17,9 @@ from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
 from mlreg.controller.domain.windows import window_of
 from mlreg.controller.gates.kinds import gate_kinds
-from mlreg.controller.gates.slices import SlicesGate
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.tables import Policy as PolicyRow
 from mlreg.controller.store.tables import PolicyState
-from mlreg.controller.triggers.drift import DriftTrigger
 from mlreg.controller.triggers.kinds import trigger_kinds
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
@@ -226,13 +224,10 @@ def _check_columns(policy: Policy, model: Model) -> None:
     schema = catalog.feature_schema_of(model)
     if schema is None:
         return
-    named: set[str] = set(policy.retrain.outages.features if policy.retrain.outages else ())
-    for trigger in policy.triggers:
-        if isinstance(trigger, DriftTrigger) and isinstance(trigger.features, tuple):
-            named.update(trigger.features)
-    for gate in policy.gates:
-        if isinstance(gate, SlicesGate):
-            named.update(gate.slices)
+    outages = policy.retrain.outages
+    named = set(outages.features if outages else ())
+    named.update(*(trigger.columns for trigger in policy.triggers))
+    named.update(*(gate.columns for gate in policy.gates))
     unknown = sorted(named - set(schema.names))
     if unknown:
         problem = f"model {model.name!r} has no feature {', '.join(map(repr, unknown))}"

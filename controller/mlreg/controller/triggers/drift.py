@@ -34,6 +34,12 @@ class DriftTrigger(Trigger):
     windows: int = Field(default=1, ge=1, le=60)
     min_rows: int = Field(default=200, ge=1)
 
+    @property
+    @override
+    def columns(self) -> tuple[str, ...]:
+        """The features to watch, where they are named."""
+        return self.features if isinstance(self.features, tuple) else ()
+
     @override
     def need(self, view: View) -> Need:
         """Return the drift readings of the last two months; outages may lie between windows."""
@@ -45,7 +51,7 @@ class DriftTrigger(Trigger):
         readings = view.readings.get(self.drift, ())
         newest = max((one.end for one in readings), default=None)
         by_feature = self._streaks(readings)
-        if newest is None or not any(streak[-1].end == newest for streak in by_feature.values()):
+        if newest not in {streak[-1].end for streak in by_feature.values()}:
             return Finding(holds=False, because="the newest window has no drift to judge")
         drifted = {
             feature: streak[-self.windows :]
