@@ -69,17 +69,12 @@ def print_table(table: Table) -> None:
     if not table.rows:
         print(table.empty)
         return
-    cells = [[_cell(value) for value in row] for row in table.rows]
-    widths = [
-        max(len(header), *(len(row[i]) for row in cells)) for i, header in enumerate(table.headers)
+    columns = [
+        _padded(header.upper(), values)
+        for header, values in zip(table.headers, zip(*table.rows, strict=True), strict=True)
     ]
-    right = [all(isinstance(row[i], int | float) for row in table.rows) for i in range(len(widths))]
-    for line in ([header.upper() for header in table.headers], *cells):
-        padded = (
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(line, widths, right, strict=True)
-        )
-        print("  ".join(padded).rstrip())
+    for line in zip(*columns, strict=True):
+        print("  ".join(line).rstrip())
 
 
 def print_fields(value: object) -> None:
@@ -124,6 +119,15 @@ def progress(description: str, total: float | None = None) -> Iterator[Callable[
 def fields(value: Mapping[str, object], *names: str) -> list[object]:
     """Return the named items of a mapping, None for what is not there."""
     return [value.get(name) for name in names]
+
+
+def _padded(header: str, values: Sequence[object]) -> list[str]:
+    """Return a column as texts of one width, the header first."""
+    texts = [header, *map(_cell, values)]
+    width = max(map(len, texts))
+    if all(isinstance(value, int | float) for value in values):
+        return [text.rjust(width) for text in texts]
+    return [text.ljust(width) for text in texts]
 
 
 def _cell(value: object) -> str:

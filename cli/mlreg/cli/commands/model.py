@@ -114,7 +114,6 @@ def _seconds(duration: str) -> int:
 
 
 def _described(model: ModelAnswer) -> str:
-    target = model.target
     lines = [
         f"{model.name}  {model.task}" + ("  ARCHIVED" if model.archived_at else ""),
         f"created     {model.created_at:%Y-%m-%d %H:%M:%S} by {model.created_by}",
@@ -122,15 +121,17 @@ def _described(model: ModelAnswer) -> str:
     ]
     if model.description:
         lines.append(f"what        {model.description}")
-    lines += [
-        f"target      {name}: {value}"
-        for name, value in target.items()
-        if name != "task" and value not in (None, [])
-    ]
+    lines += _target(model.target)
     lines += [f"feature     {_feature(feature)}" for feature in model.features or ()]
     if model.archived_reason:
         lines.append(f"archived    {model.archived_at:%Y-%m-%d %H:%M:%S}: {model.archived_reason}")
     return "\n".join(lines)
+
+
+def _target(target: Mapping[str, object]) -> list[str]:
+    """Return a line for each key that is given."""
+    given = {name: value for name, value in target.items() if value not in (None, [])}
+    return [f"target      {name}: {value}" for name, value in given.items() if name != "task"]
 
 
 def _feature(feature: Mapping[str, object]) -> str:

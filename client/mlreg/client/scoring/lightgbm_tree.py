@@ -81,15 +81,19 @@ class _Tree:
             raise self._error("first line", f"must be Tree={number}")
         if not body.endswith(b"\n\n\n") or b"\n\n" in body[:-3]:
             raise self._error("section", "must end with two empty lines and have none inside")
-        self.fields: dict[bytes, bytes] = {}
-        for line in body[:-3].split(b"\n"):
+        self.fields = self._fields(body[:-3])
+
+    def _fields(self, body: bytes) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        for line in body.split(b"\n"):
             key, equals, value = line.partition(b"=")
-            if not equals or key not in _KEYS or key in self.fields:
+            if not equals or key not in _KEYS or key in found:
                 raise self._error(_shown(line), "is no field of a tree, or is there twice")
-            self.fields[key] = value
-        missing = _REQUIRED - self.fields.keys()
+            found[key] = value
+        missing = _REQUIRED - found.keys()
         if missing:
             raise self._error(min(missing).decode(), "is missing")
+        return found
 
     def check(self, features: int) -> int:
         leaves = self.one_integer(b"num_leaves", 1, MAX_LEAVES)

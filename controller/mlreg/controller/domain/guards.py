@@ -20,6 +20,8 @@ from mlreg.controller.domain.sequences import ConfidenceSequence
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
 BLOCK_ROWS = 20
 MIN_BLOCKS = 12
 MIN_DAYS = 2
@@ -83,14 +85,19 @@ def judge_guard(
     if len(means) < MIN_BLOCKS or len(days) < MIN_DAYS or not np.isfinite(means).all():
         because = f"{len(means)} blocks of {len(days)} days are too few to judge"
         return GuardFinding(False, because, None, None, None, len(means), rows)  # noqa: FBT003
+    mean, lower, upper = _bounds(means, alpha)
+    worse = lower > 0 and mean >= worse_than
+    because = f"mean difference {mean:+.4f} [{lower:+.4f}, {upper:+.4f}] over {rows:,} rows"
+    return GuardFinding(worse, because, mean, lower, upper, len(means), rows)
+
+
+def _bounds(means: NDArray[np.float64], alpha: float) -> tuple[float, float, float]:
+    """Return mean, lower and upper bound as they stand after the last block."""
     sequence = ConfidenceSequence(
         alpha=alpha, expected_blocks=EXPECTED_BLOCKS, min_blocks=MIN_BLOCKS
     )
     bounds = sequence.bounds(means)
-    mean, lower, upper = (float(side[-1]) for side in (bounds.mean, bounds.lower, bounds.upper))
-    worse = lower > 0 and mean >= worse_than
-    because = f"mean difference {mean:+.4f} [{lower:+.4f}, {upper:+.4f}] over {rows:,} rows"
-    return GuardFinding(worse, because, mean, lower, upper, len(means), rows)
+    return float(bounds.mean[-1]), float(bounds.lower[-1]), float(bounds.upper[-1])
 
 
 def _block_means(hours: Sequence[HourDifference]) -> Iterator[float]:

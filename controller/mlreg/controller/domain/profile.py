@@ -214,6 +214,7 @@ def merge_all(profiles: Sequence[Profile]) -> Profile:
     bins = profiles[0].bins
     if any(profile.bins.digest != bins.digest for profile in profiles):
         raise DifferentBinsError
+    extremes = np.stack([profile.extremes for profile in profiles])
     with np.errstate(invalid="ignore"):  # two infinite moments
         sums = np.sum([profile.sums for profile in profiles], axis=0)
     return Profile(
@@ -222,12 +223,7 @@ def merge_all(profiles: Sequence[Profile]) -> Profile:
         counts=np.sum([profile.counts for profile in profiles], axis=0),
         tallies=np.sum([profile.tallies for profile in profiles], axis=0),
         sums=sums,
-        extremes=np.stack(
-            [
-                np.min([profile.extremes[0] for profile in profiles], axis=0),
-                np.max([profile.extremes[1] for profile in profiles], axis=0),
-            ]
-        ),
+        extremes=np.stack([extremes[:, 0].min(axis=0), extremes[:, 1].max(axis=0)]),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,7 +26,7 @@ _NAMES = {
     "month": dict(zip(_MONTHS, range(1, 13), strict=True)),
     "weekday": {name: number for number, name in enumerate(_DAYS)},
 }
-_PART = re.compile(r"(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/([0-9]+))?")
+_PART = re.compile(r"(?:\*|(?P<first>[a-z0-9]+)(?:-(?P<last>[a-z0-9]+))?)(?:/(?P<step>[0-9]+))?")
 _HORIZON_DAYS = 366 * 8 + 2
 """From a 29 February to the next one, across a century that is no leap year."""
 
@@ -78,31 +79,37 @@ def parse_cron(text: str) -> Cron:
         every_hour=words[1].startswith("*"),
         either_day=not words[2].startswith("*") and not words[4].startswith("*"),
     )
-    leap_cycle = (date(2024, 1, 1) + timedelta(days=day) for day in range(366))
-    if not cron.either_day and words[4].startswith("*") and not any(map(cron.matches, leap_cycle)):
+    if words[4].startswith("*") and not any(map(cron.matches, _leap_year())):
         message = f"no day ever matches {text!r}"
         raise ValueError(message)
     return cron
 
 
+def _leap_year() -> Iterator[date]:
+    """Yield every date there is."""
+    return (date(2024, 1, 1) + timedelta(days=day) for day in range(366))
+
+
 def _parse_field(word: str, name: str, low: int, high: int) -> frozenset[int]:
-    numbers: set[int] = set()
-    for part in word.split(","):
-        found = _PART.fullmatch(part)
-        if found is None:
-            message = f"{part!r} is no {name}"
-            raise ValueError(message)
-        first, last, step = found.groups()
-        if first == "*":
-            start, end = low, high - (name == "weekday")
-        else:
-            start = _parse_number(first, name, low, high)
-            end = _parse_number(last, name, low, high) if last else (high if step else start)
-        if start > end or step == "0" or (first == "*" and last):
-            message = f"{part!r} is no range of {name}s"
-            raise ValueError(message)
-        numbers.update(range(start, end + 1, int(step or 1)))
-    return frozenset(numbers)
+    parts = word.split(",")
+    return frozenset(chain.from_iterable(_parse_part(part, name, low, high) for part in parts))
+
+
+def _parse_part(part: str, name: str, low: int, high: int) -> range:
+    found = _PART.fullmatch(part)
+    if found is None:
+        message = f"{part!r} is no {name}"
+        raise ValueError(message)
+    first, last, step = found["first"], found["last"], found["step"]
+    if first is None:
+        start, end = low, high - (name == "weekday")
+    else:
+        start = _parse_number(first, name, low, high)
+        end = _parse_number(last, name, low, high) if last else (high if step else start)
+    if start > end or step == "0":
+        message = f"{part!r} is no range of {name}s"
+        raise ValueError(message)
+    return range(start, end + 1, int(step or 1))
 
 
 def _parse_number(word: str, name: str, low: int, high: int) -> int:

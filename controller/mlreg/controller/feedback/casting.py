@@ -76,7 +76,7 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
 
 def _decoded(name: str, array: pa.DictionaryArray) -> pa.Array:
     """Decode a dictionary, whose longest value may stand in every row."""
-    if pa.types.is_string(array.type.value_type) or pa.types.is_large_string(array.type.value_type):
+    if _is_text(array.type.value_type):
         longest = pc.max(pc.utf8_length(array.dictionary)).as_py() or 0
         if longest > MAX_TEXT_LENGTH:
             problem = f"a text has {longest} letters, {MAX_TEXT_LENGTH} is the most"
@@ -87,14 +87,18 @@ def _decoded(name: str, array: pa.DictionaryArray) -> pa.Array:
 def _fits(given: pa.DataType, wanted: pa.DataType) -> bool:
     """Say whether values of one type may stand for values of another."""
     kinds = pa.types
-    text = kinds.is_string(given) or kinds.is_large_string(given)
-    if kinds.is_string(wanted):
-        return bool(text)
+    if _is_text(given):
+        return True
     if kinds.is_timestamp(wanted):
-        return bool(text or (kinds.is_timestamp(given) and given.tz is not None))
+        return bool(kinds.is_timestamp(given) and given.tz is not None)
     if kinds.is_boolean(wanted):
-        return bool(text or kinds.is_boolean(given))
-    return bool(text or kinds.is_integer(given) or kinds.is_floating(given))
+        return bool(kinds.is_boolean(given))
+    numeric = kinds.is_integer(given) or kinds.is_floating(given)
+    return bool(numeric and not kinds.is_string(wanted))
+
+
+def _is_text(given: pa.DataType) -> bool:
+    return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
 
 
 def _cast(name: str, array: pa.Array, wanted: pa.DataType) -> pa.Array:

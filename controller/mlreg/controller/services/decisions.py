@@ -101,20 +101,25 @@ def record_decision(
         action="decision.recorded",
         subject=f"{pair.model.name}/{pair.challenger}",
         actor=actor,
-        body={
-            "decision": decision.id,
-            "environment": pair.environment,
-            "champion": pair.champion,
-            "anchor": pair.anchor,
-            "verdict": decision.verdict,
-            "superior": decision.superior,
-            "snapshot": pair.snapshot,
-            "run": pair.run_id,
-            "reason": str(judgement.get("reason", "")),
-        },
+        body=_entry(decision),
         now=now,
     )
     return decision
+
+
+def _entry(decision: Decision) -> dict[str, object]:
+    """Return what the audit log keeps of a decision; its evidence stays with it."""
+    return {
+        "decision": decision.id,
+        "environment": decision.environment,
+        "champion": decision.champion,
+        "anchor": decision.anchor,
+        "verdict": decision.verdict,
+        "superior": decision.superior,
+        "snapshot": decision.snapshot,
+        "run": decision.run_id,
+        "reason": str(decision.evidence.get("reason", "")),
+    }
 
 
 def get_decision(session: ReadSession, number: int) -> Decision:

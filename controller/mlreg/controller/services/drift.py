@@ -12,8 +12,13 @@ from mlreg.controller.store.readings import list_readings, newest_window
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.controller.store.tables import Reading
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
+
+MONITORS = (*SIZES, *(f"score_{size}" for size in SIZES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,21 @@ def newest_drift(session: ReadSession, model: Model, environment: str) -> DriftW
     start = newest_window(session, model_id, environment)
     if start is None:
         return DriftWindow(None, None, "empty", [])
-    monitors = [*SIZES, *(f"score_{size}" for size in SIZES)]
-    found = [
-        one
-        for one in list_readings(
-            session, model_id=model_id, environment=environment, monitors=monitors, after=start
-        )
-        if one.start == start
-    ]
-    sizes: dict[str, dict[str, Any]] = defaultdict(dict)
-    for one in found:
-        if one.state == "final":
-            sizes[one.subject].update(
-                {one.monitor.removeprefix("score_"): one.value, "rows": one.rows}
-            )
-    states = {one.state for one in found}
-    ordered = sorted(sizes.items(), key=lambda item: -(item[1].get("psi") or 0.0))
+    listed = list_readings(
+        session, model_id=model_id, environment=environment, monitors=MONITORS, after=start
+    )
+    found = [one for one in listed if one.start == start]
+    features = _sizes(found)
+    states = {"final"} if features else {one.state for one in found}
     end = found[0].end if found else None
-    return DriftWindow(start, end, "final" if sizes else min(states, default="empty"), ordered)
+    return DriftWindow(start, end, min(states, default="empty"), features)
+
+
+def _sizes(readings: Sequence[Reading]) -> list[tuple[str, dict[str, Any]]]:
+    """Pair each subject of final readings with its sizes, the most drifted first."""
+    sizes: dict[str, dict[str, Any]] = defaultdict(dict)
+    for one in readings:
+        if one.state == "final":
+            size = one.monitor.removeprefix("score_")
+            sizes[one.subject].update({size: one.value, "rows": one.rows})
+    return sorted(sizes.items(), key=lambda item: -(item[1].get("psi") or 0.0))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from mlreg.controller.domain.policy import RetrainRule
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.store.database import ReadSession
 
@@ -167,7 +168,6 @@ def _job(training: Training, plan: _Plan) -> dict[str, Any]:
     rule = training.specification.retrain
     source = plan.source
     contract = None if source is None else source.contract.to_document()
-    adding = (rule.lanes.continue_ or ContinueRule()) if plan.lane == "continue" else None
     outages = rule.outages
     return {
         "format": 1,
@@ -178,10 +178,17 @@ def _job(training: Training, plan: _Plan) -> dict[str, Any]:
         "schema": training.model.feature_schema,
         "contract": contract,
         "params": dict(rule.params),
-        "rounds": rule.rounds if adding is None else adding.rounds,
-        "max_trees": None if adding is None else adding.max_trees,
+        **_growth(rule, plan.lane),
         "seed": rule.seed,
         "outages": None if outages is None else outages.model_dump(mode="json"),
         "parent": None if plan.parent is None else files_of(PARENT),
         "bins": None if plan.bins is None else BINS,
     }
+
+
+def _growth(rule: RetrainRule, lane: Lane) -> dict[str, int | None]:
+    """Return how many rounds to train, and the most trees that the model may come to have."""
+    if lane != "continue":
+        return {"rounds": rule.rounds, "max_trees": None}
+    adding = rule.lanes.continue_ or ContinueRule()
+    return {"rounds": adding.rounds, "max_trees": adding.max_trees}

@@ -108,15 +108,14 @@ def _with_readings(
 def _held(automation: Automation, findings: Mapping[str, Finding], fire_at: datetime) -> list[Held]:
     """Return the triggers that hold at this moment, and those that still count from before."""
     triggers = automation.in_force.policy.triggers
-    patience = {
-        name: trigger.patience for name, trigger in zip(names_of(triggers), triggers, strict=True)
+    by_name = dict(zip(names_of(triggers), triggers, strict=True))
+    newly = {name: Held(name, fire_at, one) for name, one in findings.items() if one.holds}
+    still = {
+        name: Held(name, since)
+        for name, since in automation.memory.held.items()
+        if name in by_name and fire_at - since < by_name[name].patience
     }
-    held = [Held(name, fire_at, one) for name, one in findings.items() if one.holds]
-    newly = {one.name for one in held}
-    for name, since in automation.memory.held.items():
-        if name in patience and name not in newly and fire_at - since < patience[name]:
-            held.append(Held(name, since))
-    return held
+    return [*newly.values(), *(one for name, one in still.items() if name not in newly)]
 
 
 def _fire(

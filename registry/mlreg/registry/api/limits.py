@@ -7,10 +7,12 @@ lone surrogate. Streams (Arrow, Parquet, CSV, octets) are counted as they pass.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlreg.registry.api.problems import problem, problem_of
+from mlreg.registry.api.problems import problem_of
 from mlreg.registry.api.strict_json import check_json
 from mlreg.registry.domain.errors import InvalidError
 
@@ -40,6 +42,16 @@ class BodyTooLargeError(InvalidError):
         super().__init__(f"the body is larger than {limit} bytes")
 
 
+class UnsupportedMediaTypeError(InvalidError):
+    """A body of a content type that no route takes."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+    def __init__(self, *, kind: str) -> None:
+        super().__init__(f"bodies of type {kind[:80]!r} are not taken here")
+
+
 class Limits:
     """Checks every body before, or while, a route reads it."""
 
@@ -51,24 +63,21 @@ class Limits:
         if scope["type"] != "http" or scope["method"] not in BODY_METHODS:
             await self.app(scope, receive, send)
             return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        limit = LIMITS.get(kind)
-        if limit is None and _has_body(headers):
-            detail = f"bodies of type {kind.decode('latin-1')[:80]!r} are not taken here"
-            await problem(415, "unsupported_media_type", detail, kind="invalid")(
-                scope, receive, send
-            )
-            return
         try:
-            if kind in JSON_TYPES:
-                receive = await _checked_json(receive, limit or 0)
-            else:
-                receive = _counted(receive, limit or 0)
+            receive = await _limited(dict(scope["headers"]), receive)
         except InvalidError as error:
             await problem_of(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+async def _limited(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
+    """Return a `receive` that hands out no body but one that is taken here."""
+    kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    if kind not in LIMITS and _has_body(headers):
+        raise UnsupportedMediaTypeError(kind=kind.decode("latin-1"))
+    limit = LIMITS.get(kind, 0)
+    return await _checked_json(receive, limit) if kind in JSON_TYPES else _counted(receive, limit)
 
 
 async def _checked_json(receive: Receive, limit: int) -> Receive:
@@ -111,5 +120,5 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return count
 
 
-def _has_body(headers: dict[bytes, bytes]) -> bool:
+def _has_body(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers

@@ -97,9 +97,8 @@ def _check_text(text: str) -> None:
         raise InvalidJsonError(reason=f"a string is longer than {MAX_STRING} characters")
     if text.isascii() and text.isprintable():
         return
+    if not _BIDIRECTIONAL.isdisjoint(text):
+        raise InvalidJsonError(reason="a string has bidirectional control characters")
     for character in text:
-        if character in _BIDIRECTIONAL:
-            raise InvalidJsonError(reason="a string has bidirectional control characters")
-        kind = unicodedata.category(character)
-        if kind == "Cs" or (kind == "Cc" and character not in _ALLOWED_CONTROLS):
+        if unicodedata.category(character) in {"Cs", "Cc"} and character not in _ALLOWED_CONTROLS:
             raise InvalidJsonError(reason="a string has control characters or lone surrogates")

@@ -22,12 +22,14 @@ def open_store(url: str, s3_settings: S3Settings | None = None) -> ArtifactStore
         StoreRefusedError, StorageFullError: the folder cannot be made.
     """
     parts = urlsplit(url)
+    path = unquote(parts.path)
     if parts.query or parts.fragment or parts.username:
         raise InvalidStoreUrlError(url=url)
-    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and len(parts.path) > 1:
-        return FolderStore(Path(unquote(parts.path)))
-    if parts.scheme == "s3" and parts.netloc:
-        from mlreg.registry.artifacts.s3 import S3Store  # noqa: PLC0415 - boto3 only where used
+    match parts.scheme, parts.netloc:
+        case "file", "" | "localhost" if len(path) > 1:
+            return FolderStore(Path(path))
+        case "s3", bucket if bucket:
+            from mlreg.registry.artifacts.s3 import S3Store  # noqa: PLC0415 - boto3 only where used
 
-        return S3Store(parts.netloc, unquote(parts.path).strip("/"), s3_settings or S3Settings())
+            return S3Store(bucket, path.strip("/"), s3_settings or S3Settings())
     raise InvalidStoreUrlError(url=url)

@@ -7,7 +7,7 @@ its digest is that of its canonical JSON. Null, NaN and missing are one thing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
@@ -84,8 +84,7 @@ class Feature:
     unseen: Unseen = "missing"
 
     def __post_init__(self) -> None:
-        where = f"feature {self.name!r}"
-        for holds, problem in (
+        rules = (
             (0 < len(self.name) <= MAX_NAME_LENGTH, f"a name has 1 to {MAX_NAME_LENGTH} letters"),
             (self.name.isprintable(), "a name has printable letters only"),
             (
@@ -97,9 +96,8 @@ class Feature:
             (self.categories is None or self.dtype == "category", "only a category has categories"),
             (_distinct(self.categories), "categories must be distinct, and not none"),
             (_fits(self.default, self.dtype), f"default {self.default!r} is not a {self.dtype}"),
-        ):
-            if not holds:
-                raise InvalidContractError(where=where, problem=problem)
+        )
+        _check_rules(f"feature {self.name!r}", rules)
 
     @property
     def is_pinned(self) -> bool:
@@ -256,12 +254,11 @@ def check_names(names: Sequence[str], expected: Sequence[str]) -> None:
     Raises:
         ContractMismatchError: a column is missing, unknown, or at another place; names it.
     """
-    missing = [name for name in expected if name not in set(names)]
-    if missing:
-        raise ContractMismatchError(column=missing[0], problem="it is missing")
-    unknown = [name for name in names if name not in set(expected)]
-    if unknown:
-        raise ContractMismatchError(column=unknown[0], problem="the contract does not have it")
+    missing, unknown = _first_beyond(expected, names), _first_beyond(names, expected)
+    if missing is not None:
+        raise ContractMismatchError(column=missing, problem="it is missing")
+    if unknown is not None:
+        raise ContractMismatchError(column=unknown, problem="the contract does not have it")
     for place, (name, wanted) in enumerate(zip(names, expected, strict=True)):
         if name != wanted:
             problem = f"it stands at place {place + 1}, where {wanted!r} belongs"
@@ -291,7 +288,7 @@ class TargetContract:
 
     def __post_init__(self) -> None:
         named = self.task in {"binary", "multiclass"}
-        for holds, problem in (
+        rules = (
             (self.task in get_args(Task), f"task must be one of {', '.join(get_args(Task))}"),
             (not self.classes or named, f"a {self.task} task has no classes"),
             (
@@ -307,9 +304,8 @@ class TargetContract:
             ),
             (self.max_label_delay_seconds >= 0, "the label delay is 0 or more seconds"),
             (self.task != "ranking" or self.group_key is not None, "ranking needs a group key"),
-        ):
-            if not holds:
-                raise InvalidContractError(where="target contract", problem=problem)
+        )
+        _check_rules("target contract", rules)
 
     def to_json(self) -> dict[str, Json]:
         """Return the JSON form, as `model.target_contract` stores it."""
@@ -354,6 +350,19 @@ class TargetContract:
             group_key=optional_text(fields, "group_key", where),
             weight=optional_text(fields, "weight", where),
         )
+
+
+def _check_rules(where: str, rules: Iterable[tuple[bool, str]]) -> None:
+    """Raise the problem of the first rule that does not hold."""
+    for holds, problem in rules:
+        if not holds:
+            raise InvalidContractError(where=where, problem=problem)
+
+
+def _first_beyond(names: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return the first name that is none of the known ones."""
+    others = set(known)
+    return next((name for name in names if name not in others), None)
 
 
 def _distinct(categories: tuple[str, ...] | None) -> bool:

@@ -7,9 +7,10 @@ bits) make a slow hash needless, so a token is kept as its SHA-256 only. Randomn
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from mlreg.registry.domain.actor import ActorKind
 
@@ -21,8 +22,10 @@ KINDS: tuple[TokenKind, ...] = get_args(TokenKind)
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 12
 SECRET_LENGTH = 32
-_PARTS = 5
-_MAX_LENGTH = 100
+_FORM = re.compile(
+    rf"mlr_(?P<kind>{'|'.join(KINDS)})_(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})"
+    rf"_(?P<secret>[0-9A-Za-z]{{{SECRET_LENGTH}}})_[0-9a-f]{{8}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,8 @@ def make_token(kind: TokenKind, choose: Callable[[str], str]) -> BearerToken:
 
 def parse_token(text: str) -> BearerToken | None:
     """Return the token that a text is, or None when its form or checksum is wrong."""
-    parts = text.split("_") if len(text) <= _MAX_LENGTH else []
-    if len(parts) != _PARTS or parts[0] != "mlr" or not text.isascii():
+    form = _FORM.fullmatch(text)
+    if form is None:
         return None
-    kind = next((kind for kind in KINDS if kind == parts[1]), None)
-    if kind is None:
-        return None
-    token = BearerToken(kind, parts[2], parts[3])
+    token = BearerToken(cast("TokenKind", form["kind"]), form["id"], form["secret"])
     return token if token.text == text else None

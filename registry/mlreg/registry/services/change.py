@@ -177,7 +177,27 @@ def _write(
     following: NextRevision,
     now: datetime,
 ) -> ChangedState:
-    revision = Revision(
+    revision = _revision(change, state, following, now)
+    body = _event(change, state, revision)
+    changes.add_revision(session, revision, Event(TOPIC, body, DEPLOYMENT_CHANNEL))
+    if following.deployment:
+        changes.set_columns(session, state.deployment_id, following.deployment)
+    failpoint("change.revised")
+    audit.record(
+        session,
+        action=f"deployment.{following.cause}",
+        subject=subject_of(change),
+        actor=change.actor,
+        body=body,
+        now=now,
+    )
+    return _changed(state, revision, following)
+
+
+def _revision(
+    change: Change, state: DeploymentState, following: NextRevision, now: datetime
+) -> Revision:
+    return Revision(
         deployment_id=state.deployment_id,
         number=state.revision + 1,
         champion=following.champion,
@@ -191,20 +211,11 @@ def _write(
         decision_id=following.decision_id,
         at=now,
     )
+
+
+def _changed(state: DeploymentState, revision: Revision, following: NextRevision) -> ChangedState:
+    """Return what a deployment is after the revision, without asking the database again."""
     columns = following.deployment or {}
-    body = _event(change, state, revision)
-    changes.add_revision(session, revision, Event(TOPIC, body, DEPLOYMENT_CHANNEL))
-    if columns:
-        changes.set_columns(session, state.deployment_id, columns)
-    failpoint("change.revised")
-    audit.record(
-        session,
-        action=f"deployment.{following.cause}",
-        subject=subject_of(change),
-        actor=change.actor,
-        body=body,
-        now=now,
-    )
     present = {
         "revision": revision.number,
         "champion": revision.champion,
@@ -212,8 +223,8 @@ def _write(
         "candidates": [],
         "fallback": revision.fallback,
         "frozen": revision.frozen,
-        "at": now,
-        **{name: value for name, value in columns.items() if name == "cooldown_until"},
+        "at": revision.at,
+        "cooldown_until": columns.get("cooldown_until", state.cooldown_until),
     }
     return ChangedState(
         **{**asdict(state), **present}, previous=state.champion, notes=following.notes

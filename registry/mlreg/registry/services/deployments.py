@@ -99,12 +99,10 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
                 model=change.model, version=version, environment=change.environment
             )
         accepted = candidate.verdict == "accepted" and decision_id in {None, candidate.decision_id}
-        if state.champion is not None and not accepted and not force:
+        champion = state.champion
+        if champion is not None and not accepted and not force:
             raise NotAcceptedError(
-                model=change.model,
-                version=version,
-                champion=state.champion,
-                verdict=candidate.verdict,
+                model=change.model, version=version, champion=champion, verdict=candidate.verdict
             )
         return NextRevision(
             cause,

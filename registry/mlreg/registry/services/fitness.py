@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.registry.domain.flavours import is_unsafe
-from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.revisions import BlobUnfitError, UnsafeFormatError
 from mlreg.registry.services.catalog import VersionNotFoundError
 from mlreg.registry.store.changes import find_candidate, list_unfit_blobs
@@ -37,11 +37,14 @@ def get_fit_candidate(
     if is_unsafe(candidate.flavour):
         raise UnsafeFormatError(model=state.model, version=version, flavour=candidate.flavour)
     files = Manifest.from_body(candidate.manifest).files
-    unfit = list_unfit_blobs(session, {file.digest for file in files})
+    faults = list_unfit_blobs(session, {file.digest for file in files})
     for file in files:
-        fault = unfit.get(file.digest)
-        if fault is None and store is not None and store.size(file.digest) != file.size:
-            fault = "missing from the store"
+        fault = faults.get(file.digest) or _find_fault(store, file)
         if fault is not None:
             raise BlobUnfitError(model=state.model, version=version, path=file.path, state=fault)
     return candidate
+
+
+def _find_fault(store: ArtifactStore | None, file: ManifestFile) -> str | None:
+    there = store is None or store.size(file.digest) == file.size
+    return None if there else "missing from the store"
