@@ -225,16 +225,6 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_token")),
     )
     op.create_table(
-        "upload",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("received", sa.BigInteger(), nullable=False),
-        sa.Column("created_by", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_upload")),
-    )
-    op.create_index(op.f("ix_upload_expires_at"), "upload", ["expires_at"], unique=False)
-    op.create_table(
         "waiting_batch",
         sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
@@ -717,7 +707,6 @@ TABLES = (
     "batch",
     "waiting_slot",
     "waiting_batch",
-    "upload",
     "token",
     "outbox_message",
     "model",

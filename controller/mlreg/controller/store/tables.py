@@ -4,7 +4,7 @@ What always holds:
 
 - a batch is accepted once: (model, kind, batch id) is unique, and its bytes wait in `waiting_batch`
   until a drain has turned them into a segment; the row of `batch` stays;
-- a firing is unique by (policy, trigger, fire_at), so that two controllers that tick do one thing;
+- a firing is unique by (policy, fire_at), so that two controllers that tick do one thing;
 - the effect of a job is committed only together with a check of its lease token;
 - lease times are the database's own clock; every other time is business time.
 """

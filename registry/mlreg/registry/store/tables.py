@@ -162,18 +162,6 @@ class Manifest(SQLModel, table=True):
     created_at: datetime = moment()
 
 
-class Upload(SQLModel, table=True):
-    """An upload session: bytes on their way in, under `uploads/<id>`, until they are a blob."""
-
-    __tablename__ = "upload"
-
-    id: str = Field(primary_key=True)
-    received: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
-    created_by: str
-    created_at: datetime = moment()
-    expires_at: datetime = moment(index=True)
-
-
 class LineageEdge(SQLModel, table=True):
     """One arrow of the lineage graph, from what was used to what came of it."""
 
@@ -333,7 +321,11 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class OutboxMessage(SQLModel, table=True):
-    """An event of a committed change, to be delivered at least once."""
+    """An event of a committed change, to be delivered at least once.
+
+    Written with the change from the first one on, so that none is ever missing; nothing reads them
+    yet (clients are told by NOTIFY), and `sent_at` stays empty until notifications are delivered.
+    """
 
     __tablename__ = "outbox_message"
 
