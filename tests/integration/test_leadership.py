@@ -32,7 +32,7 @@ def test_a_leader_that_slept_comes_back_with_another_epoch(database):
 
 def test_giving_back_lets_the_next_one_lead_at_once(database):
     first = take_leadership(database, "a")
-    give_back(database, first)
+    give_back(database, first.holder)
     assert take_leadership(database, "b").epoch == first.epoch + 1
 
 

@@ -38,9 +38,8 @@ def run_scheduler(
     """Tick while this controller leads, until `stop` is set."""
     holder = f"{socket.gethostname()}:{secrets.token_hex(4)}"
     every(tick_seconds, lambda: beat(database, clock, holder), stop)
-    led = leadership.Leadership(holder, 0)
     try:
-        led = leadership.take_leadership(database, holder, ttl_seconds=0.0) or led
+        leadership.give_back(database, holder)
     except RegistryError as error:
         log.warning("the leadership is left to run out: %s", error)
 

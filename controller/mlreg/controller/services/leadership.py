@@ -27,7 +27,7 @@ _TAKE = text("""
     RETURNING epoch
 """)
 _GIVE_BACK = text("""
-    UPDATE leader SET until = clock_timestamp() WHERE id = 1 AND holder = :holder AND epoch = :epoch
+    UPDATE leader SET until = clock_timestamp() WHERE id = 1 AND holder = :holder
 """)
 _LED = text("""
     SELECT 1 FROM leader
@@ -61,10 +61,10 @@ def leads(session: WriteSession, leadership: Leadership) -> bool:
     return session.execute(_LED, values).first() is not None
 
 
-def give_back(database: Database, leadership: Leadership) -> None:
+def give_back(database: Database, holder: str) -> None:
     """End the leadership at once, so that a standby need not wait for its time to run out."""
     with database.writing() as session:
-        session.execute(_GIVE_BACK, {"holder": leadership.holder, "epoch": leadership.epoch})
+        session.execute(_GIVE_BACK, {"holder": holder})
 
 
 def note_tick(database: Database) -> None:
