@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlreg.controller.domain.sequences import ConfidenceSequence, block_differences
+from mlreg.controller.domain.sequences import ConfidenceSequence
 
 LOOKS = 90
 TRIALS = 600
@@ -89,12 +89,6 @@ def test_a_real_difference_is_found_and_soon():
     sequence = ConfidenceSequence()
     found = [np.nanargmax(sequence.bounds(rng.normal(1, 0.3, 30)).lower > 0) + 1 for _ in range(50)]
     assert max(found) <= 10
-
-
-def test_block_differences_are_means_by_block_in_order():
-    blocks = np.array([480_001, 480_000, 480_001])
-    means = block_differences(blocks, np.array([3.0, 1.0, 5.0]), np.array([1.0, 0.5, 1.0]))
-    assert means.tolist() == [0.5, 3.0]
 
 
 def test_constant_and_empty_differences_do_no_harm():

@@ -13,7 +13,6 @@ from mlreg.controller.domain.windows import (
     Interval,
     closed_windows,
     merge_intervals,
-    overlap_share,
     window_of,
 )
 
@@ -51,15 +50,6 @@ def test_merging_keeps_every_hour_and_no_other(intervals):
     for hour in (START + number * HOUR for number in range(125)):
         assert any(one.holds(hour) for one in merged) == any(one.holds(hour) for one in intervals)
     assert all(one.end < two.start for one, two in itertools.pairwise(merged))
-
-
-def test_the_share_that_is_covered():
-    day = Interval(START, START + DAY)
-    assert overlap_share(day, []) == 0.0
-    half = Interval(START - DAY, START + 12 * HOUR)
-    assert (
-        overlap_share(day, [half, half, Interval(START + 23 * HOUR, START + 40 * DAY)]) == 13 / 24
-    )
 
 
 def test_an_interval_needs_order_and_zones():

@@ -11,7 +11,7 @@ is drawn, P and N the weights of positives and negatives,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 MetricName = Literal["auc", "log_loss", "brier", "rmse", "mae"]
-METRICS: tuple[MetricName, ...] = get_args(MetricName)
 OF_TASK: dict[str, tuple[MetricName, ...]] = {
     "binary": ("auc", "log_loss", "brier"),
     "regression": ("rmse", "mae"),

@@ -18,15 +18,11 @@ at 5 blocks and 11 % at 10, so give heavy-tailed losses more `min_blocks`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from mlreg.controller.domain.metrics import Floats
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MIN_BLOCKS = 5
 
@@ -87,20 +83,6 @@ class ConfidenceSequence:
         """The paper's rho."""
         doubled = -2 * np.log(self.alpha)
         return float(np.sqrt((doubled + np.log(doubled + 1)) / self.expected_blocks))
-
-
-def block_differences(blocks: NDArray[np.integer], first: Floats, second: Floats) -> Floats:
-    """Return the mean of `first - second` over each block, in the order of the block numbers.
-
-    Args:
-        blocks: the block of each row (any integers that rise with time, e.g. hours since 1970).
-        first: the loss of each row under one model.
-        second: the loss of the same row under the other.
-    """
-    _, index = np.unique(blocks, return_inverse=True)
-    sums = np.bincount(index, first - second).astype(np.float64)
-    means: Floats = sums / np.bincount(index)
-    return means
 
 
 def _running_deviation(differences: Floats, mean: Floats) -> Floats:

@@ -72,13 +72,3 @@ def merge_intervals(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
         else:
             merged.append(interval)
     return tuple(merged)
-
-
-def overlap_share(interval: Interval, others: Iterable[Interval]) -> float:
-    """Return the share (0 to 1) of the interval that the others cover together."""
-    seconds = sum(
-        (min(other.end, interval.end) - max(other.start, interval.start)).total_seconds()
-        for other in merge_intervals(others)
-        if other.overlaps(interval)
-    )
-    return seconds / interval.length.total_seconds()

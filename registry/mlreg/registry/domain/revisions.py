@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Cause = Literal["promote", "policy", "rollback", "guard", "freeze", "unfreeze", "fallback"]
 ROLLBACKS: frozenset[str] = frozenset({"rollback", "guard"})
-BY_HAND: frozenset[str] = frozenset({"promote", "rollback"})
 
 
 class FrozenError(RefusedError):
