@@ -2,12 +2,11 @@
 
 `python -m benchmarks.demo` runs `mlreg demo --json` and looks at every process below it ten times a
 second: the peak is the kernel's own high-water mark of resident memory (VmHWM), so nothing between
-two looks is lost but processes that lived shorter. The sum is of proportional memory (PSS).
+two looks is lost but processes that lived shorter.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,9 +15,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from benchmarks.report import report
+
 LOOK_SECONDS = 0.1
-TARGETS = {"demo_seconds": 240.0, "demo_peak_mb": 1024.0}
-ROLES = ("demo", "up", "serve", "control", "work", "postgres")
+TARGETS = {"demo_seconds": ("<=", 240.0), "demo_peak_mb": ("<=", 1024.0)}
 
 
 def descendants(root: int) -> set[int]:
@@ -49,7 +49,7 @@ def role_of(pid: int) -> str:
         return "postgres"
     if "mlreg.cli" in words and len(words) > words.index("mlreg.cli") + 1:
         return words[words.index("mlreg.cli") + 1]
-    return "child of the worker"
+    return "child"
 
 
 def peak_mb(pid: int) -> float:
@@ -62,7 +62,7 @@ def peak_mb(pid: int) -> float:
     return int(marks[0].split()[1]) / 1024 if marks else 0.0
 
 
-def measure() -> dict[str, object]:
+def measure() -> dict[str, float]:
     """Run the demo and return its seconds and the peaks by role."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "document.json"
@@ -90,25 +90,11 @@ def measure() -> dict[str, object]:
     return {
         "demo_seconds": time.monotonic() - began,
         "demo_peak_mb": max(peaks.values()),
-        "peak_mb_by_process": dict(sorted(peaks.items())),
+        **{f"peak_mb_{role}": peak for role, peak in sorted(peaks.items())},
         "static_log_loss": document["static"]["log_loss"],
         "controlled_log_loss": document["controlled"]["log_loss"],
     }
 
 
-def main() -> None:
-    """Measure, and print each number with its target."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    found = measure()
-    if asked.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        target = f"  (target <= {TARGETS[name]:,.0f})" if name in TARGETS else ""
-        print(f"{name:24} {value if isinstance(value, dict) else f'{value:,.4g}'}{target}")
-
-
 if __name__ == "__main__":
-    main()
+    report(measure, TARGETS)

@@ -8,9 +8,7 @@ same machine, so it takes its share of the cores.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import statistics
 import tempfile
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import uvloop
 
+from benchmarks.report import report
 from mlreg.cli.folder import DataFolder
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import OWNER
@@ -182,20 +181,5 @@ TARGETS = {
 }
 
 
-def main() -> None:
-    """Measure, and print each number with its target."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    found = measure()
-    if asked.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        sign, target = TARGETS.get(name, ("", None))
-        wanted = "" if target is None else f"  (target {sign} {target:,.0f})"
-        print(f"{name:32} {value:12,.2f}{wanted}")
-
-
 if __name__ == "__main__":
-    main()
+    report(measure, TARGETS)

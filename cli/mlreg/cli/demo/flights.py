@@ -57,14 +57,17 @@ SCHEMA: list[dict[str, Any]] = [
     {"name": "dest", "dtype": "category"},
     {"name": "hour", "dtype": "int"},
     {"name": "weekday", "dtype": "int"},
-    {"name": "month", "dtype": "int"},
+    {"name": "month", "dtype": "category", "categories": [str(month) for month in range(1, 13)]},
     {"name": "distance", "dtype": "float"},
     *(
         {"name": name, "dtype": "float", "default": default, "at_risk": name in AT_RISK}
         for name, default in NORMALS.items()
     ),
 ]
-"""The feature schema: what is known at schedule time, and the weather at the origin."""
+"""The feature schema: what is known at schedule time, and the weather at the origin.
+
+The month is a category: as a number, December would be what November was, only more so.
+"""
 
 FEATURES = tuple(feature["name"] for feature in SCHEMA)
 
