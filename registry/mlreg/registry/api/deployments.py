@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -30,7 +32,6 @@ from mlreg.registry.domain.errors import InvalidError, PreconditionRequiredError
 from mlreg.registry.services import deployments, status
 from mlreg.registry.services.deployments import Change, ChangedState
 from mlreg.registry.services.status import DeploymentStatus, PastRevision
-from mlreg.registry.store.database import WriteSession
 from mlreg.registry.store.failpoint import failpoint
 
 router = APIRouter(tags=["deployments"])
@@ -79,9 +80,39 @@ async def _caches(request: Request) -> Caches:
     return caches
 
 
-Asked = Annotated[Change, Depends(_change)]
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request to change a deployment: what is asked, and the doors to do it by."""
+
+    change: Change
+    writing: Writing
+    caches: Caches
+    now: datetime
+
+    def do(
+        self, verb: Callable[..., ChangedState], body: ChangeRequest, **options: object
+    ) -> Response:
+        """Do what a verb of the service does, or find out what it would do (`dry_run`)."""
+        key = None if body.dry_run else self.change.idempotency_key
+        change = replace(self.change, reason=body.reason, idempotency_key=key)
+        with self.writing() as session:
+            changed = verb(session, change, now=self.now, **options)
+            if body.dry_run:
+                session.rollback()
+        return _done(self.caches, changed, dry_run=body.dry_run)
+
+
+async def _ask(
+    change: Annotated[Change, Depends(_change)],
+    writing: Writing,
+    caches: Annotated[Caches, Depends(_caches)],
+    now: Now,
+) -> Ask:
+    return Ask(change, writing, caches, now)
+
+
+Asking = Annotated[Ask, Depends(_ask)]
 CheapStore = Annotated[ArtifactStore | None, Depends(_cheap_store)]
-Known = Annotated[Caches, Depends(_caches)]
 
 
 def parse_entity_tag(tag: str) -> tuple[str | None, int | None]:
@@ -114,79 +145,33 @@ def _done(caches: Caches, changed: ChangedState, *, dry_run: bool) -> Response:
 
 
 @router.post(f"{PATH}/promote", response_model=ChangeAnswer)
-def promote(
-    body: PromoteRequest,
-    change: Asked,
-    writing: Writing,
-    store: CheapStore,
-    known: Known,
-    now: Now,
-) -> Response:
+def promote(body: PromoteRequest, ask: Asking, store: CheapStore) -> Response:
     """Make a version the champion; needs `If-Match`."""
-    with writing() as session:
-        changed = deployments.promote(
-            session,
-            _because(change, body),
-            version=body.version,
-            force=body.force,
-            store=store,
-            now=now,
-        )
-        _undo_if(session, dry_run=body.dry_run)
-    return _done(known, changed, dry_run=body.dry_run)
+    return ask.do(deployments.promote, body, version=body.version, force=body.force, store=store)
 
 
 @router.post(f"{PATH}/rollback", response_model=ChangeAnswer)
-def rollback(
-    body: RollbackRequest,
-    change: Asked,
-    writing: Writing,
-    store: CheapStore,
-    known: Known,
-    now: Now,
-) -> Response:
+def rollback(body: RollbackRequest, ask: Asking, store: CheapStore) -> Response:
     """Return to a former champion; needs `If-Match`."""
-    with writing() as session:
-        changed = deployments.rollback(
-            session, _because(change, body), to=body.to, store=store, now=now
-        )
-        _undo_if(session, dry_run=body.dry_run)
-    return _done(known, changed, dry_run=body.dry_run)
+    return ask.do(deployments.rollback, body, to=body.to, store=store)
 
 
 @router.post(f"{PATH}/freeze", response_model=ChangeAnswer)
-def freeze(
-    body: ChangeRequest, change: Asked, writing: Writing, known: Known, now: Now
-) -> Response:
+def freeze(body: ChangeRequest, ask: Asking) -> Response:
     """Stop automation; needs `If-Match`."""
-    with writing() as session:
-        changed = deployments.freeze(session, _because(change, body), now=now)
-        _undo_if(session, dry_run=body.dry_run)
-    return _done(known, changed, dry_run=body.dry_run)
+    return ask.do(deployments.freeze, body)
 
 
 @router.post(f"{PATH}/unfreeze", response_model=ChangeAnswer)
-def unfreeze(
-    body: ChangeRequest, change: Asked, writing: Writing, known: Known, now: Now
-) -> Response:
+def unfreeze(body: ChangeRequest, ask: Asking) -> Response:
     """Let automation go on; needs `If-Match`."""
-    with writing() as session:
-        changed = deployments.unfreeze(session, _because(change, body), now=now)
-        _undo_if(session, dry_run=body.dry_run)
-    return _done(known, changed, dry_run=body.dry_run)
+    return ask.do(deployments.unfreeze, body)
 
 
 @router.post(f"{PATH}/fallback", response_model=ChangeAnswer)
-def fall_back(
-    body: FallbackRequest, change: Asked, writing: Writing, known: Known, now: Now
-) -> Response:
+def fall_back(body: FallbackRequest, ask: Asking) -> Response:
     """Have clients serve a fallback of theirs, or end that; needs `If-Match`."""
-    with writing() as session:
-        changed = deployments.fall_back(
-            session, _because(change, body), fallback=body.fallback, now=now
-        )
-        _undo_if(session, dry_run=body.dry_run)
-    return _done(known, changed, dry_run=body.dry_run)
+    return ask.do(deployments.fall_back, body, fallback=body.fallback)
 
 
 @router.post(f"{PATH}/unbar", status_code=204)
@@ -273,13 +258,3 @@ def _revision(past: PastRevision) -> RevisionAnswer:
             "ended_by_rollback": past.ended_by_rollback,
         }
     )
-
-
-def _because(change: Change, body: ChangeRequest) -> Change:
-    key = None if body.dry_run else change.idempotency_key
-    return replace(change, reason=body.reason, idempotency_key=key)
-
-
-def _undo_if(session: WriteSession, *, dry_run: bool) -> None:
-    if dry_run:
-        session.rollback()
