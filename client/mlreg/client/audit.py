@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlreg.client.paging import walk_pages
 from mlreg.client.transport import Transport, path
 from mlreg.client.wire.audit import AuditAnswer, VerificationAnswer
 from mlreg.client.wire.base import Page
@@ -23,10 +24,10 @@ class Audit:
     def list(
         self, *, action: str | None = None, subject: str | None = None
     ) -> Iterator[AuditAnswer]:
-        """Yield entries, newest first."""
-        before: str | None = None
-        while True:
-            page = self._transport.get(
+        """Iterate over the entries, newest first."""
+
+        def page_before(before: str | None) -> Page[AuditAnswer]:
+            return self._transport.get(
                 path("audit"),
                 Page[AuditAnswer],
                 action=action,
@@ -34,10 +35,8 @@ class Audit:
                 before=before,
                 limit=PAGE,
             )
-            yield from page.items
-            before = page.next
-            if before is None:
-                return
+
+        return walk_pages(page_before)
 
     def verify(self) -> VerificationAnswer:
         """Have the server walk the hash chain and name the first bad entry."""

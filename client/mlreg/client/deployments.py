@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.client.errors import NotFoundError
+from mlreg.client.paging import walk_pages
 from mlreg.client.transport import Call, Transport, path
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.deployments import (
@@ -122,19 +123,13 @@ class Deployments:
         return self._transport.get(path("deployments"), Page[StatusAnswer], model=model).items
 
     def history(self, model: str, environment: str = PRODUCTION) -> Iterator[RevisionAnswer]:
-        """Yield what was live, newest first."""
-        before: str | None = None
-        while True:
-            page = self._transport.get(
-                _path(model, environment) + "/revisions",
-                Page[RevisionAnswer],
-                before=before,
-                limit=PAGE,
+        """Iterate over what was live, newest first."""
+        place = _path(model, environment) + "/revisions"
+        return walk_pages(
+            lambda before: self._transport.get(
+                place, Page[RevisionAnswer], before=before, limit=PAGE
             )
-            yield from page.items
-            before = page.next
-            if before is None:
-                return
+        )
 
     def acknowledge(
         self, model: str, *, client: str, revision: int, environment: str = PRODUCTION
