@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import closed_windows, window_of
 from mlreg.controller.services import guarding, jobs, measuring, monitoring, profiles
@@ -24,7 +22,6 @@ from mlreg.controller.services.triggering import Automation, Fired, judge_trigge
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.installation import is_virtual
 from mlreg.controller.store.serving import Serving, find_serving
-from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.services import catalog
 from mlreg.registry.store.database import WriteSession
 
@@ -69,7 +66,7 @@ def tick(database: Database, *, now: datetime) -> TickReport:
         try:
             with database.writing() as session:
                 _tick_policy(session, state_id, now, report)
-        except (RegistryError, SQLAlchemyError) as error:
+        except Exception as error:  # the edge of a tick: one policy's bug must not stop the others
             log.exception("the policy of state %d could not be evaluated", state_id)
             report.failed.append(str(error))
     return report

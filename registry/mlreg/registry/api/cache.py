@@ -13,11 +13,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mlreg.client.wire.deployments import DeploymentAnswer
 from mlreg.registry.api.token_cache import TokenCache
-from mlreg.registry.domain.errors import DatabaseUnreachableError, RegistryError
+from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.deployments import (
     DeploymentState,
@@ -125,7 +123,7 @@ class Caches:
                 self._stop.wait(PAUSE_SECONDS)
             except DatabaseUnreachableError as error:
                 LOG.warning("the caches grow old: %s", error)
-            except (RegistryError, SQLAlchemyError, ValueError):
+            except Exception:  # the edge of a refresh: a dead thread would honour revoked tokens
                 LOG.exception("refreshing the caches failed; the next second tries again")
 
 
