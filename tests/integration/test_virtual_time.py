@@ -7,6 +7,7 @@ import pytest
 from sqlmodel import select
 
 from mlreg.controller.services import jobs, virtual_time
+from mlreg.controller.services.tick import tick
 from mlreg.controller.store import tables as controller_tables
 from mlreg.registry.store import tables
 from mlreg.registry.store.clock import NoVirtualClockError, virtual_now
@@ -53,6 +54,27 @@ def test_an_advance_stops_at_every_due_moment(automation):
     assert dict(automation.states("auc"))[START] == "final"
     with automation.database.reading() as session:
         assert jobs.count_open(session) == 0
+
+
+def test_a_scheduler_that_ticks_beside_it_makes_it_skip_nothing(automation):
+    database, ended = automation.database, threading.Event()
+    automation.log(START)
+
+    def beat():
+        while not ended.wait(0.001):
+            tick(database, now=now_of(database))
+
+    scheduler = threading.Thread(target=beat)
+    scheduler.start()
+    try:
+        virtual_time.advance(database, START + 6 * DAY)
+    finally:
+        ended.set()
+        scheduler.join()
+    firings = automation.all(controller_tables.Firing)
+    assert [one.created_at for one in firings] == [
+        START + number * DAY + 3 * HOUR for number in range(6)
+    ]
 
 
 def test_time_never_goes_back(automation):

@@ -29,6 +29,7 @@ SHORTEST_POLL_SECONDS = 0.004
 LONGEST_POLL_SECONDS = 0.04
 PATIENCE_SECONDS = 600.0
 MAX_ROUNDS = 50
+IDLE_LOOKS = 2  # the scheduler ticks too: its job may begin and end between our two looks
 PRODUCTION = "production"
 _LOCK = text("SELECT pg_try_advisory_lock(727401)")
 _UNLOCK = text("SELECT pg_advisory_unlock(727401)")
@@ -109,12 +110,13 @@ def settle(
         StillWorkingError: jobs did not end within the patience.
     """
     await_idle(database, patience_seconds)
+    idle = 0
     for _ in range(MAX_ROUNDS):
         report = tick(database, now=now)
-        if report.is_idle:
+        idle = idle + 1 if report.is_idle and not _open_jobs(database) else 0
+        if idle == IDLE_LOOKS:
             return
-        if report.jobs:
-            await_idle(database, patience_seconds)
+        await_idle(database, patience_seconds)
 
 
 def await_idle(database: Database, patience_seconds: float) -> None:
@@ -125,15 +127,16 @@ def await_idle(database: Database, patience_seconds: float) -> None:
     """
     until = time.monotonic() + patience_seconds
     pause = SHORTEST_POLL_SECONDS
-    while True:
-        with database.reading() as session:
-            open_jobs = jobs.count_open(session)
-        if open_jobs == 0:
-            return
+    while open_jobs := _open_jobs(database):
         if time.monotonic() > until:
             raise StillWorkingError(open_jobs=open_jobs, seconds=patience_seconds)
         time.sleep(pause)
         pause = min(1.3 * pause, LONGEST_POLL_SECONDS)
+
+
+def _open_jobs(database: Database) -> int:
+    with database.reading() as session:
+        return jobs.count_open(session)
 
 
 def _check(database: Database, to: datetime) -> None:
