@@ -6,6 +6,7 @@ takes `--json`; whatever goes wrong ends as one line on stderr and an exit code,
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 class Entry(NamedTuple):
@@ -139,24 +141,38 @@ def load(name: str) -> TyperGroup | TyperCommand:
         group = get_group(found)
         group.name, group.help, group.no_args_is_help = name, entry.help, True
         for leaf in group.commands.values():
-            _take_json(leaf)
+            _finish(leaf)
         return group
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name)(found)
     command = cast("TyperCommand", get_command(app))
-    _take_json(command)
+    _finish(command)
     return command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
-        get_group(root).main(args=arguments, prog_name="mlreg")
+        code = get_group(root).main(args=words, prog_name="mlreg", standalone_mode=False)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the user gets one line
+        OUTPUT.json = OUTPUT.json or "--json" in words  # the options may not have been read yet
         sys.exit(explain(error))
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _take_json(leaf: Any) -> None:  # noqa: ANN401 - a command of Typer's private click
+def _terminated(_number: int, _frame: object) -> None:
+    """End as after Ctrl-C: what is half-written is removed on the way out."""
+    sys.exit(TERMINATED)
+
+
+def _finish(leaf: Any) -> None:  # noqa: ANN401 - a command of Typer's private click
+    """Add `--json`; write every argument in capitals, and a command's whole first sentence."""
     leaf.params.append(get_group(root).params[0])
+    leaf.short_help = " ".join((leaf.help or "").split("\n\n")[0].split())
+    for param in leaf.params:
+        if param.param_type_name == "argument" and param.metavar is None:
+            param.metavar = param.name.upper()

@@ -28,9 +28,14 @@ def form(kind: type[F], **fields: object) -> F:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        found = error.errors()[0]
-        where = ".".join(str(part) for part in found["loc"])
-        raise InvalidError(f"{where}: {found['msg']}", code="invalid_request") from error
+        raise InvalidError(first_problem(error), code="invalid_request") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong, with the name of its field."""
+    found = error.errors()[0]
+    where = ".".join(str(part) for part in found["loc"])
+    return f"{where}: {found['msg'].removeprefix('Value error, ')}"
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -103,7 +108,14 @@ def _yaml(text: str, place: str) -> object:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidError(f"{place}: {error}", code="invalid_document") from error
+        raise InvalidError(_yaml_problem(error, place), code="invalid_document") from error
+
+
+def _yaml_problem(error: Exception, place: str) -> str:
+    """Return the line and what is wrong there; PyYAML's own text quotes the file."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = place if mark is None else f"{place}, line {mark.line + 1}"
+    return f"{where}: {problem or 'it is no YAML text'}"
 
 
 def _number(text: str, where: str) -> float:

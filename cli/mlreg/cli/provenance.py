@@ -45,6 +45,8 @@ def provenance_of(options: Options) -> ProvenanceForm:
         InvalidError: an option or document breaks a rule of form.
         OSError: a file that an option names cannot be read.
     """
+    if not options.code.is_dir():
+        raise InvalidError(f"--code {options.code} is no folder", code="invalid_option")
     git = capture_git(options.code)
     return form(
         ProvenanceForm,
@@ -61,8 +63,19 @@ def provenance_of(options: Options) -> ProvenanceForm:
 
 
 def features_of(content: object) -> object:
-    """Return the features of a document: the list itself, or what is under `features`."""
-    return content.get("features") if isinstance(content, dict) else content
+    """Return the features of a document: the list itself, or what is under `features`.
+
+    Raises:
+        InvalidError: there is no such list, or nothing in it.
+    """
+    features = content.get("features") if isinstance(content, dict) else content
+    if not isinstance(features, list) or not features:
+        raise InvalidError(
+            "the features are no list with at least one feature",
+            code="invalid_document",
+            hint="Write one `- {name: …, dtype: float}` per feature; see docs/tutorial.",
+        )
+    return features
 
 
 def _environment(place: str | None) -> EnvironmentForm:

@@ -183,18 +183,20 @@ def files_of(source: Path) -> Sequence[tuple[str, Path]]:
 
     Raises:
         OSError: nothing is there.
-        InvalidError: it is empty, or something in it is a link or no plain file.
+        InvalidError: it is empty, or something in it is a link, no plain file, or badly named.
     """
-    source.stat()
+    size = source.stat().st_size
     if source.is_file():
-        return [(source.name, source)]
+        if size == 0:
+            raise InvalidError(f"{source} is empty", code="no_files")
+        return [(_name_of(source, source.parent), source)]
     found = []
     for file in sorted(source.rglob("*")):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             raise InvalidError(f"{file} is a link or no plain file", code="not_a_file")
         if file.is_file():
-            found.append((file.relative_to(source).as_posix(), file))
-    if not found:
+            found.append((_name_of(file, source), file))
+    if not any(file.stat().st_size for _, file in found):
         raise InvalidError(f"{source} has no file to register", code="no_files")
     return found
 
@@ -208,6 +210,17 @@ def checked_path(name: str) -> str:
     parts = name.split("/")
     if "\\" in name or "\0" in name or any(part in {"", ".", ".."} for part in parts):
         raise IntegrityError(f"the server names a file {name!r}", code="unsafe_path")
+    return name
+
+
+def _name_of(file: Path, folder: Path) -> str:
+    name = file.relative_to(folder).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidError(
+            f"the name of {name!r} is not UTF-8", code="invalid_path", hint="Rename the file."
+        ) from error
     return name
 
 

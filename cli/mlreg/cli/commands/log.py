@@ -9,6 +9,7 @@ import typer
 
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
+from mlreg.client.errors import InvalidError
 
 app = typer.Typer()
 Model = Annotated[str, typer.Argument(help="The model's name.")]
@@ -37,8 +38,12 @@ def labels(model: Model, file: File, batch_id: BatchId = None) -> None:
 def _log(kind: str, model: str, file: Path, batch_id: str | None) -> None:
     from mlreg.client.feedback import content_type_of
 
-    content_type = content_type_of(file.name)
+    content_type = content_type_of(file.name or str(file))
     content = file.read_bytes()
+    if not content:
+        raise InvalidError(f"{file} is empty", code="empty_file")
+    if batch_id == "":
+        raise InvalidError("--batch-id is empty", code="invalid_option")
     with open_client() as client, progress(f"logging {file.name}"):
         send = client.log.send
         answer = send(model, kind, content, content_type, batch_id)  # type: ignore[arg-type]
