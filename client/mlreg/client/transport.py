@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from mlreg.client.connection import open_connection, parse_origin
-from mlreg.client.errors import ServerError, UnreachableError, error_from_problem
+from mlreg.client.errors import InvalidError, ServerError, UnreachableError, error_from_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 PAUSES_SECONDS = (0.1, 0.4)
+REPEAT_WITHIN_SECONDS = 10.0
 MAX_ANSWER_BYTES = 256 * 2**20
 RETRIED_STATUS = 503
 _BROKEN = (OSError, http.client.HTTPException)
@@ -150,10 +151,12 @@ class Transport:
 
     def _answered(self, call: Call) -> http.client.HTTPResponse:
         """Return the first answer that is no passing outage, or the last one."""
+        began = time.monotonic()
         for pause in (*PAUSES_SECONDS, None):
             final = pause is None or not call.repeatable
             try:
                 response = self._once(call)
+                final = final or time.monotonic() - began > REPEAT_WITHIN_SECONDS
                 if final or response.status != RETRIED_STATUS:
                     return response
                 response.read()
@@ -206,7 +209,13 @@ class Transport:
 
 
 def path(*segments: object) -> str:
-    """Return `/api/v1/…` with every segment escaped."""
+    """Return `/api/v1/…` with every segment escaped.
+
+    Raises:
+        InvalidError: a segment is empty or a dot, which names nothing.
+    """
+    if any(str(segment) in {"", ".", ".."} for segment in segments):  # a URL would swallow them
+        raise InvalidError("a name is empty, '.' or '..'", code="invalid_name")
     return "/api/v1/" + "/".join(quote(str(segment), safe="") for segment in segments)
 
 
