@@ -159,7 +159,9 @@ class DatabaseWatch:
         if not self._down:
             self._down = True
             self._backoff.end(now)
-            self._say(f"postgres ended: {self.server.last_words()}")
+            ended = not self.server.is_running()
+            words = f"ended: {self.server.last_words()}" if ended else "gives no answer"
+            self._say(f"postgres {words}")
         if now >= self._backoff.not_before:
             self._restart()
 

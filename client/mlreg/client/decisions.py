@@ -50,7 +50,7 @@ class Decisions:
         ended = await_end(lambda: self.evaluation(number), lambda _seen: None)
         if ended.decision is None:
             raise RunFailedError(
-                f"evaluation {number} is {ended.state}: {ended.error or 'no reason is known'}",
+                f"evaluation {number} ended as {ended.state}: {ended.error or 'nobody knows why'}",
                 code=f"evaluation_{ended.state}",
             )
         return self.get(ended.decision)

@@ -96,7 +96,7 @@ class Runs:
         run = await_end(lambda: self.get(number), each)
         if run.state != "succeeded":
             raise RunFailedError(
-                f"run {number} is {run.state}: {run.error or 'no reason is known'}",
+                f"run {number} ended as {run.state}: {run.error or 'no reason is known'}",
                 code=f"run_{run.state}",
                 hint=f"`mlreg run logs {number}` shows what it printed.",
             )

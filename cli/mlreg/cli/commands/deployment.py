@@ -151,6 +151,8 @@ def _tell(changed: ChangeAnswer) -> None:
         f"{changed.model} in {changed.environment} {would} at revision {changed.revision}: "
         f"{_serving(changed.champion)} (was {_serving(changed.previous)})"
     )
+    if changed.frozen:
+        text += ", automation is frozen"
     if changed.fallback:
         text += f", clients serve the fallback {changed.fallback!r}"
     show(changed, text=text)

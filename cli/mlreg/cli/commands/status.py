@@ -77,7 +77,7 @@ def _warn_of(item: StatusAnswer) -> None:
 
 
 def _history_row(item: RevisionAnswer) -> list[object]:
-    cause = item.cause + (" (forced)" if item.forced else "")
-    cause += " (rolled back later)" if item.ended_by_rollback else ""
-    champion = f"{item.champion} ({item.fallback})" if item.fallback else item.champion
+    cause = item.cause + (", forced" if item.forced else "")
+    cause += ", undone" if item.ended_by_rollback else ""
+    champion = f"{item.champion or '-'} ({item.fallback})" if item.fallback else item.champion
     return [item.number, champion, cause, item.actor, item.at.strftime(DAY_AND_MINUTE), item.reason]

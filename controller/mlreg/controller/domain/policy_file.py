@@ -41,7 +41,7 @@ class InvalidPolicyError(InvalidError):
     """The policy file does not say something that mlreg can do."""
 
     code = "invalid_policy"
-    hint = "See `mlreg policy apply --help` and docs/reference/policy.md for the keys."
+    hint = "See docs/reference/policy.md for the keys."
 
     def __init__(self, *, problems: Sequence[str]) -> None:
         shown = "; ".join(problems[:SHOWN_PROBLEMS])

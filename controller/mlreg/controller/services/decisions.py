@@ -32,6 +32,7 @@ class DecisionNotFoundError(NotFoundError):
     """There is no decision of this number."""
 
     code = "decision_not_found"
+    hint = "`mlreg decision list MODEL` shows what there is."
 
     def __init__(self, *, number: int) -> None:
         super().__init__(f"there is no decision {number}")

@@ -86,7 +86,9 @@ class StaleRevisionError(RefusedError):
     hint = "Look at the present state, and try again with its revision."
 
     def __init__(self, *, expected: int, current: Mapping[str, object]) -> None:
-        super().__init__(f"revision {expected} was expected, but it is {current.get('revision')}")
+        actual = current.get("revision")
+        other = "but it is" if expected != actual else "of another incarnation (a restore?), not"
+        super().__init__(f"revision {expected} was expected, {other} {actual}")
         self.current = current
 
 
@@ -126,7 +128,7 @@ class StorageFullError(UnavailableError):
     """The disk or the bucket takes no more bytes."""
 
     code = "storage_full"
-    hint = "Free space on the server, or run `mlreg gc`; nothing was stored."
+    hint = "Free space on the server, and try again; nothing was stored."
 
     def __init__(self, *, where: str) -> None:
         super().__init__(f"no space left in {where}")

@@ -200,7 +200,7 @@ def fall_back(
 
     def act(_place: Place, state: DeploymentState) -> NextRevision:
         if state.fallback == fallback:
-            raise AlreadySoError(model=change.model, state=f"on fallback {fallback or 'off'}")
+            raise AlreadySoError(model=change.model, state=_fallen_back(fallback))
         return replace(_as_is(state, "fallback", frozen=state.frozen), fallback=fallback)
 
     return change_once(session, change, {"verb": "fallback", "fallback": fallback}, act, now)
@@ -301,6 +301,10 @@ def _as_is(
         fallback=state.fallback,
         deployment=columns,
     )
+
+
+def _fallen_back(fallback: str | None) -> str:
+    return f"on fallback {fallback!r}" if fallback else "without a fallback"
 
 
 def _fallback_ended(state: DeploymentState) -> tuple[str, ...]:
