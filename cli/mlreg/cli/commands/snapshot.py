@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, progress, show
+from mlreg.cli.output import Table, progress, show, warn
 from mlreg.cli.session import open_client
+from mlreg.client.wire.snapshots import SnapshotAnswer
 
 app = typer.Typer()
+MINUTE = "%Y-%m-%d %H:%M"
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 Digest = Annotated[str, typer.Argument(help="The snapshot's digest.")]
 Model = Annotated[str, typer.Argument(help="The model's name.")]
@@ -39,8 +41,10 @@ def create(
             labels_until=None if labels_until is None else _aware(labels_until),
             exclude=intervals,
         )
-    segments = len(answer.predictions) + len(answer.labels)
-    show(answer, text=f"{answer.digest}\n{segments} segments of {model} are frozen under this name")
+    text = f"{answer.digest}\n{_segments(answer)} segments of {model} are frozen under this name"
+    show(answer, text=text)
+    if not answer.predictions:
+        warn("warning: no prediction was logged in that time")
 
 
 @app.command("list")
@@ -49,10 +53,10 @@ def list_(model: Model) -> None:
     with open_client() as client:
         page = client.snapshots.list(model)
     rows = [
-        (item.digest, item.start, item.end, len(item.predictions), len(item.labels))
+        (f"{item.start:{MINUTE}}", f"{item.end:{MINUTE}}", _segments(item), item.digest)
         for item in page.items
     ]
-    headers = ("digest", "start", "end", "prediction segments", "label segments")
+    headers = ("start", "end", "segments", "digest")
     show(page, table=Table(headers, rows, empty=f"{model} has no snapshots"))
 
 
@@ -72,6 +76,11 @@ def export(
     with open_client() as client, progress(f"exporting {file.name}") as advance:
         size = client.snapshots.export(digest, file, on_bytes=advance)
     show({"digest": digest, "file": str(file), "size": size}, text=f"{file}: {size} bytes")
+
+
+def _segments(snapshot: SnapshotAnswer) -> str:
+    """Return how many segments of predictions and of labels it has."""
+    return f"{len(snapshot.predictions)}+{len(snapshot.labels)}"
 
 
 def _interval(text: str) -> tuple[datetime, datetime]:
