@@ -132,9 +132,7 @@ def test_dictionaries_large_texts_and_other_units_are_taken():
 def test_a_time_beyond_all_calendars_is_named(unit):
     times = pa.array([2**62] * ROWS.num_rows, pa.int64()).cast(pa.timestamp(unit, tz="UTC"))
     table = ROWS.set_column(1, "time", times)
-    with pytest.raises(
-        InvalidRowsError, match="column 'time', row 1: the time 46116860"
-    ):
+    with pytest.raises(InvalidRowsError, match="column 'time', row 1: the time 46116860"):
         checked_rows(read_rows(streamed(table), ARROW, LABELS).table, RULES)
 
 
