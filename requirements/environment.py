@@ -7,6 +7,7 @@ make one, else (Debian without `python3-venv`) into a plain folder.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -40,7 +41,19 @@ def main() -> None:
     run([*uv, "pip", "sync", target, "--quiet", "--require-hashes", "--compile-bytecode", lock])
     itself = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]
     run([*uv, "pip", "install", target, "--quiet", *itself])
+    check_openmp()
     STAMP.write_text(wanted)
+
+
+def check_openmp() -> None:
+    """Stop, saying what to do, where LightGBM could not load: its wheel brings no OpenMP."""
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        sys.exit(
+            "LightGBM needs the system's OpenMP library, libgomp.so.1, which is not here: install "
+            "it (on Debian and Ubuntu `apt install libgomp1`) and try again."
+        )
 
 
 def fingerprint() -> str:
