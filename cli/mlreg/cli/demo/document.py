@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlreg.client.wire.incidents import IncidentAnswer
 
 
+KINDS = frozenset({"schedule", "labelled_rows", "drift", "performance"})
 AFTERMATH = timedelta(days=3)
 """How long after the outage its incident may still be opened and its windows read."""
 
@@ -135,7 +136,7 @@ def make_document(world: World, year: Year, watch: Watch, seconds: float) -> Doc
     return Document(
         static=_year_quality(year, year.static),
         controlled=_year_quality(year, year.controlled),
-        firings_by_trigger=_counted(name for one in watch.firings for name in one.triggers),
+        firings_by_trigger=_firings_by_trigger(watch),
         firings_by_outcome=_counted(one.outcome for one in watch.firings),
         runs_by_lane=_counted(one.lane for one in watch.runs),
         run_seconds_by_lane=_seconds_by_lane(watch),
@@ -161,6 +162,13 @@ def _quality(one: Measured) -> Quality:
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
+
+
+def _firings_by_trigger(watch: Watch) -> dict[str, int]:
+    """Count the firings of every trigger that the policy declares, those that never held too."""
+    declared = watch.client.policies.get(watch.model).policy["triggers"]
+    never = {kind: 0 for trigger in declared for kind in trigger if kind in KINDS}
+    return {**never, **_counted(name for one in watch.firings for name in one.triggers)}
 
 
 def _seconds_by_lane(watch: Watch) -> dict[str, float]:
