@@ -18,7 +18,7 @@ from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.digests import digest_of_json
 from mlreg.registry.domain.errors import StaleRevisionError
 from mlreg.registry.domain.names import checked_name
-from mlreg.registry.domain.revisions import Cause, FrozenError
+from mlreg.registry.domain.revisions import Cause, FrozenError, NoDeploymentError
 from mlreg.registry.services import audit
 from mlreg.registry.services.catalog import (
     EnvironmentNotFoundError,
@@ -157,17 +157,29 @@ def subject_of(change: Change) -> str:
 
 
 def _lock(session: WriteSession, change: Change, now: datetime) -> tuple[Place, DeploymentState]:
-    place = get_place(session, change)
+    place = changes.lock_place(session, change.model, change.environment)
+    if place is None:
+        place = _make_place(session, change, now)
     if place.archived:
         raise ModelArchivedError(model=change.model)
-    if place.deployment_id is None:
-        changes.create_row(session, place.model_id, change.environment, now)
-        place = get_place(session, change)
-    state = lock_deployment(session, place.deployment_id or 0)
+    state = rows.get_state(session, place.deployment_id or 0)
     stale = change.expected is not None and change.expected != state.revision
     if stale or change.incarnation not in {None, state.incarnation}:
         raise StaleRevisionError(expected=change.expected or 0, current=plain_state(state))
     return place, state
+
+
+def _make_place(session: WriteSession, change: Change, now: datetime) -> Place:
+    """Make the deployment of a first change, unless somebody else just has, and lock it."""
+    place = get_place(session, change)
+    if place.archived:
+        return place
+    if place.deployment_id is None:
+        changes.create_row(session, place.model_id, change.environment, now)
+    locked = changes.lock_place(session, change.model, change.environment)
+    if locked is None:
+        raise NoDeploymentError(model=change.model, environment=change.environment)
+    return locked
 
 
 def _write(

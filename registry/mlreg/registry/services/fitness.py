@@ -8,7 +8,7 @@ from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.revisions import BlobUnfitError, UnsafeFormatError
 from mlreg.registry.services.catalog import VersionNotFoundError
-from mlreg.registry.store.changes import find_candidate, list_unfit_blobs
+from mlreg.registry.store.changes import find_candidate
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
@@ -37,9 +37,8 @@ def get_fit_candidate(
     if is_unsafe(candidate.flavour):
         raise UnsafeFormatError(model=state.model, version=version, flavour=candidate.flavour)
     files = Manifest.from_body(candidate.manifest).files
-    faults = list_unfit_blobs(session, {file.digest for file in files})
     for file in files:
-        fault = faults.get(file.digest) or _find_fault(store, file)
+        fault = candidate.fault_of(file.digest) or _find_fault(store, file)
         if fault is not None:
             raise BlobUnfitError(model=state.model, version=version, path=file.path, state=fault)
     return candidate

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, exists, func, select, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, cast, exists, func, select, true, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from mlreg.registry.store.tables import METADATA, Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
@@ -44,6 +43,20 @@ _PLACE = (
     .where(_model.c.name == bindparam("model"))
 )
 _LOCK = select(_deployment.c.id).where(_deployment.c.id == bindparam("key")).with_for_update()
+_LOCK_PLACE = (
+    select(
+        _model.c.id,
+        _model.c.archived_at.is_not(None),
+        _deployment.c.environment,
+        _deployment.c.id,
+    )
+    .select_from(_deployment)
+    .join(_model, _model.c.id == _deployment.c.model_id)
+    .where(
+        _model.c.name == bindparam("model"), _deployment.c.environment == bindparam("environment")
+    )
+    .with_for_update(of=_deployment)
+)
 _CREATE = insert(_deployment).on_conflict_do_nothing()
 _JUDGED = (
     select(_decision.c.id, _decision.c.verdict)
@@ -57,6 +70,13 @@ _JUDGED = (
     .limit(1)
     .subquery()
 )
+_FILE = func.jsonb_array_elements(cast(_manifest.c.body, JSONB)["files"]).column_valued("file")
+_BLOB_STATES = (
+    select(func.json_object_agg(_blob.c.digest, _blob.c.state))
+    .where(_blob.c.digest.in_(select(_FILE.op("->>")("digest")).correlate(_manifest)))
+    .correlate(_manifest)
+    .scalar_subquery()
+)
 _CANDIDATE = (
     select(
         _version.c.manifest_digest,
@@ -69,14 +89,12 @@ _CANDIDATE = (
         ),
         _JUDGED.c.verdict,
         _JUDGED.c.id,
+        _BLOB_STATES,
     )
     .select_from(_version)
     .join(_manifest, _manifest.c.digest == _version.c.manifest_digest)
     .outerjoin(_JUDGED, true())
     .where(_version.c.model_id == bindparam("model_id"), _version.c.number == bindparam("version"))
-)
-_BLOBS = select(_blob.c.digest, _blob.c.state).where(
-    _blob.c.digest.in_(bindparam("digests", expanding=True))
 )
 _MOVE = (
     update(_deployment)
@@ -121,6 +139,7 @@ class Candidate:
         barred: a guard took it down in this deployment.
         verdict: of the newest decision on it against the present champion, or None.
         decision_id: of that decision.
+        blob_states: of its files, by digest; a digest that is not a key is not known at all.
     """
 
     manifest_digest: str
@@ -129,11 +148,23 @@ class Candidate:
     barred: bool
     verdict: str | None
     decision_id: int | None
+    blob_states: Mapping[str, str] | None
+
+    def fault_of(self, digest: str) -> str | None:
+        """Return why a file may not serve: its blob's state, or `missing`; None when verified."""
+        state = (self.blob_states or {}).get(digest, "missing")
+        return None if state == "verified" else state
 
 
 def find_place(session: ReadSession, model: str, environment: str) -> Place | None:
     """Return the keys of a model and of an environment, and of their deployment; None: no model."""
     row = session.execute(_PLACE, {"model": model, "environment": environment}).first()
+    return Place(*row) if row else None
+
+
+def lock_place(session: WriteSession, model: str, environment: str) -> Place | None:
+    """Lock a deployment until the transaction ends, and return its keys; None: there is none."""
+    row = session.execute(_LOCK_PLACE, {"model": model, "environment": environment}).first()
     return Place(*row) if row else None
 
 
@@ -169,13 +200,6 @@ def find_candidate(
         },
     ).first()
     return Candidate(*row) if row else None
-
-
-def list_unfit_blobs(session: ReadSession, digests: Collection[str]) -> dict[str, str]:
-    """Return the state of each of these blobs that is not `verified`; `missing` if unknown."""
-    states = {row[0]: row[1] for row in session.execute(_BLOBS, {"digests": list(digests)})}
-    found = {digest: states.get(digest, "missing") for digest in digests}
-    return {digest: state for digest, state in found.items() if state != "verified"}
 
 
 @dataclass(frozen=True, slots=True)
