@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, cast
 
 from sqlmodel import col, select, update
 
-from mlreg.registry.domain.actor import SYSTEM, Actor, ActorKind, Role
+from mlreg.registry.domain.actor import SYSTEM, Actor, ActorKind
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, UnauthenticatedError
 from mlreg.registry.domain.names import checked_name
+from mlreg.registry.domain.permissions import Role
 from mlreg.registry.domain.tokens import TokenKind, make_token, parse_token
 from mlreg.registry.services import audit
 from mlreg.registry.store.changes import notify
