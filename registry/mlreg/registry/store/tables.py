@@ -21,14 +21,18 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     MetaData,
     UniqueConstraint,
 )
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from mlreg.registry.store.columns import (
     big_key,
     document,
+    flag,
     moment,
     optional_document,
     optional_moment,
@@ -43,6 +47,8 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 METADATA: MetaData = SQLModel.metadata
+_IMPORTED = sql("import_digest IS NOT NULL")
+_DELETED = sql("deleted_at IS NOT NULL AND purged_at IS NULL")
 
 
 class Installation(SQLModel, table=True):
@@ -83,7 +89,11 @@ class Model(SQLModel, table=True):
     created_at: datetime = moment()
     created_by: str
     archived_at: datetime | None = optional_moment()
+    archived_by: str | None = None
     archived_reason: str | None = None
+    deleted_at: datetime | None = optional_moment()
+    deleted_by: str | None = None
+    deleted_reason: str | None = None
 
 
 class Contract(SQLModel, table=True):
@@ -100,7 +110,11 @@ class Version(SQLModel, table=True):
     """One immutable trained model with its provenance."""
 
     __tablename__ = "version"
-    __table_args__ = (Index("ix_version_created_at", "created_at"),)
+    __table_args__ = (
+        Index("ix_version_created_at", "created_at"),
+        Index("ix_version_import", "model_id", "import_digest", postgresql_where=_IMPORTED),
+        Index("ix_version_deleted", "deleted_at", postgresql_where=_DELETED),
+    )
 
     model_id: int = Field(
         sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
@@ -126,12 +140,26 @@ class Version(SQLModel, table=True):
     description: str = ""
     created_at: datetime = moment()
     created_by: str
+    archived_at: datetime | None = optional_moment()
+    archived_by: str | None = None
+    archived_reason: str | None = None
+    deleted_at: datetime | None = optional_moment()
+    deleted_by: str | None = None
+    deleted_reason: str | None = None
+    purged_at: datetime | None = optional_moment()
+    imported_from: dict[str, Any] | None = optional_document()
+    import_digest: str | None = None
 
 
 class Blob(SQLModel, table=True):
-    """One file by the sha256 of its bytes; state is verified, corrupt, condemned or deleting."""
+    """One file by the sha256 of its bytes; state is verified, corrupt, condemned or deleting.
+
+    `verified_at` is when its bytes were last hashed and found right; `fault` is what a corrupt one
+    was found to be, and `quarantine` the store's key of the wrong bytes, kept for who looks into it.
+    """
 
     __tablename__ = "blob"
+    __table_args__ = (Index("ix_blob_state_verified_at", "state", "verified_at"),)
 
     digest: str = Field(primary_key=True)
     size: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -139,16 +167,102 @@ class Blob(SQLModel, table=True):
     created_at: datetime = moment()
     verified_at: datetime = moment()
     condemned_at: datetime | None = optional_moment()
+    corrupt_at: datetime | None = optional_moment()
+    fault: str | None = None
+    quarantine: str | None = None
 
 
 class BlobReference(SQLModel, table=True):
     """Who needs a blob: a manifest, a segment, a snapshot. No reference, no claim to be kept."""
 
     __tablename__ = "blob_reference"
+    __table_args__ = (Index("ix_blob_reference_kind_owner", "kind", "owner"),)
 
     digest: str = Field(primary_key=True, foreign_key="blob.digest")
     kind: str = Field(primary_key=True)
     owner: str = Field(primary_key=True)
+
+
+class OrphanObject(SQLModel, table=True):
+    """An object of the store that no blob's row names, as a collection first reported it."""
+
+    __tablename__ = "orphan_object"
+
+    key: str = Field(primary_key=True)
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    seen_at: datetime = moment()
+
+
+class UploadSession(SQLModel, table=True):
+    """Bytes on their way in; real times. The bytes lie in `uploads/<id>` of the store.
+
+    `state` is open, uploaded (all bytes are there, not yet hashed by us), verified (a blob) or
+    failed, with the code of its `problem`. `multipart` is S3's own id where the client writes there
+    itself. `busy_until` is the lease of who appends or verifies.
+    """
+
+    __tablename__ = "upload_session"
+
+    id: str = Field(primary_key=True)
+    owner: str
+    state: str = "open"
+    received: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    size: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    digest: str | None = None
+    multipart: str | None = None
+    problem: str | None = None
+    created_at: datetime = moment()
+    expires_at: datetime = moment(index=True)
+    busy_until: datetime | None = optional_moment()
+
+
+class BlobReceipt(SQLModel, table=True):
+    """Who brought the bytes of a blob, and so may register it without reading where it is used."""
+
+    __tablename__ = "blob_receipt"
+
+    digest: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    at: datetime = moment(index=True)
+
+
+class SigningKey(SQLModel, table=True):
+    """A public key that an admin trusts: `ed25519`, or `oms-key`, `oms-certificate` for bundles.
+
+    The row stays when the key is removed, for what it signed refers to it. `models` is whose
+    versions it may sign; None is every one.
+    """
+
+    __tablename__ = "signing_key"
+
+    id: str = Field(primary_key=True)
+    name: str = Field(max_length=63)
+    kind: str
+    public_key: str = text()
+    models: list[str] | None = optional_document()
+    created_at: datetime = moment()
+    created_by: str
+    removed_at: datetime | None = optional_moment()
+    removed_by: str | None = None
+
+
+class VersionSignature(SQLModel, table=True):
+    """A signature that came with a version and verified; `kind` is dsse or oms."""
+
+    __tablename__ = "version_signature"
+    __table_args__ = (
+        ForeignKeyConstraint(["model_id", "number"], ["version.model_id", "version.number"]),
+        Index("ix_version_signature_version", "model_id", "number"),
+    )
+
+    id: int | None = big_key()
+    model_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    number: int
+    kind: str
+    key_id: str = Field(foreign_key="signing_key.id")
+    body: str = text()
+    created_at: datetime = moment()
+    created_by: str
 
 
 class Manifest(SQLModel, table=True):
@@ -192,14 +306,18 @@ class Deployment(SQLModel, table=True):
     frozen: bool = False
     frozen_reason: str | None = None
     cooldown_until: datetime | None = optional_moment()
+    approvals_required: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default="0")
+    )
     updated_at: datetime = moment()
 
 
 class Revision(SQLModel, table=True):
     """One change of a deployment, for ever.
 
-    `cause` is promote, rollback, guard, policy, freeze, unfreeze or fallback; `ended_by_rollback`
-    is never stored: it follows from the next revision's cause.
+    `cause` is promote, rollback, guard, policy, freeze, unfreeze, fallback or protect;
+    `ended_by_rollback` is never stored: it follows from the next revision's cause. `approvers` are
+    those whose approval a promote stood on; `broke_glass` marks one that went without.
     """
 
     __tablename__ = "revision"
@@ -221,7 +339,87 @@ class Revision(SQLModel, table=True):
     decision_id: int | None = Field(
         default=None, sa_column=Column(BigInteger, ForeignKey("decision.id"), nullable=True)
     )
+    approvers: list[str] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default="[]")
+    )
+    broke_glass: bool = flag()
     at: datetime = moment()
+
+
+class Approval(SQLModel, table=True):
+    """One person's word on one version in one deployment: `approved` or `rejected`.
+
+    It holds for these very bytes (`manifest_digest`), on this decision (`decision_id`, the newest
+    on the version against the champion; None where there is none), while this champion serves
+    (`reign`: the number of the revision that brought it). A later word of the same approver on the
+    same version takes the place of the earlier, which is withdrawn.
+    """
+
+    __tablename__ = "approval"
+    __table_args__ = (
+        Index(
+            "uq_approval_standing",
+            "deployment_id",
+            "version",
+            "approver",
+            unique=True,
+            postgresql_where=sql("withdrawn_at IS NULL"),
+        ),
+    )
+
+    id: int | None = big_key()
+    deployment_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("deployment.id"), nullable=False)
+    )
+    version: int
+    manifest_digest: str
+    decision_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("decision.id"), nullable=True)
+    )
+    reign: int
+    approver: str
+    verdict: str
+    reason: str = ""
+    at: datetime = moment()
+    withdrawn_at: datetime | None = optional_moment()
+    withdrawn_by: str | None = None
+    withdrawn_reason: str | None = None
+
+
+class ApprovalRequest(SQLModel, table=True):
+    """A promote that waits for approvals, bound as they are; the last one promotes.
+
+    `cause` is promote or policy; `outcome` is promoted, refused or withdrawn once it has ended.
+    """
+
+    __tablename__ = "approval_request"
+    __table_args__ = (
+        Index(
+            "uq_approval_request_open",
+            "deployment_id",
+            "version",
+            unique=True,
+            postgresql_where=sql("ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = big_key()
+    deployment_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("deployment.id"), nullable=False)
+    )
+    version: int
+    manifest_digest: str
+    decision_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("decision.id"), nullable=True)
+    )
+    reign: int
+    cause: str
+    requester: str
+    requester_kind: str
+    reason: str = ""
+    at: datetime = moment()
+    ended_at: datetime | None = optional_moment()
+    outcome: str | None = None
 
 
 class VersionBar(SQLModel, table=True):
@@ -348,6 +546,62 @@ class Token(SQLModel, table=True):
     digest: str
     created_at: datetime = moment()
     created_by: str
-    expires_at: datetime | None = optional_moment()
+    models: list[str] | None = optional_document()
+    expires_at: datetime | None = optional_moment(index=True)
     revoked_at: datetime | None = optional_moment()
     last_used_at: datetime | None = optional_moment()
+
+
+class ModelGrant(SQLModel, table=True):
+    """A further role of a principal (whoever bears tokens of that name), for one model."""
+
+    __tablename__ = "model_grant"
+
+    principal: str = Field(primary_key=True)
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    role: str
+    granted_by: str
+    granted_at: datetime = moment()
+
+
+class OidcIssuer(SQLModel, table=True):
+    """An issuer whose ID tokens are exchanged for ours, and what such a token must claim."""
+
+    __tablename__ = "oidc_issuer"
+
+    name: str = Field(primary_key=True, max_length=63)
+    issuer: str = Field(index=True)
+    audience: str
+    algorithms: list[str] = document()
+    jwks_url: str | None = None
+    private: bool = flag()
+    claims: dict[str, Any] = document()
+    role: str
+    models: list[str] | None = optional_document()
+    created_at: datetime = moment()
+    created_by: str
+
+
+class OidcJti(SQLModel, table=True):
+    """An ID token that was exchanged; it is not taken twice while it would be valid."""
+
+    __tablename__ = "oidc_jti"
+
+    issuer: str = Field(primary_key=True)
+    jti: str = Field(primary_key=True)
+    expires_at: datetime = moment(index=True)
+
+
+class BlobHolder(SQLModel, table=True):
+    """Who has put a blob whole, and so may register it without reading another model's files.
+
+    Written only for callers whose token is for some models: others may read every blob.
+    """
+
+    __tablename__ = "blob_holder"
+
+    digest: str = Field(primary_key=True)
+    actor: str = Field(primary_key=True)
+    at: datetime = moment(index=True)
