@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, LargeBinary, Text, false
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -46,3 +46,10 @@ def text(*, default: str | None = None) -> Any:  # noqa: ANN401 - as above
 def octets() -> Any:  # noqa: ANN401 - as above
     """Required bytes."""
     return Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+def flag() -> Any:  # noqa: ANN401 - as above
+    """Yes or no; rows that were there before the column say no."""
+    return Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )

@@ -94,6 +94,7 @@ class Model(SQLModel, table=True):
     deleted_at: datetime | None = optional_moment()
     deleted_by: str | None = None
     deleted_reason: str | None = None
+    requires_signature: bool = flag()
 
 
 class Contract(SQLModel, table=True):
