@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.controller.services import leadership
+from mlreg.controller.services.chores import enqueue_due
 from mlreg.controller.services.tick import tick
 from mlreg.registry.domain.errors import RegistryError
 
@@ -50,6 +51,7 @@ def beat(database: Database, clock: Clock, holder: str) -> None:
         if leadership.take_leadership(database, holder) is None:
             return
         report = tick(database, now=clock.now())
+        enqueue_due(database)
         leadership.note_tick(database)
     except (RegistryError, SQLAlchemyError) as error:
         log.warning("no tick: %s", str(error).splitlines()[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from mlreg.controller.services import (
+    chores,
     draining,
     evaluations,
     guarding,
@@ -17,6 +18,7 @@ from mlreg.controller.services import (
 )
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.chore import ChoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,4 +36,10 @@ HANDLERS: Mapping[str, Handler] = {
     evaluations.KIND: evaluations.HANDLER,
     measuring.KIND: measuring.HANDLER,
     guarding.KIND: guarding.HANDLER,
+    chores.KIND: chores.handler(ChoreSettings()),
 }
+
+
+def handlers_of(settings: ChoreSettings) -> Mapping[str, Handler]:
+    """Return the table of a worker whose operator told the chores something."""
+    return {**HANDLERS, chores.KIND: chores.handler(settings)}

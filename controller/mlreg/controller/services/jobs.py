@@ -226,7 +226,7 @@ def find_open(session: ReadSession, dedupe_key: str) -> int | None:
 
 
 def count_open(session: ReadSession) -> int:
-    """Count the jobs that are queued or running."""
+    """Count the jobs that are queued or running, but for chores."""
     return rows.count_open(session)
 
 

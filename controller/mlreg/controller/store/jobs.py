@@ -101,7 +101,9 @@ _OF_KEY = text("""
     SELECT id FROM job WHERE dedupe_key = :key AND state IN ('queued', 'running')
 """)
 
-_OPEN = text("SELECT count(*) FROM job WHERE state IN ('queued', 'running')")
+_OPEN = text(
+    "SELECT count(*) FROM job WHERE state IN ('queued', 'running') AND kind <> 'chore'"
+)
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
@@ -171,7 +173,7 @@ def find_open(session: ReadSession, dedupe_key: str) -> int | None:
 
 
 def count_open(session: ReadSession) -> int:
-    """Count the jobs that are queued or running."""
+    """Count the jobs that are queued or running; chores are no business of business time."""
     return int(session.execute(_OPEN).scalar_one())
 
 

@@ -332,6 +332,16 @@ class Job(SQLModel, table=True):
     ended_at: datetime | None = optional_moment()
 
 
+class Chore(SQLModel, table=True):
+    """When a chore was last started (real time), and what came of it."""
+
+    __tablename__ = "chore"
+
+    name: str = Field(primary_key=True)
+    last_at: datetime = moment()
+    outcome: str | None = None
+
+
 class Leader(SQLModel, table=True):
     """The controller's lease: alive until the database's clock says so; the epoch counts up."""
 

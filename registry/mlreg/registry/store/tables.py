@@ -519,20 +519,97 @@ class IdempotencyKey(SQLModel, table=True):
     created_at: datetime = moment(index=True)
 
 
+class Checkpoint(SQLModel, table=True):
+    """A signed statement of what the audit log was when it had `size` entries.
+
+    `hashes` are the roots of the Merkle tree's full subtrees, from which the next one goes on.
+    What counts is the copy outside this database; this one is to be handed out.
+    """
+
+    __tablename__ = "checkpoint"
+
+    size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    origin: str
+    root: str
+    note: str = text()
+    verifier: str
+    hashes: list[str] = document()
+    at: datetime = moment()
+
+
 class OutboxMessage(SQLModel, table=True):
     """An event of a committed change, to be delivered at least once.
 
-    Written with the change from the first one on, so that none is ever missing; nothing reads them
-    yet (clients are told by NOTIFY), and `sent_at` stays empty until notifications are delivered.
+    Written with the change; `seq`, its place in the order of delivery, is given after the commit
+    (`id` is counted up before it, and two changes may commit the other way round). `sent_at` is
+    when every webhook that asked for it had it, or had spent its attempts.
     """
 
     __tablename__ = "outbox_message"
+    __table_args__ = (
+        Index("ix_outbox_message_unordered", "id", postgresql_where=sql("seq IS NULL")),
+    )
 
     id: int | None = big_key()
+    seq: int | None = Field(default=None, sa_column=Column(BigInteger, unique=True))
     topic: str
     body: dict[str, Any] = document()
     created_at: datetime = moment()
     sent_at: datetime | None = optional_moment(index=True)
+
+
+class OutboxHead(SQLModel, table=True):
+    """The last place in the order of delivery that was given; its row lock makes it an order."""
+
+    __tablename__ = "outbox_head"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: int = Field(default=1, primary_key=True)
+    seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+
+
+class Webhook(SQLModel, table=True):
+    """Where somebody wants to be told; `position` is the last event that was settled there.
+
+    `secret` is kept as it is, for deliveries are signed with it.
+    """
+
+    __tablename__ = "webhook"
+
+    id: int | None = big_key()
+    name: str = Field(unique=True, max_length=63)
+    url: str
+    kind: str
+    topics: list[str] = document()
+    models: list[str] | None = optional_document()
+    secret: str
+    enabled: bool = True
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    attempts: int = 0
+    not_before: datetime | None = optional_moment()
+    last_at: datetime | None = optional_moment()
+    last_outcome: str | None = None
+    created_at: datetime = moment()
+    created_by: str
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """What became of one event at one webhook: `delivered`, or `dead` after its last attempt."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (Index("ix_webhook_delivery_webhook_id", "webhook_id", "id"),)
+
+    id: int | None = big_key()
+    webhook_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("webhook.id", ondelete="CASCADE"), nullable=False)
+    )
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    topic: str
+    state: str
+    attempts: int
+    status: int | None = None
+    error: str | None = None
+    at: datetime = moment(index=True)
 
 
 class Token(SQLModel, table=True):
