@@ -133,6 +133,13 @@ class Version(SQLModel, table=True):
     hyperparameters: dict[str, Any] | None = optional_document()
     seeds: dict[str, Any] | None = optional_document()
     environment: dict[str, Any] | None = optional_document()
+    data: list[dict[str, Any]] | None = optional_document()
+    trained_by: str | None = None
+    duration_seconds: float | None = None
+    peak_memory_bytes: int | None = Field(
+        default=None, sa_column=Column(BigInteger, nullable=True)
+    )
+    stage_digest: str | None = Field(default=None, foreign_key="manifest.digest")
     metrics: dict[str, Any] = document()
     tags: dict[str, Any] = document()
     missing: list[str] = document()
@@ -150,6 +157,44 @@ class Version(SQLModel, table=True):
     purged_at: datetime | None = optional_moment()
     imported_from: dict[str, Any] | None = optional_document()
     import_digest: str | None = None
+
+
+class StageFile(SQLModel, table=True):
+    """One file of the stage that trained a version, beside the model: code, a log, a curve.
+
+    The names, sizes and digests of a version's stage are also a manifest, `version.stage_digest`;
+    that digest owns the references (kind `stage`) which keep the blobs.
+    """
+
+    __tablename__ = "stage_file"
+    __table_args__ = (
+        ForeignKeyConstraint(["model_id", "number"], ["version.model_id", "version.number"]),
+    )
+
+    model_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    number: int = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    kind: str
+    digest: str
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class CardNote(SQLModel, table=True):
+    """What a person wrote into the card of a model, or of one version; the newest note counts.
+
+    Append-only: a note is amended by the next one, and an empty text takes it back.
+    """
+
+    __tablename__ = "card_note"
+    __table_args__ = (Index("ix_card_note_model_id", "model_id", "id"),)
+
+    id: int | None = big_key()
+    model_id: int = Field(sa_column=Column(BigInteger, ForeignKey("model.id"), nullable=False))
+    number: int | None = None
+    section: str
+    text: str = text()
+    at: datetime = moment()
+    actor: str
 
 
 class Blob(SQLModel, table=True):
