@@ -223,9 +223,9 @@ def _metrics(chance: random.Random) -> str:
 
 def _lineage(cursor: psycopg.Cursor, ids: Sequence[int]) -> None:
     cursor.execute(
-        "INSERT INTO lineage_edge (source_kind, source, target_kind, target, created_at)"
-        " SELECT 'snapshot', snapshots->>0, 'version', model.name || '/' || number,"
-        " version.created_at FROM version JOIN model ON model.id = model_id"
+        "INSERT INTO lineage_edge (source_kind, source, target_kind, target, model_id,"
+        " created_at) SELECT 'snapshot', snapshots->>0, 'version', model.name || '/' || number,"
+        " model_id, version.created_at FROM version JOIN model ON model.id = model_id"
         " WHERE model_id = ANY(%s)",
         (list(ids),),
     )

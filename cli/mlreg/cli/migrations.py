@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 APP_ROLE = "mlreg_app"
-_APPEND_ONLY = "audit_entry, revision, checkpoint, card_note"
+_APPEND_ONLY = "audit_entry, revision, checkpoint, card_note, attestation"
 _GRANTS = (
     "GRANT USAGE ON SCHEMA public TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",

@@ -40,5 +40,6 @@ def record_judged(
         sources.append(("snapshot", pair.snapshot))
     if pair.run_id is not None:
         sources.append(("run", str(pair.run_id)))
-    lineage.add_edges(session, sources, ("decision", str(decision.id)), now)
+    target = ("decision", str(decision.id))
+    lineage.add_edges(session, sources, target, now, model_id=decision.model_id)
     return decision

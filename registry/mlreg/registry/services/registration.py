@@ -90,7 +90,8 @@ def register_version(
     version.feature_contract = _keep_contract(session, provenance)
     session.add(version)
     session.flush()
-    lineage.add_edges(session, _sources(model, version), ("version", _name(model, version)), now)
+    target = ("version", _name(model, version))
+    lineage.add_edges(session, _sources(model, version), target, now, model_id=version.model_id)
     audit.record(
         session,
         action="version.register",

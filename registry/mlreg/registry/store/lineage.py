@@ -20,8 +20,18 @@ def add_edges(
     sources: Iterable[tuple[str, str]],
     target: tuple[str, str],
     now: datetime,
+    *,
+    model_id: int,
 ) -> None:
-    """Write an arrow from each source (kind, name) to the target; repeating is fine."""
+    """Write an arrow from each source (kind, name) to the target; repeating is fine.
+
+    Args:
+        session: the transaction of what the arrows tell.
+        sources: what was used.
+        target: what came of it.
+        now: business time.
+        model_id: the model whose record says so.
+    """
     kind, name = target
     rows = [
         {
@@ -29,6 +39,7 @@ def add_edges(
             "source": source,
             "target_kind": kind,
             "target": name,
+            "model_id": model_id,
             "created_at": now,
         }
         for source_kind, source in sorted(set(sources))

@@ -243,8 +243,8 @@ class UploadSession(SQLModel, table=True):
     """Bytes on their way in; real times. The bytes lie in `uploads/<id>` of the store.
 
     `state` is open, uploaded (all bytes are there, not yet hashed by us), verified (a blob) or
-    failed, with the code of its `problem`. `multipart` is S3's own id where the client writes there
-    itself. `busy_until` is the lease of who appends or verifies.
+    failed, with the code of its `problem`. `parts` names the pieces in their order; `multipart` is
+    S3's own id instead, where the client writes there itself. `busy_by` verifies, under a lease.
     """
 
     __tablename__ = "upload_session"
@@ -255,10 +255,12 @@ class UploadSession(SQLModel, table=True):
     received: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     size: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     digest: str | None = None
+    parts: list[str] = document()
     multipart: str | None = None
     problem: str | None = None
     created_at: datetime = moment()
     expires_at: datetime = moment(index=True)
+    busy_by: str | None = None
     busy_until: datetime | None = optional_moment()
 
 
@@ -322,17 +324,50 @@ class Manifest(SQLModel, table=True):
     created_at: datetime = moment()
 
 
+class Attestation(SQLModel, table=True):
+    """What somebody found out about a version, for ever: that it was rebuilt, and how alike."""
+
+    __tablename__ = "attestation"
+    __table_args__ = (
+        ForeignKeyConstraint(["model_id", "number"], ["version.model_id", "version.number"]),
+        Index("ix_attestation_version", "model_id", "number", "id"),
+    )
+
+    id: int | None = big_key()
+    model_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    number: int
+    kind: str
+    outcome: str
+    body: dict[str, Any] = document()
+    at: datetime = moment()
+    actor: str
+
+
 class LineageEdge(SQLModel, table=True):
-    """One arrow of the lineage graph, from what was used to what came of it."""
+    """One arrow of the lineage graph, from what was used to what came of it.
+
+    It belongs to the model whose record says so, and who may not read that model does not see it.
+    """
 
     __tablename__ = "lineage_edge"
-    __table_args__ = (Index("ix_lineage_edge_target", "target_kind", "target"),)
+    __table_args__ = (
+        Index("ix_lineage_edge_target", "target_kind", "target"),
+        Index(
+            "ix_lineage_edge_unexported",
+            "created_at",
+            "target_kind",
+            "target",
+            postgresql_where=sql("exported_at IS NULL"),
+        ),
+    )
 
     source_kind: str = Field(primary_key=True)
     source: str = Field(primary_key=True)
     target_kind: str = Field(primary_key=True)
     target: str = Field(primary_key=True)
+    model_id: int = Field(sa_column=Column(BigInteger, ForeignKey("model.id"), nullable=False))
     created_at: datetime = moment()
+    exported_at: datetime | None = optional_moment()
 
 
 class Deployment(SQLModel, table=True):
@@ -367,6 +402,7 @@ class Revision(SQLModel, table=True):
     """
 
     __tablename__ = "revision"
+    __table_args__ = (Index("ix_revision_at", "deployment_id", "at", "number"),)
 
     deployment_id: int = Field(
         sa_column=Column(
