@@ -43,12 +43,9 @@ def upgrade() -> None:
     for table, columns in _ADDED:
         for name, kind in columns:
             op.add_column(table, sa.Column(name, kind, nullable=True))
-    op.create_table(
-        "orphan_object",
-        sa.Column("key", sa.String(), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_orphan_object")),
+    op.add_column(
+        "model",
+        sa.Column("allows_unsafe", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
     op.create_index(
         "ix_version_import",
@@ -71,7 +68,7 @@ def downgrade() -> None:
     op.drop_index("ix_blob_state_verified_at", table_name="blob")
     op.drop_index("ix_version_deleted", table_name="version")
     op.drop_index("ix_version_import", table_name="version")
-    op.drop_table("orphan_object")
+    op.drop_column("model", "allows_unsafe")
     for table, columns in reversed(_ADDED):
         for name, _ in reversed(columns):
             op.drop_column(table, name)

@@ -88,6 +88,7 @@ class Model(SQLModel, table=True):
     last_version: int = 0
     created_at: datetime = moment()
     created_by: str
+    allows_unsafe: bool = flag()
     archived_at: datetime | None = optional_moment()
     archived_by: str | None = None
     archived_reason: str | None = None
@@ -227,16 +228,6 @@ class BlobReference(SQLModel, table=True):
     digest: str = Field(primary_key=True, foreign_key="blob.digest")
     kind: str = Field(primary_key=True)
     owner: str = Field(primary_key=True)
-
-
-class OrphanObject(SQLModel, table=True):
-    """An object of the store that no blob's row names, as a collection first reported it."""
-
-    __tablename__ = "orphan_object"
-
-    key: str = Field(primary_key=True)
-    size: int = Field(sa_column=Column(BigInteger, nullable=False))
-    seen_at: datetime = moment()
 
 
 class UploadSession(SQLModel, table=True):
