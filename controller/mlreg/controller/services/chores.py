@@ -7,6 +7,7 @@ says so there and is tried again at its next turn.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.services import jobs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 KIND = "chore"
 PRIORITY = 20
 MAX_OUTCOME_CHARACTERS = 500
+URGENT_PAUSE = timedelta(seconds=5)
 
 CHORES: Chores = chores_by_name()
 
@@ -70,8 +72,10 @@ def _is_due(
     session: ReadSession, chore: Chore, last: Mapping[str, datetime], now: datetime
 ) -> bool:
     need = chore.need(session)
-    its_turn = chore.name not in last or last[chore.name] + chore.every <= now
-    return need == "urgent" or (need == "something" and its_turn)
+    if need == "nothing" or chore.name not in last:
+        return need != "nothing"
+    pause = min(URGENT_PAUSE, chore.every) if need == "urgent" else chore.every
+    return last[chore.name] + pause <= now
 
 
 def _enqueue(session: WriteSession, name: str) -> None:

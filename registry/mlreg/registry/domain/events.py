@@ -1,0 +1,183 @@
+"""What others can be told of: every topic, when it is sent, and how it is put into words.
+
+What always holds: an event is of a change that is committed; its body names the model it is about,
+or null; bodies gain fields and lose none. `docs/reference/events.md` is held against this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Paging = Literal["no", "trigger", "resolve"]
+Severity = Literal["critical", "error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One topic.
+
+    Attributes:
+        topic: `noun.what_happened`.
+        when: when it is sent, for the reference.
+        line: one line for people; `{field}` of the body.
+        paging: what a pager does with it.
+        severity: how loud.
+        problem: what a pager knows it by, so that the end finds its beginning.
+    """
+
+    topic: str
+    when: str
+    line: str
+    paging: Paging = "no"
+    severity: Severity = "info"
+    problem: str = ""
+
+
+_PLACE = "{model} in {environment}"
+KINDS: tuple[EventKind, ...] = (
+    EventKind(
+        "deployment.changed",
+        "a deployment has a new revision: promote, rollback, freeze, unfreeze, fallback",
+        _PLACE + ": {cause} by {actor}, revision {revision}, champion {champion} (was {previous})",
+    ),
+    EventKind(
+        "deployment.break_glass",
+        "somebody promoted without the approvals that are asked for",
+        _PLACE + ": {actor} broke the glass to promote version {version}: {reason}",
+        "trigger",
+        "warning",
+        "break_glass/{model}/{environment}/{revision}",
+    ),
+    EventKind(
+        "approval.requested",
+        "a promotion waits for approvals",
+        _PLACE + ": {actor} asks for approval of version {version}",
+    ),
+    EventKind(
+        "approval.given",
+        "somebody approved a version, or refused it",
+        _PLACE + ": {actor} says {verdict} to version {version}",
+    ),
+    EventKind(
+        "version.registered",
+        "a version is registered",
+        "{model}/{version} is registered by {actor}",
+    ),
+    EventKind(
+        "version.archived", "a version is archived", "{model}/{version} is archived by {actor}"
+    ),
+    EventKind(
+        "version.deleted",
+        "a version is deleted; it can be restored for 30 days",
+        "{model}/{version} is deleted by {actor}: {reason}",
+    ),
+    EventKind(
+        "version.restored",
+        "a deleted or archived version is back",
+        "{model}/{version} is restored by {actor}",
+    ),
+    EventKind(
+        "blob.corrupt",
+        "a scrub found bytes that are not those that were registered",
+        "blob {digest} is corrupt",
+        "trigger",
+        "critical",
+        "blob/{digest}",
+    ),
+    EventKind(
+        "incident.opened",
+        "an incident is opened, by the controller or by a person",
+        "incident {number} ({kind}) of " + _PLACE + ": {title}",
+        "trigger",
+        "error",
+        "incident/{number}",
+    ),
+    EventKind(
+        "incident.closed",
+        "an incident is closed",
+        "incident {number} of " + _PLACE + " is closed by {actor}",
+        "resolve",
+        "info",
+        "incident/{number}",
+    ),
+    EventKind(
+        "run.succeeded",
+        "a run has ended well",
+        "run {run} ({lane}) of " + _PLACE + " made version {version}",
+    ),
+    EventKind(
+        "run.failed",
+        "a run has failed, or is dead",
+        "run {run} ({lane}) of " + _PLACE + " is {state}: {error}",
+        "trigger",
+        "error",
+        "run/{run}",
+    ),
+    EventKind(
+        "audit.broken",
+        "the daily walk along the audit log found an entry that is not as it was written",
+        "audit entry {seq} is bad: {reason}",
+        "trigger",
+        "critical",
+        "audit",
+    ),
+    EventKind(
+        "webhook.test",
+        "somebody asked for a test of one webhook; only that one is told",
+        "a test of webhook {webhook} by {actor}",
+        "trigger",
+        "info",
+        "test/{webhook}",
+    ),
+)
+BY_TOPIC: Mapping[str, EventKind] = {kind.topic: kind for kind in KINDS}
+TOPICS: tuple[str, ...] = tuple(BY_TOPIC)
+TEST = "webhook.test"
+
+
+class _Fields(dict[str, Any]):
+    """Fields of a body for a line of text; one that is not there is a question mark."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event in its place in the order of delivery.
+
+    Attributes:
+        source: the installation that it is of.
+        key: the same each time the event is delivered, and of no other one.
+    """
+
+    seq: int
+    key: str
+    topic: str
+    body: Mapping[str, Any]
+    at: datetime
+    source: str
+
+    @property
+    def kind(self) -> EventKind:
+        """What is known of its topic; a topic of a newer mlreg is known by its name alone."""
+        return BY_TOPIC.get(self.topic) or EventKind(self.topic, "", self.topic)
+
+    @property
+    def model(self) -> str | None:
+        """The model that it is about."""
+        model = self.body.get("model")
+        return model if isinstance(model, str) else None
+
+    @property
+    def line(self) -> str:
+        """The event as one line for people."""
+        return self.kind.line.format_map(_Fields(self.body))
+
+    @property
+    def problem(self) -> str:
+        """What a pager knows the event's problem by."""
+        return f"{self.source}/{self.kind.problem.format_map(_Fields(self.body))}"
