@@ -18,6 +18,7 @@ from mlreg.controller.store.tables import Segment
 from mlreg.registry.services.uploads import BlobFile, keep_blob, send_blob
 from mlreg.registry.store.blobs import refer_to_blobs
 from mlreg.registry.store.failpoint import failpoint
+from mlreg.registry.store.lineage import add_edges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,8 @@ def _compact(
             return 0
         feedback.remove_segments(session, small, str(model_id))
         keep_segment(session, store, new_segment(model_id, merged, blob, now), now=now)
+        sources = [(SEGMENT, digest) for digest in small]
+        add_edges(session, sources, (SEGMENT, blob.digest), now, model_id=model_id)
         failpoint("compact_before_commit")
     return len(small)
 

@@ -28,6 +28,7 @@ from mlreg.controller.store.feedback import count_rows, list_segments
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.services.catalog import id_of, target_contract_of
 from mlreg.registry.store.blobs import refer_to_blobs
+from mlreg.registry.store.lineage import add_edges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,6 +115,8 @@ def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
         session, id_of(model), body, created_at=now, created_by=actor.name
     )
     refer_to_blobs(session, body.segments, SNAPSHOT, body.digest)
+    sources = [("segment", digest) for digest in body.segments]
+    add_edges(session, sources, (SNAPSHOT, body.digest), now, model_id=row.model_id)
     return _snapshot(row)
 
 

@@ -36,6 +36,7 @@ from mlreg.registry.domain.actor import Actor, ActorKind
 from mlreg.registry.domain.errors import IntegrityError, RefusedError
 from mlreg.registry.services import deployments
 from mlreg.registry.store.failpoint import failpoint
+from mlreg.registry.store.lineage import add_edges
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
@@ -127,6 +128,9 @@ def _freeze(work: _Work) -> None:
         run.snapshot = None if train is None else train.digest
         run.evaluate_snapshot = None if judged_on is None else judged_on.digest
         session.add(run)
+        if train is not None:
+            source = ("snapshot", train.digest)
+            add_edges(session, [source], ("run", str(run.id)), now, model_id=run.model_id)
     work.log.say(
         f"trains on {_spell(windows.train)}, is judged on {_spell(evaluate)}"
         f" (labels until {windows.labels_until.isoformat()})"

@@ -10,7 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, cast, exists, func, select, true, update
+from sqlalchemy import (
+    Text,
+    bindparam,
+    cast,
+    column,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    update,
+    values,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from mlreg.registry.store.tables import METADATA, Revision
@@ -19,6 +31,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
+
+BRINGING = frozenset({"promote", "policy", "rollback", "guard"})
+"""The causes that bring a champion; the others leave it."""
 
 _model = METADATA.tables["model"]
 _environment = METADATA.tables["environment"]
@@ -30,6 +45,7 @@ _blob = METADATA.tables["blob"]
 _bar = METADATA.tables["version_bar"]
 _decision = METADATA.tables["decision"]
 _outbox = METADATA.tables["outbox_message"]
+_edge = METADATA.tables["lineage_edge"]
 
 _PLACE = (
     select(_model.c.id, _model.c.archived_at.is_not(None), _environment.c.name, _deployment.c.id)
@@ -115,8 +131,30 @@ _TELL = insert(_outbox).values(
     body=bindparam("event", type_=_outbox.c.body.type),
     created_at=bindparam("at"),
 )
+_SOURCE = values(column("kind", Text), column("name", Text), name="source").data(
+    [
+        ("version", bindparam("served", type_=Text)),
+        ("decision", bindparam("judged", type_=Text)),
+    ]
+)
+_TRACE = insert(_edge).from_select(
+    ["source_kind", "source", "target_kind", "target", "model_id", "created_at"],
+    select(
+        _SOURCE.c.kind,
+        _SOURCE.c.name,
+        literal("revision"),
+        bindparam("revision", type_=Text),
+        _deployment.c.model_id,
+        bindparam("at", type_=_revision.c.at.type),
+    )
+    .select_from(_deployment)
+    .join(_SOURCE, _SOURCE.c.name.is_not(None))
+    .where(_deployment.c.id == bindparam("deployment_id")),
+)
 _HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
-_APPLY = _HINT.add_cte(_APPEND.cte("appended"), _MOVE.cte("moved"), _TELL.cte("told"))
+_APPLY = _HINT.add_cte(
+    _APPEND.cte("appended"), _MOVE.cte("moved"), _TELL.cte("told"), _TRACE.cte("traced")
+)
 _ALSO = update(_deployment).where(_deployment.c.id == bindparam("key"))
 
 
@@ -221,8 +259,24 @@ def add_revision(session: WriteSession, revision: Revision, event: Event) -> Non
             "event": dict(event.body),
             "channel": event.channel,
             "payload": str(revision.deployment_id),
+            **_traces(revision, event),
         },
     )
+
+
+def _traces(revision: Revision, event: Event) -> dict[str, str | None]:
+    """Return the arrows of lineage that lead to a revision; one that serves nothing new has none.
+
+    In the graph a revision is called `model:environment/number`.
+    """
+    model, brings = event.body["model"], revision.cause in BRINGING
+    served = None if revision.champion is None else f"{model}/{revision.champion}"
+    judged = None if revision.decision_id is None else str(revision.decision_id)
+    return {
+        "revision": f"{model}:{event.body['environment']}/{revision.number}",
+        "served": served if brings else None,
+        "judged": judged if brings else None,
+    }
 
 
 def set_columns(session: WriteSession, deployment_id: int, columns: Mapping[str, object]) -> None:
