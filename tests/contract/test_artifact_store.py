@@ -44,8 +44,8 @@ class S3Backend:
         self.create_only = create_only
 
     def spoil(self, digest, content):
-        self.store._client.put_object(
-            Bucket=self.store._bucket, Key=self.store._prefix + key_of(digest), Body=content
+        self.store.client.put_object(
+            **self.store.place(key_of(digest)), Body=content
         )
 
 

@@ -69,6 +69,15 @@ class StoreRefusedError(UnavailableError):
         super().__init__(f"the artifact store {where} refuses: {cause}")
 
 
+class ObjectMissingError(NotFoundError):
+    """The store has no such object or upload any more."""
+
+    code = "object_missing"
+
+    def __init__(self, *, where: str) -> None:
+        super().__init__(f"the artifact store {where} has no such object")
+
+
 class InvalidStoreUrlError(InvalidError):
     """A URL that names no store."""
 

@@ -41,13 +41,13 @@ class FolderStore(VerifyingStore):
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._tmp = self.root / "tmp"
-        with self._named_errors():
+        with self.named_errors():
             self._tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
             _sweep(self._tmp)
 
     def probe(self) -> Capabilities:
         """See `ArtifactStore.probe`."""
-        with self._named_errors():
+        with self.named_errors():
             first, second = self._tmp_path(), self._tmp_path()
             first.write_bytes(b"probe")
             os.link(first, second)
@@ -69,28 +69,28 @@ class FolderStore(VerifyingStore):
         path = self.root / key
         if path.exists():
             return False
-        with self._named_errors(), self._written(source) as part:
+        with self.named_errors(), self._written(source) as part:
             _make_folder(path.parent, self.root)
             try:
                 os.link(part, path)
             except FileExistsError:
                 return False
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
             return True
 
     @override
     def _replace(self, key: str, source: BinaryIO, size: int) -> None:
         path = self.root / key
-        with self._named_errors(), self._written(source) as part:
+        with self.named_errors(), self._written(source) as part:
             _make_folder(path.parent, self.root)
             part.replace(path)
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
 
     @override
     @contextmanager
     def _stream(self, key: str) -> Iterator[Source | None]:
         try:
-            with self._named_errors():
+            with self.named_errors():
                 descriptor = os.open(self.root / key, os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
             yield None
@@ -101,14 +101,14 @@ class FolderStore(VerifyingStore):
     @override
     def _size(self, key: str) -> int | None:
         try:
-            with self._named_errors():
+            with self.named_errors():
                 return (self.root / key).stat().st_size
         except FileNotFoundError:
             return None
 
     @override
     def _delete(self, key: str) -> None:
-        with self._named_errors(), suppress(FileNotFoundError):
+        with self.named_errors(), suppress(FileNotFoundError):
             (self.root / key).unlink()
 
     @contextmanager
@@ -129,7 +129,8 @@ class FolderStore(VerifyingStore):
         return self._tmp / secrets.token_hex(16)
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def named_errors(self) -> Iterator[None]:
+        """Give the operating system's refusals our names; `FileNotFoundError` stays as it is."""
         try:
             yield
         except OSError as error:
@@ -149,10 +150,11 @@ def _make_folder(folder: Path, root: Path) -> None:
     if folder.parent != root:
         _make_folder(folder.parent, root)
     folder.mkdir(exist_ok=True, mode=0o700)
-    _fsync_folder(folder.parent)
+    fsync_folder(folder.parent)
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Write a folder's names through to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -18,13 +18,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
-from mlreg.registry.artifacts.errors import StoreRefusedError, StoreUnreachableError
+from mlreg.registry.artifacts.errors import (
+    ObjectMissingError,
+    StoreRefusedError,
+    StoreUnreachableError,
+)
 from mlreg.registry.artifacts.store import Capabilities
 from mlreg.registry.artifacts.verifying import VerifyingStore
 from mlreg.registry.domain.errors import StorageFullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mypy_boto3_s3 import S3Client
 
@@ -32,12 +37,13 @@ if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.artifacts.verified import Source
 
-PART_BYTES = 64 * 2**20
+PART_BYTES = 16 * 2**20
 CONNECT_SECONDS = 5
 READ_SECONDS = 10
+COPY_SECONDS = 600
 ATTEMPTS = 3
 CONFLICT_ATTEMPTS = 5
-_MISSING = {"404", "NoSuchKey", "NotFound"}
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 _TAKEN = {"412", "PreconditionFailed"}
 _CONFLICT = {"409", "ConditionalRequestConflict"}
 _NOT_UNDERSTOOD = {"501", "NotImplemented"}
@@ -51,14 +57,15 @@ class S3Store(VerifyingStore):
         self.where = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._client = _client(settings)
+        self.settings = settings
+        self.client = make_client(settings)
         self._conditional = True
 
     def probe(self) -> Capabilities:
         """See `ArtifactStore.probe`."""
         key = f"probe/{secrets.token_hex(16)}"
         try:
-            with self._named_errors():
+            with self.named_errors():
                 self._write(key, b"probe", condition=False)
                 return Capabilities(
                     kind="s3",
@@ -76,7 +83,7 @@ class S3Store(VerifyingStore):
 
     @override
     def _create(self, key: str, source: BinaryIO, size: int) -> bool:
-        with self._named_errors():
+        with self.named_errors():
             if self._size(key) is not None:
                 return False
             for attempt in range(1, CONFLICT_ATTEMPTS + 1):
@@ -101,15 +108,15 @@ class S3Store(VerifyingStore):
 
     @override
     def _replace(self, key: str, source: BinaryIO, size: int) -> None:
-        with self._named_errors():
+        with self.named_errors():
             self._upload(key, source, size, condition=False)
 
     @override
     @contextmanager
     def _stream(self, key: str) -> Iterator[Source | None]:
-        with self._named_errors():
+        with self.named_errors():
             try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                answer = self.client.get_object(**self.place(key))
             except ClientError as error:
                 if _code(error) not in _MISSING:
                     raise
@@ -120,13 +127,13 @@ class S3Store(VerifyingStore):
             yield None
             return
         with body:
-            yield _Named(body, self)
+            yield NamedSource(body, self)
 
     @override
     def _size(self, key: str) -> int | None:
-        with self._named_errors():
+        with self.named_errors():
             try:
-                answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+                answer = self.client.head_object(**self.place(key))
             except ClientError as error:
                 if _code(error) in _MISSING:
                     return None
@@ -135,8 +142,8 @@ class S3Store(VerifyingStore):
 
     @override
     def _delete(self, key: str) -> None:
-        with self._named_errors():
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+        with self.named_errors():
+            self.client.delete_object(**self.place(key))
 
     def _upload(self, key: str, source: BinaryIO, size: int, *, condition: bool) -> None:
         if size <= PART_BYTES:
@@ -149,48 +156,53 @@ class S3Store(VerifyingStore):
         hexadecimal = key.rpartition("/")[2]
         if key.startswith("blobs/"):
             extra["ChecksumSHA256"] = _base64(bytes.fromhex(hexadecimal))
-        self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=body, **extra)
+        self.client.put_object(**self.place(key), Body=body, **extra)
 
     def _write_parts(self, key: str, source: BinaryIO, *, condition: bool) -> None:
-        place: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key}
+        place: dict[str, Any] = self.place(key)
         extra: dict[str, Any] = {"IfNoneMatch": "*"} if condition else {}
-        upload = self._client.create_multipart_upload(**place)["UploadId"]
+        upload = self.client.create_multipart_upload(**place)["UploadId"]
         with ExitStack() as undo:
             undo.callback(self._abort, place, upload)
             parts: list[Any] = []
             while piece := source.read(PART_BYTES):
                 number = len(parts) + 1
-                answer = self._client.upload_part(
+                answer = self.client.upload_part(
                     **place, UploadId=upload, PartNumber=number, Body=piece
                 )
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-            self._client.complete_multipart_upload(
+            self.client.complete_multipart_upload(
                 **place, UploadId=upload, MultipartUpload={"Parts": parts}, **extra
             )
             undo.pop_all()
 
     def _abort(self, place: Mapping[str, Any], upload: str) -> None:
         with suppress(BotoCoreError, ClientError):
-            self._client.abort_multipart_upload(**place, UploadId=upload)
+            self.client.abort_multipart_upload(**place, UploadId=upload)
 
     def _refuses(self, key: str, **extra: Any) -> bool:  # noqa: ANN401 - as put_object
         try:
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._prefix + key, Body=b"probe", **extra
-            )
+            self.client.put_object(**self.place(key), Body=b"probe", **extra)
         except ClientError as error:
             return _code(error) not in _NOT_UNDERSTOOD
         return False
 
     def _reads_ranges(self, key: str) -> bool:
-        answer = self._client.get_object(
-            Bucket=self._bucket, Key=self._prefix + key, Range="bytes=1-2"
-        )
+        answer = self.client.get_object(**self.place(key), Range="bytes=1-2")
         with answer["Body"] as body:
             return bytes(body.read()) == b"ro"
 
+    def stream(self, key: str) -> AbstractContextManager[Source | None]:
+        """Open an object's bytes, None if there is no such object."""
+        return self._stream(key)
+
+    def place(self, key: str) -> dict[str, Any]:
+        """Return bucket and key of an object, as the client takes them."""
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def named_errors(self) -> Iterator[None]:
+        """Give what the client library raises our names."""
         try:
             yield
         except ClientError as error:
@@ -199,6 +211,8 @@ class S3Store(VerifyingStore):
             raise StoreUnreachableError(where=self.where, cause=_first_line(error)) from error
 
     def _named(self, error: ClientError) -> Exception:
+        if _code(error) in _MISSING:
+            return ObjectMissingError(where=self.where)
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if _code(error) in _FULL or "no space left" in str(error).casefold():
             return StorageFullError(where=self.where)
@@ -207,7 +221,7 @@ class S3Store(VerifyingStore):
         return StoreUnreachableError(where=self.where, cause=_first_line(error))
 
 
-class _Named:
+class NamedSource:
     """An object's body whose outages bear our names."""
 
     def __init__(self, body: Source, store: S3Store) -> None:
@@ -220,11 +234,12 @@ class _Named:
         Raises:
             StoreUnreachableError: the connection broke, stalled, or ended too early.
         """
-        with self._store._named_errors():  # noqa: SLF001 - its own body's reader
+        with self._store.named_errors():
             return self._body.read(amount)
 
 
-def _client(settings: S3Settings) -> S3Client:
+def make_client(settings: S3Settings, *, read_seconds: int = READ_SECONDS) -> S3Client:
+    """Return a client that signs with SigV4, waits a bounded time and leaves checking to us."""
     return boto3.session.Session().client(
         "s3",
         endpoint_url=settings.endpoint_url,
@@ -237,7 +252,7 @@ def _client(settings: S3Settings) -> S3Client:
             response_checksum_validation="when_required",
             request_checksum_calculation="when_required",
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
             max_pool_connections=32,
             s3={"addressing_style": "path" if settings.endpoint_url else "auto"},

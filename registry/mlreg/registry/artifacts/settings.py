@@ -11,9 +11,13 @@ class S3Settings:
 
     Attributes:
         endpoint_url: None means AWS.
+        public_endpoint_url: where clients reach the endpoint, if elsewhere than the server does.
+        direct: whether clients are sent there with large files, by presigned URLs.
     """
 
     endpoint_url: str | None = None
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = None
+    public_endpoint_url: str | None = None
+    direct: bool = True

@@ -20,7 +20,7 @@ from mlreg.registry.artifacts.verified import Source, VerifiedReader
 from mlreg.registry.domain.digests import checked_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 
@@ -40,6 +40,21 @@ class VerifyingStore(ABC):
         if not self._is_whole(digest, key):
             source.seek(0)
             self._replace(key, source, size)
+            self._read_back(digest, key)
+
+    def put_copy(self, digest: str, copy: Callable[[str], None]) -> None:
+        """Let the store copy bytes that were hashed where they lie, and read them back.
+
+        Args:
+            digest: what they hashed to.
+            copy: makes the object of the given key.
+
+        Raises:
+            BlobCorruptError: the copy is not what was copied.
+        """
+        key = key_of(digest)
+        if self._size(key) is None or not self._is_whole(digest, key):
+            copy(key)
             self._read_back(digest, key)
 
     @contextmanager

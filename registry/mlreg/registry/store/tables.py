@@ -23,6 +23,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy import text as sql
@@ -332,6 +333,81 @@ class Attestation(SQLModel, table=True):
     body: dict[str, Any] = document()
     at: datetime = moment()
     actor: str
+
+
+class SearchVersion(SQLModel, table=True):
+    """A version's place in the order of registration, which is the order that a search answers in.
+
+    The facts of a version that a search can ask for stand in `search_text` and `search_number`
+    under this id; `store/search_index.py` writes them, and nothing else does.
+    """
+
+    __tablename__ = "search_version"
+    __table_args__ = (
+        UniqueConstraint("model_id", "number"),
+        ForeignKeyConstraint(["model_id", "number"], ["version.model_id", "version.number"]),
+    )
+
+    id: int | None = big_key()
+    model_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    number: int
+
+
+class SearchText(SQLModel, table=True):
+    """One text that is true of a version, e.g. (`tag.team`, `risk`); a key may have many."""
+
+    __tablename__ = "search_text"
+    __table_args__ = (Index("ix_search_text_key", "key", "block", "value", "id"),)
+
+    id: int = Field(
+        sa_column=Column(
+            BigInteger, ForeignKey("search_version.id"), primary_key=True, autoincrement=False
+        )
+    )
+    block: int
+    key: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    value: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+
+
+class SearchNumber(SQLModel, table=True):
+    """One number that is true of a version, e.g. (`metric.auc`, 0.81); moments are epoch seconds."""
+
+    __tablename__ = "search_number"
+    __table_args__ = (Index("ix_search_number_key", "key", "block", "value", "id"),)
+
+    id: int = Field(
+        sa_column=Column(
+            BigInteger, ForeignKey("search_version.id"), primary_key=True, autoincrement=False
+        )
+    )
+    value: float
+    block: int
+    key: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+
+
+class SearchMember(SQLModel, table=True):
+    """What a set has: the features of a contract, the packages of an environment.
+
+    Versions share sets, so a set's members are written once, and `search_text` says which sets a
+    version has (`#features`, `#packages`). The id is the MD5 of what is in it.
+    """
+
+    __tablename__ = "search_member"
+
+    kind: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    name: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    value: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    set_id: str = Field(
+        sa_column=Column(Text(collation="C"), ForeignKey("search_set.id"), primary_key=True)
+    )
+
+
+class SearchSet(SQLModel, table=True):
+    """A set whose members are known."""
+
+    __tablename__ = "search_set"
+
+    id: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
 
 
 class LineageEdge(SQLModel, table=True):
