@@ -8,17 +8,18 @@ from mlreg.client.wire.clock import AdvanceRequest, ClockAnswer
 from mlreg.controller.services import virtual_time
 from mlreg.registry.api.context import Parts
 from mlreg.registry.api.parts import ApiParts
+from mlreg.registry.api.permission import may
 
 router = APIRouter(prefix="/clock", tags=["clock"])
 
 
-@router.get("")
+@router.get("", dependencies=[may("read")])
 def show_clock(parts: Parts) -> ClockAnswer:
     """Show business time."""
     return _answer(parts)
 
 
-@router.post("/advance")
+@router.post("/advance", dependencies=[may("clock.write")])
 def advance_clock(body: AdvanceRequest, parts: Parts) -> ClockAnswer:
     """Move virtual time; answers when everything that became due is done."""
     virtual_time.advance(parts.database, body.to)

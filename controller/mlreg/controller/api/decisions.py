@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, Query, Response
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.decisions import DecisionAnswer, EvaluateRequest, EvaluationAnswer
 from mlreg.controller.services import decisions, evaluations, retraining
-from mlreg.controller.services.evaluations import Evaluation
+from mlreg.controller.services.decisions import DecisionNotFoundError
+from mlreg.controller.services.evaluations import Evaluation, EvaluationNotFoundError
 from mlreg.controller.services.retraining import Options
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.pages import MAX_PAGE, page_of
 from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Decision, Model
@@ -28,6 +30,7 @@ Cursor = Annotated[int | None, Query(ge=1, lt=2**63)]
     "/models/{model}/versions/{version}/evaluations",
     status_code=202,
     response_model=EvaluationAnswer,
+    dependencies=[may("run.write")],
 )
 def request_evaluation(  # noqa: PLR0913, PLR0917 - what a route is given
     model: str,
@@ -52,23 +55,27 @@ def request_evaluation(  # noqa: PLR0913, PLR0917 - what a route is given
         return once.run(session, now, act, status=202)
 
 
-@router.get("/evaluations/{number}")
-def show_evaluation(number: Number, reading: Reading) -> EvaluationAnswer:
+@router.get("/evaluations/{number}", dependencies=[may("read")])
+def show_evaluation(number: Number, reading: Reading, caller: Caller) -> EvaluationAnswer:
     """Show an evaluation."""
     with reading() as session:
-        return evaluation_answer(evaluations.get_evaluation(session, number))
+        found = evaluations.get_evaluation(session, number)
+        model = session.get_one(Model, found.model_id)
+    permit(caller, "read", model.name, unseen=EvaluationNotFoundError(number=number))
+    return evaluation_answer(found)
 
 
-@router.get("/decisions/{number}")
-def show_decision(number: Number, reading: Reading) -> DecisionAnswer:
+@router.get("/decisions/{number}", dependencies=[may("read")])
+def show_decision(number: Number, reading: Reading, caller: Caller) -> DecisionAnswer:
     """Show a decision with all its evidence."""
     with reading() as session:
         decision = decisions.get_decision(session, number)
         model = session.get_one(Model, decision.model_id)
-        return answer_of(decision, model.name)
+    permit(caller, "read", model.name, unseen=DecisionNotFoundError(number=number))
+    return answer_of(decision, model.name)
 
 
-@router.get("/models/{model}/decisions")
+@router.get("/models/{model}/decisions", dependencies=[may("read")])
 def list_decisions(
     model: str, reading: Reading, before: Cursor = None, limit: Limit = 100
 ) -> Page[DecisionAnswer]:

@@ -17,6 +17,7 @@ from mlreg.controller.feedback.bodies import ARROW, FILES, JSON
 from mlreg.controller.services import feedback
 from mlreg.registry.api.context import Now, Reading, Writing
 from mlreg.registry.api.limits import BodyTooLargeError
+from mlreg.registry.api.permission import may
 from mlreg.registry.services.catalog import get_model
 from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -69,7 +70,9 @@ def _inlined(form: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401 - a JSON 
     return {key: _inlined(value, parts) for key, value in form.items() if key != "$defs"}
 
 
-@router.post("/{model}/predictions", openapi_extra=_forms(PredictionBatch))
+@router.post(
+    "/{model}/predictions", openapi_extra=_forms(PredictionBatch), dependencies=[may("log.write")]
+)
 def log_predictions(
     model: str,
     body: RawBody,
@@ -82,7 +85,7 @@ def log_predictions(
     return _log(_Doors(reading, writing, now), model, "predictions", batch_id, body)
 
 
-@router.post("/{model}/labels", openapi_extra=_forms(LabelBatch))
+@router.post("/{model}/labels", openapi_extra=_forms(LabelBatch), dependencies=[may("log.write")])
 def log_labels(
     model: str,
     body: RawBody,

@@ -12,13 +12,14 @@ from mlreg.client.wire.monitors import DriftAnswer, FeatureDrift, ReadingAnswer
 from mlreg.controller.services import drift
 from mlreg.controller.store.readings import list_readings
 from mlreg.registry.api.context import Reading
+from mlreg.registry.api.permission import may
 from mlreg.registry.services import catalog
 
 router = APIRouter(prefix="/models/{model}", tags=["monitors"])
 Word = Annotated[str | None, Query(max_length=200)]
 
 
-@router.get("/readings")
+@router.get("/readings", dependencies=[may("read")])
 def readings(  # noqa: PLR0913, PLR0917 - what one may choose by
     model: str,
     reading: Reading,
@@ -42,7 +43,7 @@ def readings(  # noqa: PLR0913, PLR0917 - what one may choose by
         return Page(items=[ReadingAnswer(**one.model_dump()) for one in found])
 
 
-@router.get("/drift")
+@router.get("/drift", dependencies=[may("read")])
 def newest_drift(model: str, reading: Reading, environment: str = "production") -> DriftAnswer:
     """Show how far the newest window lies from the champion's training rows."""
     with reading() as session:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Response
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.policies import ApplyRequest, FiringAnswer, PolicyAnswer
 from mlreg.controller.services import policies
-from mlreg.controller.services.policies import PolicyInForce
+from mlreg.controller.services.policies import PolicyInForce, parse_policy
 from mlreg.controller.services.triggering import firings_of, next_lane_of
 from mlreg.controller.store.policies import find_state
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may, permit
 from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(tags=["policies"])
@@ -22,12 +23,13 @@ Verb = Literal["enable", "disable"]
 PLACE = "/models/{model}/policies/{environment}"
 
 
-@router.post("/policies", response_model=PolicyAnswer)
+@router.post("/policies", response_model=PolicyAnswer, dependencies=[may("policy.write")])
 def apply_policy(
     body: ApplyRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
     """Put a policy file in force."""
     git = body.git.model_dump(mode="json") if body.git else None
+    permit(caller, "policy.write", parse_policy(body.text).model)
     with writing() as session:
         return once.run(
             session,
@@ -40,14 +42,14 @@ def apply_policy(
         )
 
 
-@router.get(PLACE)
+@router.get(PLACE, dependencies=[may("read")])
 def show_policy(model: str, environment: str, reading: Reading, now: Now) -> PolicyAnswer:
     """Show the policy of a deployment."""
     with reading() as session:
         return answer_of(session, policies.get_policy(session, model, environment), now)
 
 
-@router.post(PLACE + "/{verb}", response_model=PolicyAnswer)
+@router.post(PLACE + "/{verb}", response_model=PolicyAnswer, dependencies=[may("policy.write")])
 def switch_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     model: str,
     environment: str,
@@ -72,7 +74,7 @@ def switch_policy(  # noqa: PLR0913, PLR0917 - what a route is given
         )
 
 
-@router.get(PLACE + "/firings")
+@router.get(PLACE + "/firings", dependencies=[may("read")])
 def list_firings(
     model: str, environment: str, reading: Reading, limit: Limit = 100
 ) -> Page[FiringAnswer]:

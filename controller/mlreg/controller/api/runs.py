@@ -10,11 +10,15 @@ from mlreg.client.wire.base import Page
 from mlreg.client.wire.runs import CancelRequest, LineAnswer, RetrainRequest, RunAnswer, RunState
 from mlreg.controller.services import retraining, runs
 from mlreg.controller.services.retraining import Options
-from mlreg.controller.services.runs import RunView
+from mlreg.controller.services.runs import RunNotFoundError, RunView
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may, permit
+from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.pages import MAX_PAGE
+from mlreg.registry.domain.permissions import Action
 from mlreg.registry.domain.provenance import GitState
+from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(tags=["runs"])
 Number = Annotated[int, Path(ge=1, lt=2**63)]
@@ -24,7 +28,12 @@ After = Annotated[int, Query(ge=0, lt=2**63)]
 DATA = ("train_window", "evaluate_window", "label_delay")
 
 
-@router.post("/models/{model}/runs", status_code=201, response_model=RunAnswer)
+@router.post(
+    "/models/{model}/runs",
+    status_code=201,
+    response_model=RunAnswer,
+    dependencies=[may("run.write")],
+)
 def request_run(
     model: str, body: RetrainRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
@@ -42,9 +51,10 @@ def request_run(
         return once.run(session, now, act, status=201)
 
 
-@router.get("/runs")
-def list_runs(
+@router.get("/runs", dependencies=[may("read")])
+def list_runs(  # noqa: PLR0913, PLR0917 - what one may choose by
     reading: Reading,
+    caller: Caller,
     model: str | None = None,
     environment: str | None = None,
     state: RunState | None = None,
@@ -52,6 +62,8 @@ def list_runs(
     limit: Limit = 100,
 ) -> Page[RunAnswer]:
     """List runs, newest first, without their specifications."""
+    if model is not None:
+        permit(caller, "read", model)
     with reading() as session:
         page = runs.list_runs(
             session,
@@ -60,21 +72,25 @@ def list_runs(
             state=state,
             before=before,
             limit=limit,
+            names=caller.models_for("read"),
         )
         return Page(items=[answer_of(view, short=True) for view in page.items], next=page.next)
 
 
-@router.get("/runs/{number}")
-def show_run(number: Number, reading: Reading) -> RunAnswer:
+@router.get("/runs/{number}", dependencies=[may("read")])
+def show_run(number: Number, reading: Reading, caller: Caller) -> RunAnswer:
     """Show a run."""
     with reading() as session:
-        return answer_of(runs.get_run(session, number))
+        return answer_of(_permitted(session, number, caller, "read"))
 
 
-@router.get("/runs/{number}/log")
-def list_log(number: Number, reading: Reading, after: After = 0) -> Page[LineAnswer]:
+@router.get("/runs/{number}/log", dependencies=[may("read")])
+def list_log(
+    number: Number, reading: Reading, caller: Caller, after: After = 0
+) -> Page[LineAnswer]:
     """List up to a thousand lines of a run's log beyond the line `after`."""
     with reading() as session:
+        _permitted(session, number, caller, "read")
         found = runs.list_log(session, number, after=after)
     lines = [
         LineAnswer(number=line.id or 0, attempt=line.attempt, at=line.at, line=line.line)
@@ -83,12 +99,18 @@ def list_log(number: Number, reading: Reading, after: After = 0) -> Page[LineAns
     return Page(items=lines, next=str(lines[-1].number) if lines else None)
 
 
-@router.post("/runs/{number}/cancel", response_model=RunAnswer)
+@router.post("/runs/{number}/cancel", response_model=RunAnswer, dependencies=[may("run.write")])
 def cancel_run(
-    number: Number, body: CancelRequest, writing: Writing, once: OncePerKey, now: Now
+    number: Number,
+    body: CancelRequest,
+    writing: Writing,
+    once: OncePerKey,
+    caller: Caller,
+    now: Now,
 ) -> Response:
     """End a queued or running run."""
     with writing() as session:
+        _permitted(session, number, caller, "run.write")
         return once.run(
             session,
             now,
@@ -96,11 +118,21 @@ def cancel_run(
         )
 
 
-@router.post("/runs/{number}/retry", response_model=RunAnswer)
-def retry_run(number: Number, writing: Writing, once: OncePerKey, now: Now) -> Response:
+@router.post("/runs/{number}/retry", response_model=RunAnswer, dependencies=[may("run.write")])
+def retry_run(
+    number: Number, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
     """Queue a failed, cancelled or dead run again."""
     with writing() as session:
+        _permitted(session, number, caller, "run.write")
         return once.run(session, now, lambda: answer_of(runs.retry_run(session, number)))
+
+
+def _permitted(session: ReadSession, number: int, caller: Actor, action: Action) -> RunView:
+    """Return a run if the caller may do this to its model; else it is not there."""
+    view = runs.get_run(session, number)
+    permit(caller, action, view.model, unseen=RunNotFoundError(run_id=number))
+    return view
 
 
 def options_of(body: RetrainRequest) -> Options:

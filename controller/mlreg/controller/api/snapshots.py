@@ -15,9 +15,10 @@ from mlreg.controller.domain.snapshots import asked_range
 from mlreg.controller.feedback.bodies import ARROW, CSV, PARQUET
 from mlreg.controller.services import snapshots
 from mlreg.controller.services.draining import drain_model
-from mlreg.controller.services.snapshots import Snapshot
+from mlreg.controller.services.snapshots import Snapshot, SnapshotNotFoundError
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.services.catalog import get_model
 
@@ -27,7 +28,12 @@ Form = Literal["parquet", "csv", "arrow"]
 TYPES: dict[Form, str] = {"parquet": PARQUET, "csv": CSV, "arrow": ARROW}
 
 
-@router.post("/models/{model}/snapshots", status_code=201, response_model=SnapshotAnswer)
+@router.post(
+    "/models/{model}/snapshots",
+    status_code=201,
+    response_model=SnapshotAnswer,
+    dependencies=[may("snapshot.write")],
+)
 def create_snapshot(
     model: str, body: SnapshotRequest, parts: Parts, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
@@ -57,7 +63,7 @@ def create_snapshot(
         )
 
 
-@router.get("/models/{model}/snapshots")
+@router.get("/models/{model}/snapshots", dependencies=[may("read")])
 def list_snapshots(model: str, reading: Reading, limit: Limit = 100) -> Page[SnapshotAnswer]:
     """List the newest snapshots of a model."""
     with reading() as session:
@@ -65,19 +71,23 @@ def list_snapshots(model: str, reading: Reading, limit: Limit = 100) -> Page[Sna
     return Page(items=[answer_of(snapshot) for snapshot in found])
 
 
-@router.get("/snapshots/{digest}")
-def show_snapshot(digest: str, reading: Reading) -> SnapshotAnswer:
+@router.get("/snapshots/{digest}", dependencies=[may("read")])
+def show_snapshot(digest: str, reading: Reading, caller: Caller) -> SnapshotAnswer:
     """Show what a snapshot selects."""
     with reading() as session:
-        return answer_of(snapshots.get_snapshot(session, digest))
+        found = snapshots.get_snapshot(session, digest)
+    permit(caller, "read", found.body.model, unseen=SnapshotNotFoundError(digest=digest))
+    return answer_of(found)
 
 
-@router.get("/snapshots/{digest}/rows", response_class=Response)
+@router.get("/snapshots/{digest}/rows", response_class=Response, dependencies=[may("data.read")])
 def export_snapshot(
-    digest: str, reading: Reading, store: Store, form: Form = "parquet"
+    digest: str, reading: Reading, store: Store, caller: Caller, form: Form = "parquet"
 ) -> Response:
     """Send the joined rows of a snapshot."""
     with reading() as session:
+        model = snapshots.get_snapshot(session, digest).body.model
+        permit(caller, "data.read", model, unseen=SnapshotNotFoundError(digest=digest))
         snapshot = snapshots.get_exportable(session, digest)
     rows = snapshots.read_snapshot(store, snapshot.body)
     headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}

@@ -52,6 +52,7 @@ class Evaluation:
     """An evaluation that was asked for, and what became of it."""
 
     number: int
+    model_id: int
     state: str
     error: str | None
     decision_id: int | None
@@ -110,7 +111,7 @@ def get_evaluation(session: ReadSession, number: int) -> Evaluation:
     if job is None or job.kind != KIND:
         raise EvaluationNotFoundError(number=number)
     decision_id = (job.outcome or {}).get("decision_id")
-    return Evaluation(number, job.state, job.error, decision_id)
+    return Evaluation(number, job.payload["model_id"], job.state, job.error, decision_id)
 
 
 @dataclass(frozen=True, slots=True)

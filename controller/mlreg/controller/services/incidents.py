@@ -7,7 +7,7 @@ added to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +148,14 @@ def get_incident(session: ReadSession, number: int) -> IncidentStory:
 
 
 def list_incidents(
-    session: ReadSession, *, model: str | None = None, state: str | None = None, limit: int = 100
+    session: ReadSession,
+    *,
+    model: str | None = None,
+    state: str | None = None,
+    limit: int = 100,
+    names: Collection[str] | None = None,
 ) -> list[IncidentStory]:
-    """Return incidents without their timelines, newest first.
+    """Return incidents without their timelines, newest first; of models of `names` only.
 
     Raises:
         ModelNotFoundError: there is no model of that name.
@@ -165,6 +170,8 @@ def list_incidents(
         query = query.where(Incident.model_id == catalog.id_of(catalog.get_model(session, model)))
     if state is not None:
         query = query.where(Incident.state == state)
+    if names is not None:
+        query = query.where(col(Model.name).in_(names))
     return [IncidentStory(incident, name) for incident, name in session.exec(query).all()]
 
 

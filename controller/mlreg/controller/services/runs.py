@@ -20,7 +20,7 @@ from mlreg.registry.services import catalog
 from mlreg.registry.store.versions import environment_exists
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from mlreg.controller.domain.lanes import Lane
@@ -182,8 +182,11 @@ def list_runs(
     state: str | None = None,
     before: int | None = None,
     limit: int = 100,
+    names: Collection[str] | None = None,
 ) -> Page[RunView]:
-    """Return a page of runs, newest first; `before` is the cursor of the page before.
+    """Return a page of runs, newest first, of models of `names` only where they are given.
+
+    `before` is the cursor of the page before.
 
     Raises:
         ModelNotFoundError: there is no model of that name.
@@ -197,6 +200,7 @@ def list_runs(
         state=state,
         before=before,
         limit=limit + 1,
+        names=names,
     )
     views = [RunView(*one) for one in found]
     return page_of(views, limit, str(views[:limit][-1].run.id) if views else "")

@@ -11,7 +11,7 @@ from mlreg.controller.store.tables import Run, RunLog
 from mlreg.registry.store.tables import Decision, Model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlmodel.sql.expression import SelectOfScalar
@@ -52,6 +52,7 @@ def runs_before(
     state: str | None,
     before: int | None,
     limit: int,
+    names: Collection[str] | None = None,
 ) -> Sequence[tuple[Run, str, str | None]]:
     """Return runs as `find_run` does, newest first, below `before`."""
     query = _views()
@@ -61,6 +62,8 @@ def runs_before(
         query = query.where(col(Run.environment) == environment)
     if state is not None:
         query = query.where(col(Run.state) == state)
+    if names is not None:
+        query = query.where(col(Model.name).in_(names))
     if before is not None:
         query = query.where(col(Run.id) < before)
     return session.exec(query.order_by(col(Run.id).desc()).limit(limit)).all()

@@ -16,6 +16,7 @@ from mlreg.registry.api import (
     audit,
     blobs,
     deployments,
+    documents,
     environments,
     health,
     models,
@@ -28,6 +29,7 @@ from mlreg.registry.api.gate import Gate
 from mlreg.registry.api.limits import Limits
 from mlreg.registry.api.lookup import look_up_route
 from mlreg.registry.api.parts import ApiParts
+from mlreg.registry.api.permission import check_every_route, may
 from mlreg.registry.api.problems import install_problems
 
 PREFIX = "/api/v1"
@@ -43,11 +45,15 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 
 def create_api(parts: ApiParts) -> FastAPI:
-    """Plug an API together; it starts its caches' thread with its lifespan."""
+    """Plug an API together; it starts its caches' thread with its lifespan.
+
+    Raises:
+        NoActionNamedError: a route says neither which action it is nor that it is public.
+    """
     caches = Caches(parts.database)
     app = FastAPI(
         title="mlreg",
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,  # FastAPI's own route would ask nobody; `documents` answers instead
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -57,8 +63,11 @@ def create_api(parts: ApiParts) -> FastAPI:
     app.router.routes.append(look_up_route(PREFIX))
     for router in (*ROUTERS, *parts.extra_routers):
         app.include_router(router, prefix=PREFIX)
-    for router in (health.router, *parts.page_routers):
+    for router in (health.router, documents.router):
         app.include_router(router)
+    for router in parts.page_routers:
+        app.include_router(router, dependencies=[may("read")])
+    check_every_route(app.routes)
     install_problems(app)
     app.add_middleware(Limits)
     app.add_middleware(Gate, tokens=caches.tokens)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from mlreg.client.wire.audit import AuditAnswer, VerificationAnswer
 from mlreg.client.wire.base import Page
 from mlreg.registry.api.context import Reading
+from mlreg.registry.api.permission import may
 from mlreg.registry.services import audit
 from mlreg.registry.services.audit import AuditFilter
 from mlreg.registry.store.tables import AuditEntry
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 MAX_LIMIT = 1_000
 
 
-@router.get("")
+@router.get("", dependencies=[may("audit.read")])
 def list_entries(
     reading: Reading,
     action: str | None = None,
@@ -33,7 +34,7 @@ def list_entries(
     return Page(items=[_answer(entry) for entry in found], next=str(last) if last > 1 else None)
 
 
-@router.get("/verification")
+@router.get("/verification", dependencies=[may("audit.read")])
 def verify(reading: Reading) -> VerificationAnswer:
     """Walk the hash chain and name the first bad entry."""
     with reading() as session:

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from mlreg.client.wire.blobs import BlobAnswer
 from mlreg.registry.api.context import Parts, Reading, Store
+from mlreg.registry.api.permission import may
 from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.digests import checked_digest
@@ -49,6 +50,7 @@ class UploadBrokenOffError(InvalidError):
 @router.put(
     "/blobs/{digest}",
     status_code=201,
+    dependencies=[may("blob.write")],
     openapi_extra={"requestBody": {"required": True, "content": {OCTETS: {}}}},
 )
 async def upload(digest: str, request: Request, parts: Parts) -> BlobAnswer:
@@ -65,7 +67,7 @@ async def upload(digest: str, request: Request, parts: Parts) -> BlobAnswer:
         return await run_in_threadpool(_keep, parts, spool, digest)
 
 
-@router.get("/blobs/{digest}")
+@router.get("/blobs/{digest}", dependencies=[may("blob.write")])
 def show_blob(digest: str, reading: Reading) -> BlobAnswer:
     """Say whether bytes of that digest are stored."""
     with reading() as session:
@@ -73,7 +75,11 @@ def show_blob(digest: str, reading: Reading) -> BlobAnswer:
     return BlobAnswer(digest=blob.digest, size=blob.size, state=blob.state)
 
 
-@router.get("/models/{model}/versions/{number}/blobs/{digest}", response_class=Response)
+@router.get(
+    "/models/{model}/versions/{number}/blobs/{digest}",
+    response_class=Response,
+    dependencies=[may("read")],
+)
 def download(
     model: str,
     number: Annotated[int, Path(ge=1, le=MAX_NUMBER)],

@@ -26,6 +26,7 @@ from mlreg.client.wire.deployments import (
 from mlreg.registry.api.cache import Caches
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import key_of
+from mlreg.registry.api.permission import may, permit
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.errors import InvalidError, PreconditionRequiredError
@@ -144,37 +145,43 @@ def _done(caches: Caches, changed: ChangedState, *, dry_run: bool) -> Response:
     )
 
 
-@router.post(f"{PATH}/promote", response_model=ChangeAnswer)
+@router.post(f"{PATH}/promote", response_model=ChangeAnswer, dependencies=[may("promote")])
 def promote(body: PromoteRequest, ask: Asking, store: CheapStore) -> Response:
     """Make a version the champion; needs `If-Match`."""
+    if body.force:
+        permit(ask.change.actor, "promote.force", ask.change.model)
     return ask.do(deployments.promote, body, version=body.version, force=body.force, store=store)
 
 
-@router.post(f"{PATH}/rollback", response_model=ChangeAnswer)
+@router.post(f"{PATH}/rollback", response_model=ChangeAnswer, dependencies=[may("rollback")])
 def rollback(body: RollbackRequest, ask: Asking, store: CheapStore) -> Response:
     """Return to a former champion; needs `If-Match`."""
     return ask.do(deployments.rollback, body, to=body.to, store=store)
 
 
-@router.post(f"{PATH}/freeze", response_model=ChangeAnswer)
+@router.post(f"{PATH}/freeze", response_model=ChangeAnswer, dependencies=[may("deployment.write")])
 def freeze(body: ChangeRequest, ask: Asking) -> Response:
     """Stop automation; needs `If-Match`."""
     return ask.do(deployments.freeze, body)
 
 
-@router.post(f"{PATH}/unfreeze", response_model=ChangeAnswer)
+@router.post(
+    f"{PATH}/unfreeze", response_model=ChangeAnswer, dependencies=[may("deployment.write")]
+)
 def unfreeze(body: ChangeRequest, ask: Asking) -> Response:
     """Let automation go on; needs `If-Match`."""
     return ask.do(deployments.unfreeze, body)
 
 
-@router.post(f"{PATH}/fallback", response_model=ChangeAnswer)
+@router.post(
+    f"{PATH}/fallback", response_model=ChangeAnswer, dependencies=[may("deployment.write")]
+)
 def fall_back(body: FallbackRequest, ask: Asking) -> Response:
     """Have clients serve a fallback of theirs, or end that; needs `If-Match`."""
     return ask.do(deployments.fall_back, body, fallback=body.fallback)
 
 
-@router.post(f"{PATH}/unbar", status_code=204)
+@router.post(f"{PATH}/unbar", status_code=204, dependencies=[may("deployment.write")])
 def lift_bar(
     model: str, environment: str, body: LiftBarRequest, writing: Writing, caller: Caller, now: Now
 ) -> Response:
@@ -185,7 +192,7 @@ def lift_bar(
     return Response(status_code=204)
 
 
-@router.get(f"{PATH}/revisions")
+@router.get(f"{PATH}/revisions", dependencies=[may("read")])
 def list_revisions(
     model: str,
     environment: str,
@@ -200,7 +207,7 @@ def list_revisions(
     return Page(items=[_revision(past) for past in found], next=str(last) if last > 1 else None)
 
 
-@router.post(f"{PATH}/acknowledgements")
+@router.post(f"{PATH}/acknowledgements", dependencies=[may("acknowledge")])
 def acknowledge(
     model: str, environment: str, body: AcknowledgeRequest, writing: Writing, now: Now
 ) -> DeploymentAnswer:
@@ -212,13 +219,19 @@ def acknowledge(
     return DeploymentAnswer.model_validate(asdict(state))
 
 
-@router.get("/deployments")
+@router.get("/deployments", dependencies=[may("read")])
 def list_deployments(
-    reading: Reading, parts: Parts, model: str | None = None
+    reading: Reading, parts: Parts, caller: Caller, model: str | None = None
 ) -> Page[StatusAnswer]:
     """List what is live, which clients are behind, and how many incidents are open."""
+    if model is not None:
+        permit(caller, "read", model)
     with reading() as session:
-        found = status.list_status(session, model)
+        found = [
+            item
+            for item in status.list_status(session, model)
+            if caller.may("read", item.state.model)
+        ]
         incidents = parts.open_incidents(session) if parts.open_incidents else {}
     return Page(
         items=[

@@ -8,13 +8,16 @@ from mlreg.client.wire.base import Page
 from mlreg.client.wire.environments import EnvironmentAnswer, EnvironmentRequest
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may
 from mlreg.registry.services.environments import declare_environment, list_environments
 from mlreg.registry.store.tables import Environment
 
 router = APIRouter(prefix="/environments", tags=["environments"])
 
 
-@router.post("", status_code=201, response_model=EnvironmentAnswer)
+@router.post(
+    "", status_code=201, response_model=EnvironmentAnswer, dependencies=[may("environment.write")]
+)
 def create(
     body: EnvironmentRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
@@ -28,7 +31,7 @@ def create(
         )
 
 
-@router.get("")
+@router.get("", dependencies=[may("read")])
 def list_all(reading: Reading) -> Page[EnvironmentAnswer]:
     """List the declared environments."""
     with reading() as session:

@@ -12,13 +12,13 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlreg.registry.api.permission import PUBLIC
 from mlreg.registry.api.problems import problem_of
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import RegistryError, UnauthenticatedError
 from mlreg.registry.services.access import PAGE_COOKIE
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/login", "/logout", "/static/style.css"})
 API_PREFIX = "/api/"
 _BEARER = b"Bearer "
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from sqlmodel import select
 
 from mlreg.registry.api.context import Reading
+from mlreg.registry.api.permission import may
 from mlreg.registry.store.tables import Deployment, Installation
 
 router = APIRouter(tags=["health"])
@@ -25,7 +26,7 @@ def readyz(reading: Reading) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[may("metrics.read")])
 def metrics(request: Request, reading: Reading) -> Response:
     """Return what Prometheus asks for, in its text format."""
     with reading() as session:

@@ -11,8 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from mlreg.registry.api.cache import CachedDeployment, Caches
+from mlreg.registry.api.context import caller_of
 from mlreg.registry.api.problems import problem_of
 from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.services.catalog import ModelNotFoundError
 from mlreg.registry.services.deployments import get_deployment
 
 JSON = b"application/json"
@@ -22,6 +24,8 @@ async def look_up(request: Request) -> Response:
     """Answer with what serves a model in an environment, or 304 when the caller knows."""
     caches: Caches = request.app.state.caches
     model, environment = request.path_params["model"], request.path_params["environment"]
+    if not caller_of(request).may("read", model):
+        return problem_of(ModelNotFoundError(model=model))
     found = caches.deployments.find(model, environment)
     if found is None:
         try:
@@ -29,6 +33,9 @@ async def look_up(request: Request) -> Response:
         except RegistryError as error:
             return problem_of(error)
     return Look(found, request.scope["headers"])
+
+
+look_up.action = "read"  # type: ignore[attr-defined]  # as `permission.may` says it
 
 
 def _ask(request: Request, model: str, environment: str) -> CachedDeployment:

@@ -10,6 +10,7 @@ from mlreg.client.wire.base import Page
 from mlreg.client.wire.models import ArchiveRequest, ModelAnswer, ModelRequest
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import PermissionDeniedError, may
 from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
 from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.services import catalog
@@ -20,11 +21,13 @@ router = APIRouter(prefix="/models", tags=["models"])
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
-@router.post("", status_code=201, response_model=ModelAnswer)
+@router.post("", status_code=201, response_model=ModelAnswer, dependencies=[may("model.write")])
 def create_model(
     body: ModelRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
-    """Create a model without versions."""
+    """Create a model without versions; a caller for some models, one of these names."""
+    if not caller.may("model.write", body.name):
+        raise PermissionDeniedError(actor=caller.name, action="model.write", model=body.name)
     specification = ModelSpecification(
         name=body.name,
         target=TargetContract.from_json(body.target.model_dump()),
@@ -40,24 +43,35 @@ def create_model(
         )
 
 
-@router.get("")
+@router.get("", dependencies=[may("read")])
 def list_models(
-    reading: Reading, after: str = "", limit: Limit = 100, *, archived: bool = False
+    reading: Reading,
+    caller: Caller,
+    after: str = "",
+    limit: Limit = 100,
+    *,
+    archived: bool = False,
 ) -> Page[ModelAnswer]:
     """List models by name."""
     with reading() as session:
-        page = catalog.list_models(session, after=after, limit=limit, archived=archived)
+        page = catalog.list_models(
+            session,
+            after=after,
+            limit=limit,
+            archived=archived,
+            names=caller.models_for("read"),
+        )
         return Page(items=[answer_of(model) for model in page.items], next=page.next)
 
 
-@router.get("/{model}")
+@router.get("/{model}", dependencies=[may("read")])
 def show_model(model: str, reading: Reading) -> ModelAnswer:
     """Show a model."""
     with reading() as session:
         return answer_of(catalog.get_model(session, model))
 
 
-@router.post("/{model}/archive", response_model=ModelAnswer)
+@router.post("/{model}/archive", response_model=ModelAnswer, dependencies=[may("model.write")])
 def archive_model(
     model: str, body: ArchiveRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:

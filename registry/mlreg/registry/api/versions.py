@@ -16,6 +16,7 @@ from mlreg.client.wire.versions import (
 )
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
@@ -34,7 +35,9 @@ Before = Annotated[int | None, Query(ge=1, le=MAX_NUMBER)]
 Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
 
 
-@router.post("", status_code=201, response_model=VersionAnswer)
+@router.post(
+    "", status_code=201, response_model=VersionAnswer, dependencies=[may("version.register")]
+)
 def register(
     model: str, body: VersionRequest, parts: Parts, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
@@ -63,7 +66,7 @@ def register(
         )
 
 
-@router.get("")
+@router.get("", dependencies=[may("read")])
 def list_versions(
     model: str, reading: Reading, before: Before = None, limit: Limit = 100
 ) -> Page[VersionAnswer]:
@@ -75,14 +78,14 @@ def list_versions(
         return Page(items=items, next=page.next)
 
 
-@router.get("/champion")
+@router.get("/champion", dependencies=[may("read")])
 def show_champion(model: str, reading: Reading, environment: str = PRODUCTION) -> VersionAnswer:
     """Show the version that serves a model in an environment."""
     with reading() as session:
         return _whole_answer(session, *catalog.resolve(session, f"{model}@champion:{environment}"))
 
 
-@router.get("/{number}")
+@router.get("/{number}", dependencies=[may("read")])
 def show_version(model: str, number: Number, reading: Reading) -> VersionAnswer:
     """Show a version with its files and its feature contract."""
     with reading() as session:
@@ -90,7 +93,7 @@ def show_version(model: str, number: Number, reading: Reading) -> VersionAnswer:
         return _whole_answer(session, found, catalog.get_version(session, found, number))
 
 
-@router.post("/{number}/verify")
+@router.post("/{number}/verify", dependencies=[may("read")])
 def verify_version(
     model: str, number: Number, reading: Reading, writing: Writing, store: Store, now: Now
 ) -> VerificationAnswer:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mlreg.registry.domain.permissions import ALLOWED, Action, Role
+from mlreg.registry.domain.permissions import ALLOWED, INSTALLATION, Action, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 ActorKind = Literal["person", "service", "policy", "guard", "system"]
 
@@ -29,11 +32,17 @@ class Actor:
     grants: tuple[tuple[str, Role], ...] = ()
 
     def may(self, action: Action, model: str | None = None) -> bool:
-        """Whether it may do this, to this model (None: to what belongs to no model)."""
-        for_role = model is None or self.models is None or model in self.models
-        if for_role and action in ALLOWED[self.role]:
+        """Whether it may do this, to this model.
+
+        None stands for the whole installation where the action belongs to it, else for some model:
+        then the caller goes on to ask about the one, or lists what `models_for` names.
+        """
+        by_role = action in ALLOWED[self.role]
+        if action in INSTALLATION:
+            return by_role and self.models is None
+        if by_role and (model is None or self.models is None or model in self.models):
             return True
-        return any(model == name and action in ALLOWED[role] for name, role in self.grants)
+        return any(model in {None, name} and action in ALLOWED[role] for name, role in self.grants)
 
     def models_for(self, action: Action) -> frozenset[str] | None:
         """The models to which it may do this; None is every one."""
@@ -41,6 +50,17 @@ class Actor:
         if action not in ALLOWED[self.role]:
             return granted
         return None if self.models is None else self.models | granted
+
+    def covers(self, other: Actor) -> bool:
+        """Whether the other may do nothing, anywhere, that this one may not."""
+        parts = [(other.models, other.role), *(({name}, role) for name, role in other.grants)]
+        return all(self._covers(models, role) for models, role in parts)
+
+    def _covers(self, models: Collection[str] | None, role: Role) -> bool:
+        if models is None:
+            return self.models is None and ALLOWED[role] <= ALLOWED[self.role]
+        wanted = ALLOWED[role] - INSTALLATION
+        return all(self.may(action, model) for model in models for action in wanted)
 
     @property
     def is_person(self) -> bool:

@@ -1,8 +1,9 @@
 """What a role may do: one table, read by every door.
 
 What always holds: an action that a role does not name is refused; a role may be narrowed to some
-models, and widened for single models by grants; nobody may change the audit log, so there is no
-action for it.
+models, and widened for single models by grants; what belongs to the whole installation
+(`INSTALLATION`) is for roles over every model only; nobody may change the audit log, so there is
+no action for it. docs/reference/access.md shows the whole table, and a test holds it to this one.
 
 | role | for | may |
 |---|---|---|
@@ -20,7 +21,7 @@ from typing import Literal, get_args
 
 Action = Literal[
     "read",  # models, versions, deployments, runs, decisions, incidents: what anyone may look at
-    "data.read",  # logged rows and snapshots
+    "data.read",  # the logged rows themselves
     "model.write",  # create, describe, archive a model
     "version.register",
     "version.write",  # tags, notes, card, archive, attest
@@ -40,6 +41,7 @@ Action = Literal[
     "acknowledge",  # say which revision is served
     "environment.write",
     "audit.read",
+    "metrics.read",
     "cleanup",
     "webhook.write",
     "access.write",  # tokens, grants, OIDC issuers
@@ -48,7 +50,18 @@ Action = Literal[
 Role = Literal["admin", "controller", "viewer", "ci", "operator", "approver"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ACTIONS: frozenset[Action] = frozenset(get_args(Action))
-_VIEW: frozenset[Action] = frozenset({"read", "audit.read"})
+INSTALLATION: frozenset[Action] = frozenset(
+    {
+        "environment.write",
+        "audit.read",
+        "metrics.read",
+        "cleanup",
+        "webhook.write",
+        "access.write",
+        "clock.write",
+    }
+)
+_VIEW: frozenset[Action] = frozenset({"read", "audit.read", "metrics.read"})
 ALLOWED: dict[Role, frozenset[Action]] = {
     "viewer": _VIEW,
     "ci": _VIEW

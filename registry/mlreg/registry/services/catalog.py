@@ -16,6 +16,7 @@ from mlreg.registry.store import models, versions
 from mlreg.registry.store.tables import Model, Version
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from mlreg.registry.domain.actor import Actor
@@ -175,11 +176,19 @@ def lock_model(session: WriteSession, name: str) -> Model:
 
 
 def list_models(
-    session: ReadSession, *, after: str = "", limit: int = 100, archived: bool = False
+    session: ReadSession,
+    *,
+    after: str = "",
+    limit: int = 100,
+    archived: bool = False,
+    names: Collection[str] | None = None,
 ) -> Page[Model]:
-    """Return a page of models by name; `after` is the cursor of the page before."""
+    """Return a page of models by name, of `names` only where they are given.
+
+    `after` is the cursor of the page before.
+    """
     limit = min(max(limit, 1), MAX_PAGE)
-    found = models.models_after(session, after, limit + 1, archived=archived)
+    found = models.models_after(session, after, limit + 1, archived=archived, names=names)
     return page_of(found, limit, found[:limit][-1].name if found else "")
 
 

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -26,10 +26,17 @@ def find_model_locked(session: WriteSession, name: str) -> Model | None:
 
 
 def models_after(
-    session: ReadSession, after: str, limit: int, *, archived: bool
+    session: ReadSession,
+    after: str,
+    limit: int,
+    *,
+    archived: bool,
+    names: Collection[str] | None = None,
 ) -> Sequence[Model]:
     """Return models by name, those behind `after` first."""
     statement = select(Model).where(Model.name > after).order_by(col(Model.name)).limit(limit)
     if not archived:
         statement = statement.where(col(Model.archived_at).is_(None))
+    if names is not None:
+        statement = statement.where(col(Model.name).in_(names))
     return session.exec(statement).all()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse
+from typing_extensions import override
 
-from mlreg.registry.domain.errors import InvalidError, NotFoundError, UnauthenticatedError
+from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.errors import (
+    InvalidError,
+    NotAllowedError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from mlreg.registry.services import catalog, status
 from mlreg.registry.services.access import PAGE_COOKIE, check_bearer
 from mlreg.registry.services.status import DeploymentStatus
@@ -23,7 +31,26 @@ from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database, ReadSession
 from mlreg.registry.store.tables import Model, Version
 
-router = APIRouter(include_in_schema=False)
+
+class PageRoute(APIRoute):
+    """A page: what is not there, or may not be seen, is one and the same page."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def shown(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except (NotFoundError, InvalidError) as error:
+                return _page("missing.html", 404, message=str(error))
+            except NotAllowedError as error:
+                return _page("missing.html", 403, message=str(error))
+
+        return shown
+
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 COOKIE_SECONDS = 12 * 3600
 HISTORY = 50
 VERSIONS = 20
@@ -62,7 +89,8 @@ class Card:
 def overview(request: Request) -> Response:
     """Show every model: what serves it, since when, and what is wrong."""
     with _database(request).reading() as session:
-        page = catalog.list_models(session, limit=1_000)
+        readable = _caller(request).models_for("read")
+        page = catalog.list_models(session, limit=1_000, names=readable)
         found = status.list_status(session)
         incidents = _open_incidents(request, session)
     cards = [
@@ -72,28 +100,23 @@ def overview(request: Request) -> Response:
     return _page("overview.html", cards=cards, incidents=incidents)
 
 
-@router.get("/models/{name}")
-def model_page(name: str, request: Request) -> Response:
+@router.get("/models/{model}")
+def model_page(model: str, request: Request) -> Response:
     """Show a model: its deployments, their revisions, its newest versions."""
-    try:
-        with _database(request).reading() as session:
-            model = catalog.get_model(session, name)
-            places = status.list_status(session, name)
-            history = {
-                place.state.environment: status.list_history(
-                    session, name, place.state.environment, limit=HISTORY
-                )
-                for place in places
-            }
-            versions: list[Version] = list(
-                catalog.list_versions(session, model, limit=VERSIONS).items
+    with _database(request).reading() as session:
+        found = catalog.get_model(session, model)
+        places = status.list_status(session, model)
+        history = {
+            place.state.environment: status.list_history(
+                session, model, place.state.environment, limit=HISTORY
             )
-            incidents = _open_incidents(request, session)
-    except (NotFoundError, InvalidError) as error:
-        return _page("missing.html", 404, message=str(error))
+            for place in places
+        }
+        versions: list[Version] = list(catalog.list_versions(session, found, limit=VERSIONS).items)
+        incidents = _open_incidents(request, session)
     return _page(
         "model.html",
-        model=model,
+        model=found,
         places=places,
         history=history,
         versions=versions,
@@ -147,6 +170,11 @@ def style() -> Response:
 def _check(database: Database, token: str) -> None:
     with database.reading() as session:
         check_bearer(session, token, SystemClock().now())
+
+
+def _caller(request: Request) -> Actor:
+    """Return who looks, as the gate found out from the cookie or the token."""
+    return cast("Actor", request.scope["state"]["caller"])
 
 
 def _database(request: Request) -> Database:

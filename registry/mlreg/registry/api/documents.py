@@ -1,0 +1,17 @@
+"""The API's own description, for whoever may look at anything here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import JSONResponse
+
+from mlreg.registry.api.permission import may
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/api/v1/openapi.json", dependencies=[may("read")])
+async def describe(request: Request) -> JSONResponse:
+    """Return the OpenAPI document."""
+    app: FastAPI = request.app
+    return JSONResponse(app.openapi())
