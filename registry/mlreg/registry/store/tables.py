@@ -339,7 +339,8 @@ class SearchVersion(SQLModel, table=True):
     """A version's place in the order of registration, which is the order that a search answers in.
 
     The facts of a version that a search can ask for stand in `search_text` and `search_number`
-    under this id; `store/search_index.py` writes them, and nothing else does.
+    under this id; `store/search_index.py` writes them, and nothing else does. They have no foreign
+    keys, whose checks would cost a registration more than the facts themselves.
     """
 
     __tablename__ = "search_version"
@@ -359,11 +360,7 @@ class SearchText(SQLModel, table=True):
     __tablename__ = "search_text"
     __table_args__ = (Index("ix_search_text_key", "key", "block", "value", "id"),)
 
-    id: int = Field(
-        sa_column=Column(
-            BigInteger, ForeignKey("search_version.id"), primary_key=True, autoincrement=False
-        )
-    )
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     block: int
     key: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
     value: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
@@ -375,11 +372,7 @@ class SearchNumber(SQLModel, table=True):
     __tablename__ = "search_number"
     __table_args__ = (Index("ix_search_number_key", "key", "block", "value", "id"),)
 
-    id: int = Field(
-        sa_column=Column(
-            BigInteger, ForeignKey("search_version.id"), primary_key=True, autoincrement=False
-        )
-    )
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     value: float
     block: int
     key: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
@@ -397,9 +390,7 @@ class SearchMember(SQLModel, table=True):
     kind: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
     name: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
     value: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
-    set_id: str = Field(
-        sa_column=Column(Text(collation="C"), ForeignKey("search_set.id"), primary_key=True)
-    )
+    set_id: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
 
 
 class SearchSet(SQLModel, table=True):
