@@ -25,7 +25,7 @@ from mlreg.registry.domain.provenance import (
     InvalidProvenanceError,
     Provenance,
 )
-from mlreg.registry.services import catalog, uploads
+from mlreg.registry.services import catalog, retirement, uploads
 from mlreg.registry.services.catalog import ModelSpecification
 from mlreg.registry.services.registration import (
     BlobsMissingError,
@@ -157,8 +157,8 @@ def test_a_size_that_is_not_the_blobs_is_refused(session, store):
 
 def test_an_archived_model_takes_no_versions(session, store, model):
     manifest = manifest_of(session, store)
-    catalog.archive_model(session, "flights", reason="old", actor=ANNA, now=NOW)
-    catalog.archive_model(session, "flights", reason="again", actor=ANNA, now=NOW)
+    retirement.archive_model(session, "flights", reason="old", actor=ANNA, now=NOW)
+    retirement.archive_model(session, "flights", reason="again", actor=ANNA, now=NOW)
     assert model.archived_reason == "old"
     with pytest.raises(catalog.ModelArchivedError):
         register(session, manifest)

@@ -13,7 +13,7 @@ from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import PermissionDeniedError, may
 from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
 from mlreg.registry.domain.pages import MAX_PAGE
-from mlreg.registry.services import catalog
+from mlreg.registry.services import catalog, retirement
 from mlreg.registry.services.catalog import ModelSpecification
 from mlreg.registry.store.tables import Model
 
@@ -81,7 +81,7 @@ def archive_model(
             session,
             now,
             lambda: answer_of(
-                catalog.archive_model(session, model, reason=body.reason, actor=caller, now=now)
+                retirement.archive_model(session, model, reason=body.reason, actor=caller, now=now)
             ),
         )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from mlreg.registry.domain.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 Cause = Literal["promote", "policy", "rollback", "guard", "freeze", "unfreeze", "fallback"]
 ROLLBACKS: frozenset[str] = frozenset({"rollback", "guard"})
@@ -134,12 +134,15 @@ class Fact:
     cause: str
 
 
-def find_rollback_target(newest_first: Iterable[Fact], current: int | None) -> int | None:
+def find_rollback_target(
+    newest_first: Iterable[Fact], current: int | None, *, gone: Collection[int] = ()
+) -> int | None:
     """Return the last champion before the current one that was not itself rolled back, or None.
 
-    What counts for a version is its latest reign: ended by a rollback, it is no target.
+    What counts for a version is its latest reign: ended by a rollback, it is no target. Nor is one
+    that is `gone`, deleted since.
     """
-    seen = {current, None}
+    seen = {current, None, *gone}
     for newer, fact in pairwise(newest_first):
         if fact.champion == newer.champion or fact.champion in seen:
             continue

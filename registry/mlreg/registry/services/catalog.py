@@ -63,9 +63,10 @@ class NoChampionError(NotFoundError):
 
 
 class ModelExistsError(RefusedError):
-    """A model of that name is there, or was and is archived."""
+    """A model of that name is there, or was and is archived or deleted."""
 
     code = "model_exists"
+    hint = "`mlreg model list --archived` and `--deleted` show those that are hidden."
 
     def __init__(self, *, model: str) -> None:
         super().__init__(f"model {model!r} exists already")
@@ -104,7 +105,7 @@ def create_model(
         ModelExistsError: there is one of that name.
     """
     name = checked_name(specification.name)
-    if models.find_model(session, name) is not None:
+    if models.name_is_taken(session, name):
         raise ModelExistsError(model=name)
     features = specification.features
     model = Model(
@@ -122,31 +123,6 @@ def create_model(
     audit.record(
         session, action="model.create", subject=f"model:{name}", actor=actor, body=body, now=now
     )
-    return model
-
-
-def archive_model(
-    session: WriteSession, name: str, *, reason: str, actor: Actor, now: datetime
-) -> Model:
-    """Archive a model: it stays readable and takes no new versions; repeating it is fine.
-
-    Raises:
-        ModelNotFoundError: there is none of that name.
-    """
-    model = lock_model(session, name)
-    if model.archived_at is None:
-        model.archived_at, model.archived_reason = now, reason
-        session.add(model)
-        session.flush()
-        body = {"reason": reason}
-        audit.record(
-            session,
-            action="model.archive",
-            subject=f"model:{name}",
-            actor=actor,
-            body=body,
-            now=now,
-        )
     return model
 
 
@@ -210,11 +186,16 @@ def get_version(session: ReadSession, model: Model, number: int) -> Version:
 
 
 def list_versions(
-    session: ReadSession, model: Model, *, before: int | None = None, limit: int = 100
+    session: ReadSession,
+    model: Model,
+    *,
+    before: int | None = None,
+    limit: int = 100,
+    archived: bool = False,
 ) -> Page[Version]:
     """Return a page of a model's versions, newest first; `before` is the cursor."""
     limit = min(max(limit, 1), MAX_PAGE)
-    found = versions.versions_before(session, id_of(model), before, limit + 1)
+    found = versions.versions_before(session, id_of(model), before, limit + 1, archived=archived)
     return page_of(found, limit, str(found[:limit][-1].number) if found else "")
 
 

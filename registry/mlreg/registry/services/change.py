@@ -160,8 +160,6 @@ def _lock(session: WriteSession, change: Change, now: datetime) -> tuple[Place, 
     place = changes.lock_place(session, change.model, change.environment)
     if place is None:
         place = _make_place(session, change, now)
-    if place.archived:
-        raise ModelArchivedError(model=change.model)
     state = rows.get_state(session, place.deployment_id or 0)
     stale = change.expected is not None and change.expected != state.revision
     if stale or change.incarnation not in {None, state.incarnation}:
@@ -173,7 +171,7 @@ def _make_place(session: WriteSession, change: Change, now: datetime) -> Place:
     """Make the deployment of a first change, unless somebody else just has, and lock it."""
     place = get_place(session, change)
     if place.archived:
-        return place
+        raise ModelArchivedError(model=change.model)
     if place.deployment_id is None:
         changes.create_row(session, place.model_id, change.environment, now)
     locked = changes.lock_place(session, change.model, change.environment)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.retirement import VersionArchivedError
 from mlreg.registry.domain.revisions import (
     AlreadySoError,
     Cause,
@@ -33,6 +34,7 @@ from mlreg.registry.services.change import (
     plain_state,
     subject_of,
 )
+from mlreg.registry.services.catalog import ModelArchivedError
 from mlreg.registry.services.fitness import get_fit_candidate
 from mlreg.registry.store import deployments as rows
 from mlreg.registry.store.deployments import DeploymentState
@@ -94,6 +96,10 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
         if state.champion == version:
             raise AlreadySoError(model=change.model, state=f"at version {version}")
         candidate = get_fit_candidate(session, place, state, version, store)
+        if place.archived:
+            raise ModelArchivedError(model=change.model)
+        if candidate.archived:
+            raise VersionArchivedError(model=change.model, version=version)
         if candidate.barred:
             raise VersionBarredError(
                 model=change.model, version=version, environment=change.environment
@@ -255,7 +261,8 @@ def is_barred(session: ReadSession, deployment_id: int, version: int) -> bool:
 def previous_champion(session: ReadSession, deployment_id: int) -> int | None:
     """Return where a rollback would lead now: the last champion not itself rolled back, or None."""
     current = rows.get_state(session, deployment_id).champion
-    return find_rollback_target(rows.walk_facts(session, deployment_id), current)
+    gone = rows.deleted_versions(session, deployment_id)
+    return find_rollback_target(rows.walk_facts(session, deployment_id), current, gone=gone)
 
 
 def _rollback_target(
@@ -264,7 +271,11 @@ def _rollback_target(
     if state.revision == 0:
         raise NoDeploymentError(model=change.model, environment=change.environment)
     if to is None:
-        target = find_rollback_target(rows.walk_facts(session, state.deployment_id), state.champion)
+        target = find_rollback_target(
+            rows.walk_facts(session, state.deployment_id),
+            state.champion,
+            gone=rows.deleted_versions(session, state.deployment_id),
+        )
         if target is None:
             raise NoFormerChampionError(model=change.model, environment=change.environment)
         return target

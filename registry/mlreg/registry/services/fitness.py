@@ -34,7 +34,7 @@ def get_fit_candidate(
     candidate = find_candidate(session, place, version, state.champion)
     if candidate is None:
         raise VersionNotFoundError(model=state.model, number=version)
-    if is_unsafe(candidate.flavour):
+    if is_unsafe(candidate.flavour) and not candidate.allows_unsafe:
         raise UnsafeFormatError(model=state.model, version=version, flavour=candidate.flavour)
     files = Manifest.from_body(candidate.manifest).files
     for file in files:

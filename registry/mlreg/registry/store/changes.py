@@ -56,7 +56,7 @@ _PLACE = (
         (_deployment.c.model_id == _model.c.id)
         & (_deployment.c.environment == bindparam("environment")),
     )
-    .where(_model.c.name == bindparam("model"))
+    .where(_model.c.name == bindparam("model"), _model.c.deleted_at.is_(None))
 )
 _LOCK = select(_deployment.c.id).where(_deployment.c.id == bindparam("key")).with_for_update()
 _LOCK_PLACE = (
@@ -69,7 +69,9 @@ _LOCK_PLACE = (
     .select_from(_deployment)
     .join(_model, _model.c.id == _deployment.c.model_id)
     .where(
-        _model.c.name == bindparam("model"), _deployment.c.environment == bindparam("environment")
+        _model.c.name == bindparam("model"),
+        _model.c.deleted_at.is_(None),
+        _deployment.c.environment == bindparam("environment"),
     )
     .with_for_update(of=_deployment)
 )
@@ -106,11 +108,19 @@ _CANDIDATE = (
         _JUDGED.c.verdict,
         _JUDGED.c.id,
         _BLOB_STATES,
+        _version.c.archived_at.is_not(None) | _model.c.archived_at.is_not(None),
+        _model.c.allows_unsafe,
     )
     .select_from(_version)
+    .join(_model, _model.c.id == _version.c.model_id)
     .join(_manifest, _manifest.c.digest == _version.c.manifest_digest)
     .outerjoin(_JUDGED, true())
-    .where(_version.c.model_id == bindparam("model_id"), _version.c.number == bindparam("version"))
+    .where(
+        _version.c.model_id == bindparam("model_id"),
+        _version.c.number == bindparam("version"),
+        _version.c.deleted_at.is_(None),
+        _model.c.deleted_at.is_(None),
+    )
 )
 _MOVE = (
     update(_deployment)
@@ -178,6 +188,8 @@ class Candidate:
         verdict: of the newest decision on it against the present champion, or None.
         decision_id: of that decision.
         blob_states: of its files, by digest; a digest that is not a key is not known at all.
+        archived: it, or its model, was archived.
+        allows_unsafe: an admin lets this model serve formats that run code when they are loaded.
     """
 
     manifest_digest: str
@@ -187,6 +199,8 @@ class Candidate:
     verdict: str | None
     decision_id: int | None
     blob_states: Mapping[str, str] | None
+    archived: bool = False
+    allows_unsafe: bool = False
 
     def fault_of(self, digest: str) -> str | None:
         """Return why a file may not serve: its blob's state, or `missing`; None when verified."""

@@ -18,6 +18,7 @@ from mlreg.registry.store.tables import (
     Deployment,
     Installation,
     Revision,
+    Version,
     VersionBar,
 )
 
@@ -156,6 +157,16 @@ def walk_facts(session: ReadSession, deployment_id: int) -> Iterator[Fact]:
         if len(page) < FACTS_PAGE:
             return
         before = page[-1][0]
+
+
+def deleted_versions(session: ReadSession, deployment_id: int) -> frozenset[int]:
+    """Return the numbers of the deleted versions of a deployment's model."""
+    statement = (
+        select(Version.number)
+        .join(Deployment, col(Deployment.model_id) == Version.model_id)
+        .where(Deployment.id == deployment_id, col(Version.deleted_at).is_not(None))
+    )
+    return frozenset(session.exec(statement))
 
 
 def was_champion(session: ReadSession, deployment_id: int, version: int) -> bool:

@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 
 def find_model(session: ReadSession, name: str) -> Model | None:
-    """Return the model of that name, archived or not."""
-    return session.exec(select(Model).where(Model.name == name)).one_or_none()
+    """Return the model of that name, archived or not; a deleted one is not there."""
+    statement = select(Model).where(Model.name == name, col(Model.deleted_at).is_(None))
+    return session.exec(statement).one_or_none()
+
+
+def name_is_taken(session: ReadSession, name: str) -> bool:
+    """Say whether there is, or ever was, a model of that name."""
+    return session.exec(select(Model.id).where(Model.name == name)).first() is not None
 
 
 def find_model_locked(session: WriteSession, name: str) -> Model | None:
     """Return the model of that name as last committed, its row locked until the commit."""
-    statement = select(Model).where(Model.name == name).with_for_update()
+    statement = (
+        select(Model).where(Model.name == name, col(Model.deleted_at).is_(None)).with_for_update()
+    )
     return session.exec(statement, execution_options={"populate_existing": True}).one_or_none()
 
 
@@ -34,7 +42,12 @@ def models_after(
     names: Collection[str] | None = None,
 ) -> Sequence[Model]:
     """Return models by name, those behind `after` first."""
-    statement = select(Model).where(Model.name > after).order_by(col(Model.name)).limit(limit)
+    statement = (
+        select(Model)
+        .where(Model.name > after, col(Model.deleted_at).is_(None))
+        .order_by(col(Model.name))
+        .limit(limit)
+    )
     if not archived:
         statement = statement.where(col(Model.archived_at).is_(None))
     if names is not None:

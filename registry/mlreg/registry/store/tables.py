@@ -202,8 +202,8 @@ class CardNote(SQLModel, table=True):
 class Blob(SQLModel, table=True):
     """One file by the sha256 of its bytes; state is verified, corrupt, condemned or deleting.
 
-    `verified_at` is when its bytes were last hashed and found right; `fault` is what a corrupt one
-    was found to be, and `quarantine` the store's key of the wrong bytes, kept for who looks into it.
+    `verified_at` is when its bytes were last hashed and found right; `fault` says what a corrupt one
+    was found to be, and `quarantine` where the store keeps its wrong bytes for who looks into it.
     """
 
     __tablename__ = "blob"

@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 
 def find_version_row(session: ReadSession, model_id: int, number: int) -> Version | None:
-    """Return one version of a model."""
-    return session.get(Version, (model_id, number))
+    """Return one version of a model, archived or not; a deleted one is not there."""
+    version = session.get(Version, (model_id, number))
+    return None if version is None or version.deleted_at is not None else version
 
 
 def versions_before(
-    session: ReadSession, model_id: int, before: int | None, limit: int
+    session: ReadSession, model_id: int, before: int | None, limit: int, *, archived: bool = False
 ) -> Sequence[Version]:
-    """Return a model's versions, newest first, below `before`."""
-    statement = select(Version).where(Version.model_id == model_id)
+    """Return a model's versions, newest first, below `before`; archived ones when asked."""
+    statement = select(Version).where(
+        Version.model_id == model_id, col(Version.deleted_at).is_(None)
+    )
+    if not archived:
+        statement = statement.where(col(Version.archived_at).is_(None))
     if before is not None:
         statement = statement.where(Version.number < before)
     return session.exec(statement.order_by(col(Version.number).desc()).limit(limit)).all()
