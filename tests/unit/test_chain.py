@@ -75,3 +75,12 @@ def test_a_body_is_canonical_and_finite():
     assert canonical_body({"b": 1, "a": 1.0}) == '{"a":1,"b":1}'
     with pytest.raises(InvalidError):
         canonical_body({"a": float("nan")})
+
+
+@given(st.text(max_size=30), st.integers(1, 2**53 - 1))
+def test_an_entry_is_the_same_whoever_finds_its_place(subject, seq):
+    body = canonical_body({"said": subject, "previous": GENESIS, "seq": 0})
+    placeless = Link(0, AT, "ada", "act", subject, body, GENESIS)
+    first, second, third = placeless.around_its_place
+    placed = replace(placeless, seq=seq, previous="sha256:" + "a" * 64)
+    assert placed.canonical.decode() == f"{first}{placed.previous}{second}{seq}{third}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlreg.registry.domain.digests import canonical_json, digest_of_json
+from mlreg.registry.domain.digests import canonical_json, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,12 @@ class Link:
     @property
     def digest(self) -> str:
         """The digest of this entry and, through `previous`, of all before it."""
-        return digest_of_json(
+        return digest_of(self.canonical)
+
+    @property
+    def canonical(self) -> bytes:
+        """What is hashed."""
+        return canonical_json(
             {
                 "format": self.format,
                 "seq": self.seq,
@@ -47,6 +52,18 @@ class Link:
                 "previous": self.previous,
             }
         )
+
+    @property
+    def around_its_place(self) -> tuple[str, str, str]:
+        """What is hashed, cut where `previous` and `seq` go, for whoever finds its place later.
+
+        The whole is first + previous + second + seq + third. RFC 8785 sorts the members, so these
+        two stand side by side; a digest needs no escape, and a seq is its decimal digits.
+        """
+        text = self.canonical.decode()
+        hole = f'"previous":"{self.previous}","seq":{self.seq},"subject":'
+        before, _, after = text.rpartition(hole)
+        return f'{before}"previous":"', '","seq":', f',"subject":{after}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +85,17 @@ def canonical_body(body: Mapping[str, object]) -> str:
     return canonical_json(body).decode()
 
 
-def verify_chain(links: Iterable[tuple[Link, str]], head: tuple[int, str]) -> Verification:
+def verify_chain(
+    links: Iterable[tuple[Link, str]],
+    head: tuple[int, str],
+    start: tuple[int, str] = (0, GENESIS),
+) -> Verification:
     """Walk (entry, its stored digest) in order of seq, up to the head, and name the first bad one.
 
     A gap is the missing number; a truncated end is the number after the last; an entry beyond the
-    head is that entry.
+    head is that entry. The walk begins after `start`, the number and digest of an entry.
     """
-    seq, digest = 0, GENESIS
+    seq, digest = start
     for link, stored in links:
         reason = _fault(link, stored, seq, digest)
         if reason:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, insert, update
-from sqlalchemy import select as select_columns
+from sqlalchemy import text
 from sqlmodel import col, func, select
 
-from mlreg.registry.domain.chain import Link, Verification, canonical_body, verify_chain
+from mlreg.registry.domain.chain import GENESIS, Link, Verification, canonical_body, verify_chain
 from mlreg.registry.store.failpoint import failpoint
-from mlreg.registry.store.tables import METADATA, AuditEntry, AuditHead
+from mlreg.registry.store.tables import AuditEntry, AuditHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,15 +26,21 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 
-_head = METADATA.tables["audit_head"]
-_LOCK_HEAD = select_columns(_head.c.seq, _head.c.digest).with_for_update()
-_entry = METADATA.tables["audit_entry"]
-_MOVE_HEAD = update(_head).values(seq=bindparam("seq"), digest=bindparam("digest"))
-_ADD = (
-    insert(_entry)
-    .values({column.name: bindparam(column.name, type_=column.type) for column in _entry.columns})
-    .add_cte(_MOVE_HEAD.cte("moved"))
-)
+_APPEND = text("""
+    WITH head AS (
+        SELECT seq + 1 AS seq, digest AS previous FROM audit_head FOR UPDATE
+    ), link AS (
+        SELECT seq, previous, 'sha256:' || encode(sha256(convert_to(
+            :first || previous || :second || seq || :third, 'UTF8'
+        )), 'hex') AS digest FROM head
+    ), moved AS (
+        UPDATE audit_head SET seq = link.seq, digest = link.digest FROM link
+    )
+    INSERT INTO audit_entry
+        (seq, format, at, actor, action, subject, body, previous, digest)
+    SELECT seq, :format, :at, :actor, :action, :subject, :body, previous, digest FROM link
+    RETURNING seq
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,20 @@ def record(
 ) -> int:
     """Append an entry and return its number; call it last, for it holds the head until commit.
 
+    PostgreSQL finds the entry's place and hashes it there, in one statement: nobody holds the head
+    while waiting for Python.
+
     Raises:
         InvalidError: the body is not representable as canonical JSON.
     """
-    content = canonical_body(body)
+    placeless = Link(0, now, actor.name, action, subject, canonical_body(body), GENESIS)
+    first, second, third = placeless.around_its_place
     session.flush()
-    seq, digest = session.execute(_LOCK_HEAD).one()
-    link = Link(seq + 1, now, actor.name, action, subject, content, digest)
-    session.execute(_ADD, {**asdict(link), "digest": link.digest})
+    seq = session.execute(
+        _APPEND, {**asdict(placeless), "first": first, "second": second, "third": third}
+    ).scalar_one()
     failpoint("audit.recorded")
-    return link.seq
+    return int(seq)
 
 
 def list_entries(session: ReadSession, wanted: AuditFilter) -> Sequence[AuditEntry]:
@@ -83,10 +92,21 @@ def list_entries(session: ReadSession, wanted: AuditFilter) -> Sequence[AuditEnt
     return session.exec(query).all()
 
 
-def verify(session: ReadSession) -> Verification:
-    """Walk the chain up to its present head and name the first entry that is not as written."""
+def verify(session: ReadSession, held: Sequence[Held] = ()) -> Verification:
+    """Walk the chain up to its present head and name the first entry that is not as written.
+
+    Args:
+        session: sees the whole log.
+        held: roots of checkpoints that somebody holds against the log.
+    """
     head = session.exec(select(AuditHead.seq, AuditHead.digest)).one()
-    found = verify_chain(_links(session, head[0]), (head[0], head[1]))
+    roots = RootsAt(one.size for one in held)
+    links = watched(list_links(session, 0, head[0]), roots)
+    found = verify_chain(links, (head[0], head[1]))
+    found = replace(found, checkpoints=len(held))
+    first, reason = contradiction(held, roots.roots, found.entries)
+    if first and (found.first_bad is None or first < found.first_bad):
+        return replace(found, first_bad=first, reason=reason)
     newest = select(func.coalesce(func.max(AuditEntry.seq), 0)).scalar_subquery()
     end, last = session.exec(select(AuditHead.seq, newest)).one()
     if found.first_bad is None and end != last:
@@ -94,8 +114,16 @@ def verify(session: ReadSession) -> Verification:
     return found
 
 
-def _links(session: ReadSession, end: int) -> Iterator[tuple[Link, str]]:
-    after = -1
+def watched(links: Iterable[tuple[Link, str]], roots: RootsAt) -> Iterator[tuple[Link, str]]:
+    """Yield links as they come, and let `roots` see the digest that each has by its content."""
+    for link, stored in links:
+        yield link, stored
+        roots.add(stored)
+
+
+def list_links(session: ReadSession, after: int, end: int) -> Iterator[tuple[Link, str]]:
+    """Yield the entries after one up to another, each with its stored digest, page by page."""
+    after = after or -1
     while True:
         query = select(AuditEntry).where(AuditEntry.seq > after, AuditEntry.seq <= end)
         page = session.exec(query.order_by(col(AuditEntry.seq)).limit(PAGE)).all()
