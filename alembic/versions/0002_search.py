@@ -52,10 +52,10 @@ FROM search_version JOIN version USING (model_id, number) JOIN model ON model.id
 LATERAL (
   VALUES ('model', model.name), ('lane', lane), ('trainer', trainer), ('flavour', flavour),
     ('by', version.created_by), ('trained_by', version.created_by), ('git', git->>'commit'),
-    ('dirty', git->>'dirty'), ('remote', git->>'remote'), ('artifact', manifest_digest),
-    ('contract', feature_contract), ('python', environment->>'python'),
+    ('dirty', git->>'dirty'), ('remote', git->>'remote'), ('artifact', substr(manifest_digest, 8, 32)),
+    ('contract', substr(feature_contract, 8, 32)), ('python', environment->>'python'),
     ('platform', environment->>'platform')
-  UNION ALL SELECT 'data', jsonb_array_elements_text(snapshots)
+  UNION ALL SELECT 'data', substr(jsonb_array_elements_text(snapshots), 8, 32)
   UNION ALL SELECT 'missing', jsonb_array_elements_text(missing)
   UNION ALL SELECT left('tag.' || found.key, 200), found.value
   FROM jsonb_each_text(tags) AS found
@@ -107,25 +107,14 @@ def _create_tables() -> None:
             name="fk_search_version_model_id_number_version",
         ),
     )
-    op.create_table(
-        "search_text",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("block", sa.Integer(), nullable=False),
-        sa.Column("key", sa.Text(collation="C"), nullable=False),
-        sa.Column("value", sa.Text(collation="C"), nullable=False),
-        sa.PrimaryKeyConstraint("id", "key", "value", name="pk_search_text"),
-    )
-    op.create_table(
-        "search_number",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("value", sa.Float(), nullable=False),
-        sa.Column("block", sa.Integer(), nullable=False),
-        sa.Column("key", sa.Text(collation="C"), nullable=False),
-        sa.PrimaryKeyConstraint("id", "key", name="pk_search_number"),
-    )
-    for kind in ("text", "number"):
-        op.create_index(
-            f"ix_search_{kind}_key", f"search_{kind}", ["key", "block", "value", "id"]
+    for kind, value in (("text", sa.Text(collation="C")), ("number", sa.Float())):
+        op.create_table(
+            f"search_{kind}",
+            sa.Column("key", sa.Text(collation="C"), nullable=False),
+            sa.Column("block", sa.Integer(), nullable=False),
+            sa.Column("value", value, nullable=False),
+            sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+            sa.PrimaryKeyConstraint("key", "block", "value", "id", name=f"pk_search_{kind}"),
         )
     op.create_table(
         "search_set",

@@ -355,27 +355,32 @@ class SearchVersion(SQLModel, table=True):
 
 
 class SearchText(SQLModel, table=True):
-    """One text that is true of a version, e.g. (`tag.team`, `risk`); a key may have many."""
+    """One text that is true of a version, e.g. (`tag.team`, `risk`); a key may have many.
+
+    The primary key is the index that is searched, and the only one. `block` is the id without its
+    last bits: a search goes block by block from the newest, so that a common value costs little.
+    """
 
     __tablename__ = "search_text"
-    __table_args__ = (Index("ix_search_text_key", "key", "block", "value", "id"),)
 
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    block: int
     key: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    block: int = Field(primary_key=True)
     value: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
 
 
 class SearchNumber(SQLModel, table=True):
-    """One number that is true of a version, e.g. (`metric.auc`, 0.81); moments are epoch seconds."""
+    """One number that is true of a version, e.g. (`metric.auc`, 0.81); moments are epoch seconds.
+
+    The primary key is as that of `search_text`.
+    """
 
     __tablename__ = "search_number"
-    __table_args__ = (Index("ix_search_number_key", "key", "block", "value", "id"),)
 
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    value: float
-    block: int
     key: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    block: int = Field(primary_key=True)
+    value: float = Field(primary_key=True)
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
 
 
 class SearchMember(SQLModel, table=True):
