@@ -10,10 +10,13 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-config --custom-compile-command="make lock" $(UPGRADE)
 ARGS ?=
 
-.PHONY: environment demo up test check static schema nightly acceptance bench lock clean
+.PHONY: environment demo up test check static schema mlflow nightly acceptance bench lock clean
 
 environment:
 	@$(PYTHON) requirements/environment.py
+
+mlflow:                      ## an MLflow server of its own, for the nightly tests and benchmarks
+	@$(PYTHON) requirements/environment.py mlflow
 
 demo: environment            ## replay a year of real flights
 	@$(RUN)/mlreg demo $(ARGS)
@@ -36,7 +39,7 @@ static: environment
 schema: environment          ## models against migrations, on a real server
 	$(RUN)/python tests/migration/check.py
 
-nightly: environment         ## the long tests, then the README in a fresh clone
+nightly: environment mlflow  ## the long tests, then the README in a fresh clone
 	$(RUN)/pytest -n $(WORKERS) --dist=worksteal --timeout=1800 -m nightly $(ARGS)
 	$(MAKE) acceptance
 
@@ -49,9 +52,10 @@ bench: environment           ## measured against target, one line each
 lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) pyproject.toml --extra=dev -o requirements/dev.txt
+	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra=server -c requirements/dev.txt -o requirements/server.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/client.txt
 
 clean:
-	rm -rf .venv .bootstrap dist build
+	rm -rf .venv .mlflow .bootstrap dist build

@@ -1,7 +1,8 @@
 """Make `.venv` from the lock, with nothing but Python 3.11 or newer to begin with.
 
-Standard library only. Does nothing when the environment already is what the lock says. uv does the
-work; it comes from the lock `bootstrap.txt`, into a small environment of its own where Python can
+With the word `mlflow` it makes `.mlflow`, where the MLflow server is that tests and benchmarks are
+held against. Standard library only. Does nothing when the environment already is what the lock
+says. uv does the work; it comes from the lock `bootstrap.txt`, into a small environment of its own where Python can
 make one, else (Debian without `python3-venv`) into a plain folder.
 """
 
@@ -17,32 +18,33 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
-ENVIRONMENT = ROOT / ".venv"
 BOOTSTRAP = ROOT / ".bootstrap"
-STAMP = ENVIRONMENT / "made-from"
 OLDEST = (3, 11)
 Command = list[str]
 
 
-def main() -> None:
-    """Make or renew the environment."""
+def main(name: str = "dev") -> None:
+    """Make or renew an environment: ours (`dev`), or that of another program."""
     if sys.version_info < OLDEST:
         sys.exit(f"mlreg needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
-    wanted = fingerprint()
-    if STAMP.is_file() and STAMP.read_text() == wanted:
+    ours = name == "dev"
+    environment, lock = ROOT / (".venv" if ours else f".{name}"), REQUIREMENTS / f"{name}.txt"
+    stamp, wanted = environment / "made-from", fingerprint(lock)
+    if stamp.is_file() and stamp.read_text() == wanted:
         return
     uv = find_uv()
-    print(f"making {ENVIRONMENT} from the lock", flush=True)
-    if not (ENVIRONMENT / "bin" / "python").exists():
-        run([*uv, "venv", "--quiet", f"--python={sys.executable}", str(ENVIRONMENT)])
-    STAMP.unlink(missing_ok=True)
-    target = f"--python={ENVIRONMENT / 'bin' / 'python'}"
-    lock = str(REQUIREMENTS / "dev.txt")
-    run([*uv, "pip", "sync", target, "--quiet", "--require-hashes", "--compile-bytecode", lock])
-    itself = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]
-    run([*uv, "pip", "install", target, "--quiet", *itself])
+    print(f"making {environment} from the lock", flush=True)
+    if not (environment / "bin" / "python").exists():
+        run([*uv, "venv", "--quiet", f"--python={sys.executable}", str(environment)])
+    stamp.unlink(missing_ok=True)
+    target = f"--python={environment / 'bin' / 'python'}"
+    exact = ["--quiet", "--require-hashes", "--compile-bytecode", str(lock)]
+    run([*uv, "pip", "sync", target, *exact])
+    if ours:
+        itself = ["--no-deps", "--no-build-isolation", f"--editable={ROOT}"]
+        run([*uv, "pip", "install", target, "--quiet", *itself])
     check_openmp()
-    STAMP.write_text(wanted)
+    stamp.write_text(wanted)
 
 
 def check_openmp() -> None:
@@ -56,9 +58,9 @@ def check_openmp() -> None:
         )
 
 
-def fingerprint() -> str:
-    """Return what the environment is made from, as one digest."""
-    parts = [REQUIREMENTS / "dev.txt", ROOT / "pyproject.toml", Path(__file__)]
+def fingerprint(lock: Path) -> str:
+    """Return what an environment is made from, as one digest."""
+    parts = [lock, ROOT / "pyproject.toml", Path(__file__)]
     found = hashlib.sha256(f"{sys.version} {ROOT}".encode())
     for path in parts:
         found.update(path.read_bytes())
@@ -127,4 +129,4 @@ def index_settings() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
