@@ -19,7 +19,8 @@ from mlreg.controller import trainers
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile
 from mlreg.controller.services.profiles import profile_table, store_reference
-from mlreg.controller.services.training import BINS, PROFILE, ROWS, Trained, Training
+from mlreg.controller.services.recipe import BINS, ROWS
+from mlreg.controller.services.training import PROFILE, Trained, Training
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store import runs as rows
 from mlreg.registry.domain.provenance import EnvironmentRecord, GitState, Provenance
@@ -48,7 +49,7 @@ def register_trained(attempt: Attempt, folder: Path, training: Training, trained
         provenance=provenance,
         flavour=flavour,
         metrics=_metrics(trained),
-        tags=_tags(),
+        tags=code_tags(),
         allow_missing=frozenset({"git"} if provenance.git is None else ()),
         description=training.specification.reason,
     )
@@ -71,9 +72,9 @@ def _provenance(training: Training, trained: Trained) -> Provenance:
         git=None if git is None else GitState(**git),
         snapshots=(training.snapshot.digest,),
         feature_contract=trained.contract,
-        hyperparameters=_hyperparameters(training, result),
+        hyperparameters=hyperparameters_of(result),
         seeds=dict(result["seeds"]),
-        environment=_environment(),
+        environment=environment_here(),
         trainer=str(result["trainer"]),
         lane=trained.lane,
         parent=trained.parent,
@@ -83,10 +84,10 @@ def _provenance(training: Training, trained: Trained) -> Provenance:
     )
 
 
-def _hyperparameters(training: Training, result: Mapping[str, Any]) -> dict[str, Any]:
+def hyperparameters_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters of a version, from what the child answered."""
     return {
         **dict(result["params"]),
-        "rounds": training.specification.retrain.rounds,
         "trees": result["trees"],
         "new_trees": result["new_trees"],
         "outages": result["augmented"],
@@ -101,12 +102,13 @@ def _metrics(trained: Trained) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> EnvironmentRecord:
+def environment_here() -> EnvironmentRecord:
+    """Return the machine and the packages of this worker, whose children train."""
     return EnvironmentRecord(**capture_environment().model_dump())
 
 
 @lru_cache(maxsize=1)
-def _tags() -> dict[str, str]:
+def code_tags() -> dict[str, str]:
     """Return the versions of the code that trained: mlreg's, and the digest of its trainers."""
     content = hashlib.sha256()
     for folder in trainers.__path__:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from mlreg.controller.domain.lanes import ContinueRule, Lane
+from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
 from mlreg.controller.services.run_folder import (
     ChildAnswer,
     ChildCall,
     ModelSource,
     call_child,
-    files_of,
     find_source,
     place_model,
     write_rows,
@@ -35,15 +35,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from mlreg.controller.domain.policy import RetrainRule
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.store.database import ReadSession
 
 ENTRY = "mlreg.controller.trainers.child:train"
-ROWS = "train.parquet"
-BINS = "bins.bin"
 PROFILE = "profile.bin"
-PARENT = "parent"
 
 
 class NoRowsError(RefusedError):
@@ -165,30 +161,12 @@ def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
 
 
 def _job(training: Training, plan: _Plan) -> dict[str, Any]:
-    rule = training.specification.retrain
     source = plan.source
-    contract = None if source is None else source.contract.to_document()
-    outages = rule.outages
-    return {
-        "format": 1,
-        "trainer": rule.trainer,
-        "lane": plan.lane,
-        "data": [ROWS],
-        "target": catalog.target_contract_of(training.model).to_json(),
-        "schema": training.model.feature_schema,
-        "contract": contract,
-        "params": dict(rule.params),
-        **_growth(rule, plan.lane),
-        "seed": rule.seed,
-        "outages": None if outages is None else outages.model_dump(mode="json"),
-        "parent": None if plan.parent is None else files_of(PARENT),
-        "bins": None if plan.bins is None else BINS,
-    }
-
-
-def _growth(rule: RetrainRule, lane: Lane) -> dict[str, int | None]:
-    """Return how many rounds to train, and the most trees that the model may come to have."""
-    if lane != "continue":
-        return {"rounds": rule.rounds, "max_trees": None}
-    adding = rule.lanes.continue_ or ContinueRule()
-    return {"rounds": adding.rounds, "max_trees": adding.max_trees}
+    return Recipe(
+        rule=training.specification.retrain,
+        lane=plan.lane,
+        target=catalog.target_contract_of(training.model).to_json(),
+        schema=training.model.feature_schema,
+        contract=None if source is None else source.contract,
+        has_bins=plan.bins is not None,
+    ).to_job()

@@ -100,7 +100,8 @@ class LightGBMTrainer:
         except lightgbm.basic.LightGBMError as error:
             raise TrainingFailedError(cause=" ".join(str(error).split())) from error
         trees = validate(model).num_trees
-        return Trained(model, trees, trees - before, {**params, "rounds": task.rounds}, seeds)
+        used = {**params, "rounds": task.rounds, **_stateful(task)}
+        return Trained(model, trees, trees - before, used, seeds)
 
     def score(
         self, model: bytes, matrix: NDArray[np.float64], *, threads: int
@@ -113,6 +114,15 @@ class LightGBMTrainer:
         validate(model)
         booster = lightgbm.Booster(model_str=model.decode())
         return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
+
+
+def _stateful(task: TrainingTask) -> dict[str, Any]:
+    """Return what a stateful lane was told besides."""
+    if task.lane == "refit":
+        return {"decay_rate": task.decay_rate}
+    if task.lane == "continue" and task.max_trees is not None:
+        return {"max_trees": task.max_trees}
+    return {}
 
 
 def _train_full(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:

@@ -1,0 +1,69 @@
+"""A recipe: all that a training job is made of, but for the rows.
+
+What always holds: a run and its rebuild write their jobs here, so what the rebuild does differently
+is what the record says differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlreg.controller.domain.lanes import ContinueRule, Lane
+from mlreg.controller.domain.policy import RetrainRule
+from mlreg.controller.services.run_folder import files_of
+from mlreg.registry.domain.contracts import FeatureContract
+
+ROWS = "train.parquet"
+BINS = "bins.bin"
+PARENT = "parent"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        target: the target contract's JSON.
+        schema: the model's features, to pin where there is no contract yet.
+        contract: the feature contract to keep to.
+        has_bins: whether the contract's profile bins lie in the folder.
+        decay_rate: how much of the old leaves `refit` keeps; None is the trainer's default.
+    """
+
+    rule: RetrainRule
+    lane: Lane
+    target: Mapping[str, Any]
+    schema: list[dict[str, Any]] | None
+    contract: FeatureContract | None
+    has_bins: bool
+    decay_rate: float | None = None
+
+    def to_job(self) -> dict[str, Any]:
+        """Return the job of a child, see `trainers/child.py`."""
+        rule, contract = self.rule, self.contract
+        decay = {} if self.decay_rate is None else {"decay_rate": self.decay_rate}
+        return {
+            "format": 1,
+            "trainer": rule.trainer,
+            "lane": self.lane,
+            "data": [ROWS],
+            "target": dict(self.target),
+            "schema": self.schema,
+            "contract": None if contract is None else contract.to_document(),
+            "params": dict(rule.params),
+            **self._growth(),
+            **decay,
+            "seed": rule.seed,
+            "outages": None if rule.outages is None else rule.outages.model_dump(mode="json"),
+            "parent": None if self.lane == "full" else files_of(PARENT),
+            "bins": BINS if self.has_bins else None,
+        }
+
+    def _growth(self) -> dict[str, int | None]:
+        """Return how many rounds to train, and the most trees that the model may come to have."""
+        if self.lane != "continue":
+            return {"rounds": self.rule.rounds, "max_trees": None}
+        adding = self.rule.lanes.continue_ or ContinueRule()
+        return {"rounds": adding.rounds, "max_trees": adding.max_trees}
