@@ -11,18 +11,18 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-VERSION_COLUMNS = (
-    sa.Column("data", postgresql.JSONB(none_as_null=True), nullable=True),
-    sa.Column("trained_by", sa.String(), nullable=True),
-    sa.Column("duration_seconds", sa.Float(), nullable=True),
-    sa.Column("peak_memory_bytes", sa.BigInteger(), nullable=True),
-    sa.Column("stage_digest", sa.String(), nullable=True),
-)
+VERSION_COLUMNS = {
+    "data": postgresql.JSONB(none_as_null=True),
+    "trained_by": sa.String(),
+    "duration_seconds": sa.Float(),
+    "peak_memory_bytes": sa.BigInteger(),
+    "stage_digest": sa.String(),
+}
 
 
 def upgrade() -> None:
-    for column in VERSION_COLUMNS:
-        op.add_column("version", column.copy())
+    for name, kind in VERSION_COLUMNS.items():
+        op.add_column("version", sa.Column(name, kind, nullable=True))
     op.create_foreign_key(
         "fk_version_stage_digest_manifest", "version", "manifest", ["stage_digest"], ["digest"]
     )
@@ -64,5 +64,5 @@ def downgrade() -> None:
     op.drop_table("card_note")
     op.drop_table("stage_file")
     op.drop_constraint("fk_version_stage_digest_manifest", "version")
-    for column in reversed(VERSION_COLUMNS):
-        op.drop_column("version", column.name)
+    for name in VERSION_COLUMNS:
+        op.drop_column("version", name)

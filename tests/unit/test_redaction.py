@@ -33,7 +33,7 @@ SECRETS = {
     "an Authorization header": "Authorization: Bearer abc123def456ghi789",
     "a URL with a password": "postgresql://ada:hunter2@db.example/flights",
     "a presigned URL": "https://b.s3/x?X-Amz-Signature=" + "ab12" * 16,
-    "a private key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAK=\n-----END RSA PRIVATE KEY-----",
+    "a private key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----",
 }
 HARMLESS = (
     "sha256:" + "ab" * 32,

@@ -15,9 +15,12 @@ from mlreg.client.provenance import CHUNK_BYTES, digest_of_file
 from mlreg.client.transport import Call, path
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.blobs import BlobAnswer
+from mlreg.client.wire.models import RetirementRequest
 from mlreg.client.wire.versions import (
     FileAnswer,
     FileForm,
+    StageAnswer,
+    StageFileForm,
     VerificationAnswer,
     VersionAnswer,
     VersionRequest,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from mlreg.client.stage import StagePath
     from mlreg.client.transport import Transport
 
 OCTETS = "application/octet-stream"
@@ -49,6 +53,7 @@ class Versions:
         source: Path,
         request: Callable[[Sequence[FileForm]], VersionRequest],
         *,
+        stage: Sequence[StagePath] = (),
         on_bytes: Callable[[int], None] = _no_progress,
     ) -> VersionAnswer:
         """Upload a file, or every file of a folder, and register them as one version.
@@ -57,6 +62,7 @@ class Versions:
             model: the name of the model.
             source: the file or folder.
             request: makes the request from the uploaded files.
+            stage: files of the training stage, archived beside the model.
             on_bytes: is told the number of bytes after every piece that was sent or skipped.
 
         Raises:
@@ -64,7 +70,23 @@ class Versions:
             NotFoundError: there is no such model. RefusedError: it is archived.
         """
         files = [self._upload(name, file, on_bytes) for name, file in files_of(source)]
-        return self.register_files(model, request(files))
+        staged = self.upload_stage(stage, on_bytes=on_bytes)
+        asked = request(files)
+        return self.register_files(
+            model, asked.model_copy(update={"stage": staged}) if staged else asked
+        )
+
+    def upload_stage(
+        self, files: Sequence[StagePath], *, on_bytes: Callable[[int], None] = _no_progress
+    ) -> Sequence[StageFileForm]:
+        """Upload files of a training stage, as a registration names them then."""
+        staged = []
+        for file in files:
+            sent = self._upload(file.name, file.path, on_bytes)
+            staged.append(
+                StageFileForm(name=sent.path, kind=file.kind, size=sent.size, digest=sent.digest)
+            )
+        return staged
 
     def register_files(self, model: str, request: VersionRequest) -> VersionAnswer:
         """Register files that are uploaded already."""
@@ -88,12 +110,82 @@ class Versions:
         return self._transport.get(place, VersionAnswer, environment=environment)
 
     def list(
-        self, model: str, *, before: int | None = None, limit: int = 100
+        self,
+        model: str,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        archived: bool = False,
+        deleted: bool = False,
     ) -> Page[VersionAnswer]:
-        """Return a page of versions, newest first; `before` is the `next` of the page before."""
+        """Return a page of versions, newest first; `before` is the `next` of the page before.
+
+        Archived ones come when asked for; `deleted` asks for the deleted ones and no others.
+        """
         return self._transport.get(
-            path("models", model, "versions"), Page[VersionAnswer], before=before, limit=limit
+            path("models", model, "versions"),
+            Page[VersionAnswer],
+            before=before,
+            limit=limit,
+            archived=archived or None,
+            deleted=deleted or None,
         )
+
+    def archive(self, model: str, number: int, *, reason: str) -> VersionAnswer:
+        """Archive a version: hidden from lists and search, not promoted, still downloaded.
+
+        Raises:
+            NotFoundError: there is none. RefusedError: it serves somewhere (`in_service`).
+        """
+        return self._retire(model, number, "archive", reason)
+
+    def delete(self, model: str, number: int, *, reason: str) -> VersionAnswer:
+        """Delete a version; it can be restored for 30 days, and its number is never reused.
+
+        Raises:
+            NotFoundError: there is none.
+            RefusedError: it is live, or a rollback would lead to it (`in_service`, says where).
+        """
+        return self._retire(model, number, "delete", reason)
+
+    def restore(self, model: str, number: int, *, reason: str = "") -> VersionAnswer:
+        """Undo the delete of a version; of one that is only archived, undo that.
+
+        Raises:
+            NotFoundError: there never was one. RefusedError: it is too late (`purged`).
+        """
+        return self._retire(model, number, "restore", reason)
+
+    def _retire(self, model: str, number: int, verb: str, reason: str) -> VersionAnswer:
+        place = path("models", model, "versions", number, verb)
+        return self._transport.post(place, RetirementRequest(reason=reason), VersionAnswer)
+
+    def stage(self, model: str, number: int) -> StageAnswer:
+        """Return what the training of a version left: files, loss curves, search tables.
+
+        Raises:
+            NotFoundError: there is no such model or version.
+        """
+        return self._transport.get(path("models", model, "versions", number, "stage"), StageAnswer)
+
+    def download_stage(
+        self,
+        version: VersionAnswer,
+        folder: Path,
+        *,
+        on_bytes: Callable[[int], None] = _no_progress,
+    ) -> Path:
+        """Write the files of a version's stage into a new folder, as `download` does the model's.
+
+        Raises:
+            RefusedError: the folder exists and is not empty.
+            IntegrityError: bytes are not what was registered; nothing is left behind.
+        """
+        files = [
+            FileAnswer(path=file.name, size=file.size, digest=file.digest)
+            for file in version.stage or ()
+        ]
+        return self.download(version.model_copy(update={"files": files}), folder, on_bytes=on_bytes)
 
     def verify(self, model: str, number: int) -> VerificationAnswer:
         """Let the server hash every file of a version anew."""

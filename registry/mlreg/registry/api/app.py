@@ -18,9 +18,12 @@ from mlreg.registry.api import (
     deployments,
     documents,
     environments,
+    grants,
     health,
     models,
+    stages,
     tokens,
+    uploads,
     versions,
 )
 from mlreg.registry.api.boundary import Boundary
@@ -31,16 +34,20 @@ from mlreg.registry.api.lookup import look_up_route
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import check_every_route, may
 from mlreg.registry.api.problems import install_problems
+from mlreg.registry.api.transfer_parts import TransferParts
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     versions.router,
+    stages.router,
     blobs.router,
+    uploads.router,
     deployments.router,
     environments.router,
     audit.router,
     tokens.router,
+    grants.router,
 )
 
 
@@ -60,6 +67,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.caches = caches
+    app.state.transfers = TransferParts.of(parts)
     app.router.routes.append(look_up_route(PREFIX))
     for router in (*ROUTERS, *parts.extra_routers):
         app.include_router(router, prefix=PREFIX)
@@ -80,4 +88,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     caches: Caches = app.state.caches
     caches.start()
     yield
+    await run_in_threadpool(app.state.transfers.verifier.stop)
     await run_in_threadpool(caches.stop)

@@ -10,6 +10,7 @@ from mlreg.client.wire.base import Page
 from mlreg.client.wire.versions import (
     FileAnswer,
     ProvenanceForm,
+    StageFileAnswer,
     VerificationAnswer,
     VersionAnswer,
     VersionRequest,
@@ -21,9 +22,11 @@ from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.pages import MAX_PAGE
-from mlreg.registry.domain.provenance import EnvironmentRecord, GitState, Provenance
+from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitState, Provenance
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
-from mlreg.registry.services import catalog, uploads
+from mlreg.registry.domain.stage import Stage, StagedFile
+from mlreg.registry.services import catalog, retirement, stages, uploads
+from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
 from mlreg.registry.store.database import ReadSession
@@ -45,9 +48,11 @@ def register(
     manifest, provenance = manifest_of(body), provenance_of(body.provenance)
     with parts.database.reading() as session:
         schema = catalog.feature_schema_of(catalog.get_model(session, model))
+        check_known(session, manifest, [file.digest for file in body.stage], caller)
     registration = Registration(
         model=model,
         manifest=manifest,
+        stage=stage_of(body),
         provenance=provenance,
         flavour=inspect_artifact(parts.store, manifest, provenance.feature_contract or schema),
         metrics=body.metrics,
@@ -68,12 +73,23 @@ def register(
 
 @router.get("", dependencies=[may("read")])
 def list_versions(
-    model: str, reading: Reading, before: Before = None, limit: Limit = 100
+    model: str,
+    reading: Reading,
+    before: Before = None,
+    limit: Limit = 100,
+    *,
+    archived: bool = False,
+    deleted: bool = False,
 ) -> Page[VersionAnswer]:
-    """List the versions of a model, newest first."""
+    """List versions, newest first: with `archived` these too, with `deleted` only those."""
     with reading() as session:
         found = catalog.get_model(session, model)
-        page = catalog.list_versions(session, found, before=before, limit=limit)
+        if deleted:
+            page = retirement.list_deleted_versions(session, found, before=before, limit=limit)
+        else:
+            page = catalog.list_versions(
+                session, found, before=before, limit=limit, archived=archived
+            )
         items = [answer_of(found.name, version) for version in page.items]
         return Page(items=items, next=page.next)
 
@@ -120,12 +136,29 @@ def manifest_of(body: VersionRequest) -> Manifest:
     )
 
 
+def stage_of(body: VersionRequest) -> Stage | None:
+    """Return the stage of a request, None when it has none."""
+    return Stage.of(
+        StagedFile(name=file.name, kind=file.kind, size=file.size, digest=file.digest)
+        for file in body.stage
+    )
+
+
+def snapshots_of(form: ProvenanceForm) -> tuple[str, ...] | None:
+    """Return the digests of all data of a request, named or not, each once."""
+    if form.snapshots is None and form.data is None:
+        return None
+    named = [item.digest for item in form.data or ()]
+    return tuple(dict.fromkeys([*(form.snapshots or ()), *named]))
+
+
 def provenance_of(form: ProvenanceForm) -> Provenance:
     """Return the provenance of a request."""
-    git, environment, contract = form.git, form.environment, form.contract
+    git, environment, contract, data = form.git, form.environment, form.contract, form.data
     return Provenance(
         git=None if git is None else GitState(git.commit, git.dirty, git.remote),
-        snapshots=None if form.snapshots is None else tuple(form.snapshots),
+        snapshots=snapshots_of(form),
+        data=None if data is None else tuple(DataItem(**item.model_dump()) for item in data),
         feature_contract=None
         if contract is None
         else FeatureContract.from_json([feature.model_dump() for feature in contract]),
@@ -137,6 +170,9 @@ def provenance_of(form: ProvenanceForm) -> Provenance:
         parent=form.parent,
         train_start=form.train_start,
         train_end=form.train_end,
+        trained_by=form.trained_by,
+        duration_seconds=form.duration_seconds,
+        peak_memory_bytes=form.peak_memory_bytes,
     )
 
 
@@ -159,5 +195,13 @@ def answer_of(model: str, version: Version) -> VersionAnswer:
 def _whole_answer(session: ReadSession, model: Model, version: Version) -> VersionAnswer:
     contract = catalog.find_feature_contract(session, version)
     files = files_answer(catalog.get_manifest(session, version).files)
-    more = {"files": files, "contract": None if contract is None else contract.to_json()}
+    stage = [
+        StageFileAnswer.model_validate(file, from_attributes=True)
+        for file in stages.list_stage(session, version)
+    ]
+    more = {
+        "files": files,
+        "stage": stage,
+        "contract": None if contract is None else contract.to_json(),
+    }
     return answer_of(model.name, version).model_copy(update=more)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -18,6 +18,8 @@ from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.forms import Json
 
 Lane = Literal["full", "continue", "refit"]
+DataKind = Literal["snapshot", "file", "table"]
+MAX_DATA_NAME = 500
 STATEFUL: frozenset[str] = frozenset({"continue", "refit"})
 REQUIRED = (
     "git",
@@ -111,20 +113,62 @@ class EnvironmentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DataItem:
+    """One named part of the data: a snapshot, a file, or a table in memory.
+
+    Attributes:
+        name: what the trainer calls it, e.g. `train` or `data/january.parquet`.
+        digest: of the snapshot, of the file's bytes, or of the table's content.
+        kind: which of these it is.
+        rows: how many it has, None where nobody counted.
+        size: of a file, in bytes.
+    """
+
+    name: str
+    digest: str
+    kind: DataKind = "file"
+    rows: int | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        checked_digest(self.digest)
+        if not 0 < len(self.name) <= MAX_DATA_NAME or not self.name.isprintable():
+            problem = f"a name has 1 to {MAX_DATA_NAME} printable letters"
+            raise InvalidProvenanceError(where="data", problem=problem)
+        if self.kind not in get_args(DataKind):
+            problem = f"a kind is one of {', '.join(get_args(DataKind))}"
+            raise InvalidProvenanceError(where=f"data {self.name!r}", problem=problem)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "kind": self.kind,
+            "rows": self.rows,
+            "size": self.size,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """The audit metadata of one version; None means that nobody said.
 
     Attributes:
         snapshots: digests of the data it was trained on.
+        data: the same with names and rows, where they are known; its digests are in `snapshots`.
         seeds: every seed by its name, e.g. {"seed": 7}.
         trainer: the plugin or program that trained it, e.g. `lightgbm`.
         parent: the number of the version that a stateful lane began from.
         run_id: the run that made it; None for a registration by hand.
         train_start, train_end: the rows it learnt from, `start ≤ time < end`.
+        trained_by: who trained it; None is the one who registers it.
+        duration_seconds, peak_memory_bytes: what the training took, its children included.
     """
 
     git: GitState | None = None
     snapshots: tuple[str, ...] | None = None
+    data: tuple[DataItem, ...] | None = None
     feature_contract: FeatureContract | None = None
     hyperparameters: Mapping[str, Json] | None = None
     seeds: Mapping[str, int] | None = None
@@ -134,11 +178,17 @@ class Provenance:
     parent: int | None = None
     run_id: int | None = None
     train_start: datetime | None = None
-    train_end: datetime | None = field(default=None)
+    train_end: datetime | None = None
+    trained_by: str | None = None
+    duration_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for snapshot in self.snapshots or ():
             checked_digest(snapshot)
+        if self.data and not {item.digest for item in self.data} <= set(self.snapshots or ()):
+            problem = "the digest of every part is one of its snapshots"
+            raise InvalidProvenanceError(where="data", problem=problem)
         if self.lane is not None and self.lane not in get_args(Lane):
             raise InvalidProvenanceError(
                 where="lane", problem=f"it must be one of {', '.join(get_args(Lane))}"

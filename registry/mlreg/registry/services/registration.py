@@ -1,21 +1,25 @@
 """Registration: verified blobs and a full provenance become an immutable version.
 
-What always holds: number, manifest, references, contract, lineage and audit entry are one
-transaction under the lock of the model's row; a field that lacks is in `missing` for ever.
+What always holds: number, manifests, references, contract, lineage, event and audit entry are one
+transaction under the lock of the model's row; a field that lacks is in `missing` for ever; no
+token of a known form is in what is kept, and nothing under a name such as `password`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from mlreg.client.redaction import redact_mapping
 from mlreg.registry.domain.contracts import check_contract
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.domain.flavours import Flavour
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.domain.provenance import Provenance, accepted_missing
-from mlreg.registry.services import audit
+from mlreg.registry.domain.secrets import refuse_secrets
+from mlreg.registry.domain.stage import Stage
+from mlreg.registry.services import audit, outbox
 from mlreg.registry.services.catalog import (
     ModelArchivedError,
     feature_schema_of,
@@ -23,7 +27,7 @@ from mlreg.registry.services.catalog import (
     id_of,
     lock_model,
 )
-from mlreg.registry.store import blobs, lineage, versions
+from mlreg.registry.store import blobs, lineage, stages, versions
 from mlreg.registry.store.tables import Model, Version
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ class Registration:
     Attributes:
         allow_missing: the fields of the provenance that may lack (`provenance.FIELDS`).
         flavour: what `inspection.inspect_artifact` found.
+        stage: the files of the training stage, kept beside the model.
     """
 
     model: str
@@ -61,6 +66,7 @@ class Registration:
     tags: Mapping[str, str] = field(default_factory=dict)
     allow_missing: frozenset[str] = frozenset()
     description: str = ""
+    stage: Stage | None = None
 
 
 def register_version(
@@ -74,12 +80,14 @@ def register_version(
         IncompleteProvenanceError: a field lacks that `allow_missing` does not name.
         ContractMismatchError: its contract is not that of the model; names the column.
         BlobsMissingError: a file is not stored.
+        SecretFoundError: a token of a known form is in what would be kept; names the place.
     """
+    registration = without_secrets(registration)
     provenance, manifest = registration.provenance, registration.manifest
     missing = accepted_missing(provenance, registration.allow_missing)
     model = lock_model(session, registration.model)
     _check_fits(session, model, provenance)
-    _check_stored(session, manifest)
+    _check_stored(session, manifest, registration.stage)
     model.last_version += 1
     session.add(model)
     versions.keep_manifest(session, manifest, now)
@@ -88,10 +96,10 @@ def register_version(
     version = _version(model, registration, created_at=now, created_by=actor.name)
     version.missing = list(missing)
     version.feature_contract = _keep_contract(session, provenance)
-    session.add(version)
-    session.flush()
+    _keep_stage(session, version, registration.stage, now)
     target = ("version", _name(model, version))
     lineage.add_edges(session, _sources(model, version), target, now, model_id=version.model_id)
+    outbox.tell(session, "version.registered", _event(model, version), now=now)
     audit.record(
         session,
         action="version.register",
@@ -101,6 +109,43 @@ def register_version(
         now=now,
     )
     return version
+
+
+def without_secrets(registration: Registration) -> Registration:
+    """Return a registration whose parameters and tags have no value under a secret's name.
+
+    Raises:
+        SecretFoundError: a token of a known form is in it, wherever.
+    """
+    provenance = registration.provenance
+    refuse_secrets(_kept_texts(registration))
+    params = provenance.hyperparameters
+    if params is not None:
+        provenance = replace(provenance, hyperparameters=_redacted(params))
+    return replace(registration, provenance=provenance, tags=_redacted(registration.tags))
+
+
+def _redacted(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return redact_mapping(mapping)[0]
+
+
+def _kept_texts(registration: Registration) -> dict[str, object]:
+    """Return every text that a registration would keep, by the name that a message calls it."""
+    given, stage = registration.provenance, registration.stage
+    return {
+        "params": given.hyperparameters or {},
+        "tags": registration.tags,
+        "metrics": list(registration.metrics),
+        "description": registration.description,
+        "git": {} if given.git is None else given.git.to_json(),
+        "environment": {} if given.environment is None else given.environment.to_json(),
+        "data": [item.name for item in given.data or ()],
+        "stage": [file.name for file in stage.files] if stage else [],
+        "files": [file.path for file in registration.manifest.files],
+        "seeds": list(given.seeds or ()),
+        "trainer": given.trainer or "",
+        "trained_by": given.trained_by or "",
+    }
 
 
 def _check_fits(session: WriteSession, model: Model, provenance: Provenance) -> None:
@@ -113,9 +158,27 @@ def _check_fits(session: WriteSession, model: Model, provenance: Provenance) -> 
         check_contract(provenance.feature_contract, schema)
 
 
-def _check_stored(session: WriteSession, manifest: Manifest) -> None:
-    sizes = blobs.verified_sizes(session, [file.digest for file in manifest.files])
-    lacking = [file for file in manifest.files if sizes.get(file.digest) != file.size]
+def _keep_stage(
+    session: WriteSession, version: Version, stage: Stage | None, now: datetime
+) -> None:
+    """Write the version, and the files of its stage as its own, with references that keep them."""
+    if stage is None:
+        session.add(version)
+        session.flush()
+        return
+    versions.keep_manifest(session, stage.manifest, now)
+    digests = [file.digest for file in stage.files]
+    blobs.refer_to_blobs(session, digests, "stage", stage.manifest.digest)
+    version.stage_digest = stage.manifest.digest
+    session.add(version)
+    session.flush()
+    stages.keep_stage(session, version, stage)
+
+
+def _check_stored(session: WriteSession, manifest: Manifest, stage: Stage | None) -> None:
+    files = [*manifest.files, *(stage.manifest.files if stage else ())]
+    sizes = blobs.verified_sizes(session, [file.digest for file in files])
+    lacking = [file for file in files if sizes.get(file.digest) != file.size]
     if lacking:
         first = lacking[0]
         raise BlobsMissingError(path=first.path, digest=first.digest, count=len(lacking))
@@ -145,6 +208,10 @@ def _version(
         run_id=given.run_id,
         git=None if given.git is None else given.git.to_json(),
         snapshots=None if given.snapshots is None else list(given.snapshots),
+        data=None if given.data is None else [item.to_json() for item in given.data],
+        trained_by=given.trained_by or created_by,
+        duration_seconds=given.duration_seconds,
+        peak_memory_bytes=given.peak_memory_bytes,
         hyperparameters=_plain(given.hyperparameters),
         seeds=_plain(given.seeds),
         environment=None if given.environment is None else given.environment.to_json(),
@@ -179,6 +246,15 @@ def _sources(model: Model, version: Version) -> list[tuple[str, str]]:
     return sources
 
 
+def _event(model: Model, version: Version) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "version": version.number,
+        "manifest": version.manifest_digest,
+        "actor": version.created_by,
+    }
+
+
 def _audit_body(version: Version) -> dict[str, object]:
     commit = None if version.git is None else version.git["commit"]
     return {
@@ -191,5 +267,7 @@ def _audit_body(version: Version) -> dict[str, object]:
         "commit": commit,
         "snapshots": version.snapshots,
         "contract": version.feature_contract,
+        "stage": version.stage_digest,
+        "trained_by": version.trained_by,
         "missing": version.missing,
     }

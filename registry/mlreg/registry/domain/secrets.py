@@ -1,0 +1,47 @@
+"""Secrets do not enter the registry: what is in the form of a token is refused by its place.
+
+The client's `redaction` knows the forms; here is what the registry does about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mlreg.client.redaction import find_secret
+from mlreg.registry.domain.errors import InvalidError
+
+
+class SecretFoundError(InvalidError):
+    """A text that would be kept for ever has a secret in it; the message never quotes it."""
+
+    code = "secret_found"
+    hint = "Take it out, and treat it as leaked: revoke it where it was issued."
+
+    def __init__(self, *, place: str, called: str) -> None:
+        super().__init__(f"{place} has {called} in it")
+
+
+def refuse_secrets(document: Mapping[str, object]) -> None:
+    """Look at every name and text of a JSON document.
+
+    Raises:
+        SecretFoundError: one is in the form of a known token.
+    """
+    for place, text in _texts(document, ""):
+        called = find_secret(text)
+        if called is not None:
+            raise SecretFoundError(place=place, called=called)
+
+
+def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every text of a document with its place; a name stands at the place around it."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield place or "a name", str(name)
+            here = str(name) if find_secret(str(name)) is None else "a name"
+            yield from _texts(item, f"{place}.{here}" if place else here)
+    elif isinstance(value, Sequence):
+        for item in value:
+            yield from _texts(item, place)

@@ -1,0 +1,38 @@
+"""Queries of the files of versions' stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert
+from sqlmodel import col, select
+
+from mlreg.registry.store.tables import StageFile, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.registry.domain.stage import Stage
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+
+def keep_stage(session: WriteSession, version: Version, stage: Stage) -> None:
+    """Write the files of a new version's stage."""
+    rows = [
+        {
+            "model_id": version.model_id,
+            "number": version.number,
+            "name": file.name,
+            "kind": file.kind,
+            "digest": file.digest,
+            "size": file.size,
+        }
+        for file in stage.files
+    ]
+    session.execute(insert(StageFile), rows)
+
+
+def list_stage_files(session: ReadSession, version: Version) -> Sequence[StageFile]:
+    """Return the files of a version's stage by name."""
+    wanted = (StageFile.model_id == version.model_id, StageFile.number == version.number)
+    return session.exec(select(StageFile).where(*wanted).order_by(col(StageFile.name))).all()
