@@ -136,7 +136,7 @@ def test_the_audit_log_is_listed_and_verified(client, deployments):
 
 
 def test_a_revoked_token_is_refused_within_a_second(api, client):
-    issued = client.tokens.create("ci", kind="service", days=1)
+    issued = client.tokens.create("ci", kind="service", role="operator", days=1)
     with api.client(issued.token) as other:
         other.environments.list()
         client.tokens.revoke(issued.id)

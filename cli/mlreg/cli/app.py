@@ -45,7 +45,7 @@ COMMANDS = {
     "login": Entry("login", "login", "Remember a server and a token to it."),
     "whoami": Entry("whoami", "whoami", "Whose token this is, and what it may do."),
     "token": Entry("token", "app", "Create, list, revoke and grant: who may do what."),
-    "model": Entry("model", "app", "Create, list, show and archive models."),
+    "model": Entry("model", "app", "Create, list, show, archive and delete models."),
     "version": Entry("version", "app", "Register, list, show, download and verify versions."),
     "import": Entry("importing", "app", "Bring models over from other registries."),
     "promote": Entry("deployment", "promote", "Make a version the champion."),

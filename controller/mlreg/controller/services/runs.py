@@ -174,7 +174,7 @@ def get_run(session: ReadSession, run_id: int) -> RunView:
     return RunView(*found)
 
 
-def list_runs(
+def list_runs(  # noqa: PLR0913 - what one may choose by
     session: ReadSession,
     *,
     model: str | None = None,

@@ -44,7 +44,7 @@ def lock_run(session: WriteSession, run_id: int) -> Run | None:
     return session.exec(query).one_or_none()
 
 
-def runs_before(
+def runs_before(  # noqa: PLR0913 - what one may choose by
     session: ReadSession,
     *,
     model_id: int | None,

@@ -15,9 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mlreg.registry.api.permission import PUBLIC
 from mlreg.registry.api.problems import problem_of
 from mlreg.registry.api.token_cache import TokenCache
-from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import RegistryError, UnauthenticatedError
-from mlreg.registry.services.access import PAGE_COOKIE
+from mlreg.registry.services.access import PAGE_COOKIE, Bearer
 
 API_PREFIX = "/api/"
 _BEARER = b"Bearer "
@@ -38,18 +37,18 @@ class Gate:
         if scope["type"] != "http":
             return  # no websockets here; closing without an answer is a refusal
         try:
-            caller = await self._caller(scope)
+            bearer = await self._bearer(scope)
         except RegistryError as error:
             await _refusal(error, scope)(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
+        scope.setdefault("state", {}).update(caller=bearer.actor, bearer=bearer)
         await self.app(scope, receive, send)
 
-    async def _caller(self, scope: Scope) -> Actor:
-        bearer = _bearer(scope) or _cookie(scope)
-        if bearer is None:
+    async def _bearer(self, scope: Scope) -> Bearer:
+        text = _bearer(scope) or _cookie(scope)
+        if text is None:
             raise UnauthenticatedError
-        return self.tokens.find(bearer) or await self.tokens.check(bearer)
+        return self.tokens.find(text) or await self.tokens.check(text)
 
 
 def _refusal(error: RegistryError, scope: Scope) -> ASGIApp:

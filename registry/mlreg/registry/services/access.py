@@ -1,8 +1,9 @@
 """Who may come in: tokens, issued once, checked by digest, revoked at once.
 
 What always holds: nobody is let in without a valid token; the answer to a wrong, an expired, a
-revoked and an unknown token is the same; only the SHA-256 of a token is stored. Token life is in
-real time, never business time.
+revoked and an unknown token is the same, and takes the same steps; only the SHA-256 of a token is
+stored; nobody makes a token that may do more than its maker. Token life is in real time, never
+business time.
 """
 
 from __future__ import annotations
@@ -11,22 +12,28 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlmodel import col, select, update
 
-from mlreg.registry.domain.actor import SYSTEM, Actor, ActorKind
-from mlreg.registry.domain.errors import InvalidError, NotFoundError, UnauthenticatedError
+from mlreg.registry.domain.actor import SYSTEM, Actor
+from mlreg.registry.domain.errors import (
+    InvalidError,
+    NotAllowedError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.permissions import Role
 from mlreg.registry.domain.tokens import TokenKind, make_token, parse_token
 from mlreg.registry.services import audit
+from mlreg.registry.store import tokens as rows
 from mlreg.registry.store.changes import notify
 from mlreg.registry.store.notifications import TOKEN_CHANNEL
 from mlreg.registry.store.tables import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -34,6 +41,8 @@ DEFAULT_DAYS: dict[TokenKind, int] = {"person": 30, "service": 90}
 MAX_DAYS = 366
 ADMIN_NAME = "admin"
 PAGE_COOKIE = "mlreg_session"
+MAX_LISTED = 1_000
+NO_ROW, NO_TOKEN = "0" * 64, "f" * 64
 
 
 class TokenNotFoundError(NotFoundError):
@@ -55,6 +64,15 @@ class InvalidTokenLifeError(InvalidError):
         super().__init__(f"a token lives 1 to {MAX_DAYS} days, not {days}")
 
 
+class TooStrongError(NotAllowedError):
+    """What is to be given may do more than the one who gives it."""
+
+    code = "stronger_than_its_maker"
+
+    def __init__(self, *, actor: str, role: str) -> None:
+        super().__init__(f"{actor} may not hand out {role}: it may do more than {actor} itself")
+
+
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """A checked token: who bears it, and until when (None: the first admin token of a machine)."""
@@ -72,33 +90,37 @@ class IssuedToken:
     name: str
     kind: TokenKind
     role: Role
+    models: frozenset[str] | None
     expires_at: datetime | None
     bearer: str
 
 
-def authenticate(session: ReadSession, bearer: str, now: datetime) -> Actor:
-    """Return who bears this token at the real time `now`.
-
-    Raises:
-        UnauthenticatedError: it is malformed, unknown, expired or revoked.
-    """
-    return check_bearer(session, bearer, now).actor
-
-
 def check_bearer(session: ReadSession, bearer: str, now: datetime) -> Bearer:
-    """As `authenticate`, with the token's id and end, for a cache to remember.
+    """Return who bears this token at the real time `now`, and until when.
 
     Raises:
-        UnauthenticatedError: it is malformed, unknown, expired or revoked.
+        UnauthenticatedError: it is malformed, unknown, expired or revoked; each of them costs one
+            query and one comparison, so that the time to the answer does not tell which it was.
     """
     token = parse_token(bearer)
-    row = session.get(Token, token.id) if token else None
-    if token is None or row is None or not hmac.compare_digest(row.digest, token.digest):
+    row = rows.find_token(session, token.id if token else "")
+    same = hmac.compare_digest(row.digest if row else NO_ROW, token.digest if token else NO_TOKEN)
+    if row is None or not (same and is_valid(row, now)):
         raise UnauthenticatedError
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-        raise UnauthenticatedError
-    actor = Actor(row.name, cast("ActorKind", row.kind), cast("Role", row.role))
-    return Bearer(row.id, actor, row.expires_at)
+    return reload_bearers(session, [row.id])[row.id]
+
+
+def is_valid(token: Token, now: datetime) -> bool:
+    """Whether a token is neither revoked nor at its end."""
+    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
+
+
+def reload_bearers(session: ReadSession, token_ids: Collection[str]) -> dict[str, Bearer]:
+    """Return who bears these tokens as of now, with their grants; without the revoked ones."""
+    return {
+        row.id: Bearer(row.id, rows.actor_of(row, grants), row.expires_at)
+        for row, grants in rows.list_living(session, token_ids)
+    }
 
 
 def issue_token(  # noqa: PLR0913 - a token's six fields
@@ -106,31 +128,55 @@ def issue_token(  # noqa: PLR0913 - a token's six fields
     name: str,
     *,
     kind: TokenKind,
-    role: Role = "admin",
+    role: Role,
+    models: Collection[str] | None = None,
     days: int | None = None,
     actor: Actor,
     now: datetime,
 ) -> IssuedToken:
     """Make a token for a person or a service; its text is in the answer and nowhere else.
 
+    Args:
+        session: the transaction whose commit makes it valid.
+        name: whose it is; the grants of that name are its own too.
+        kind: a person's rollback freezes automation.
+        role: what it may do.
+        models: the models that the role is for; None is every one, those to come too.
+        days: how long it lives; by default 30 for a person, 90 for a service.
+        actor: who makes it.
+        now: the real time.
+
     Raises:
         InvalidTokenLifeError: `days` is not between 1 and 366.
-        InvalidNameError: the name is not one.
+        InvalidNameError: the name, or a model's, is not one.
+        TooStrongError: it could do what its maker may not.
     """
     life = DEFAULT_DAYS[kind] if days is None else days
     if not 1 <= life <= MAX_DAYS:
         raise InvalidTokenLifeError(days=life)
-    expires_at = now + timedelta(days=life)
-    return _issue(
-        session, Actor(checked_name(name, kind="token"), kind, role), expires_at, actor, now
-    )
+    name = checked_name(name, kind="token")
+    scope = None if models is None else frozenset(checked_name(model) for model in models)
+    bearer = Actor(name, kind, role, scope, rows.grants_of(session, name))
+    check_covered(actor, bearer)
+    return issue(session, bearer, now + timedelta(days=life), actor=actor, now=now)
+
+
+def check_covered(giver: Actor, taker: Actor) -> None:
+    """Refuse to hand out more than the giver has.
+
+    Raises:
+        TooStrongError: the taker could do what the giver may not.
+    """
+    if not giver.covers(taker):
+        raise TooStrongError(actor=giver.name, role=taker.role)
 
 
 def ensure_admin_token(session: WriteSession, now: datetime) -> str | None:
     """Return the text of a new admin token when no token exists yet, else None."""
     if session.exec(select(Token.id).limit(1)).first() is not None:
         return None
-    return _issue(session, Actor(ADMIN_NAME, "person", "admin"), None, SYSTEM, now).bearer
+    admin = Actor(ADMIN_NAME, "person", "admin")
+    return issue(session, admin, None, actor=SYSTEM, now=now).bearer
 
 
 def renew_admin_token(session: WriteSession, now: datetime) -> str:
@@ -143,12 +189,14 @@ def renew_admin_token(session: WriteSession, now: datetime) -> str:
     )
     for token_id in session.exec(former).all():
         revoke_token(session, token_id, actor=SYSTEM, now=now)
-    return _issue(session, Actor(ADMIN_NAME, "person", "admin"), None, SYSTEM, now).bearer
+    admin = Actor(ADMIN_NAME, "person", "admin")
+    return issue(session, admin, None, actor=SYSTEM, now=now).bearer
 
 
 def list_tokens(session: ReadSession) -> Sequence[Token]:
-    """Return every token, newest first."""
-    return session.exec(select(Token).order_by(col(Token.created_at).desc(), Token.id)).all()
+    """Return tokens, newest first, a thousand at most."""
+    newest = select(Token).order_by(col(Token.created_at).desc(), Token.id)
+    return session.exec(newest.limit(MAX_LISTED)).all()
 
 
 def revoke_token(session: WriteSession, token_id: str, *, actor: Actor, now: datetime) -> Token:
@@ -174,41 +222,45 @@ def revoke_token(session: WriteSession, token_id: str, *, actor: Actor, now: dat
     return row
 
 
-def list_ended(session: ReadSession, token_ids: Collection[str]) -> set[str]:
-    """Return which of these tokens are revoked or gone."""
-    alive = session.exec(
-        select(Token.id).where(col(Token.id).in_(token_ids), col(Token.revoked_at).is_(None))
-    )
-    return set(token_ids) - set(alive)
-
-
 def note_use(session: WriteSession, token_ids: Collection[str], now: datetime) -> None:
     """Write when these tokens were last used; called now and then, not on every request."""
     session.exec(update(Token).where(col(Token.id).in_(token_ids)).values(last_used_at=now))
 
 
-def _issue(
-    session: WriteSession, bearer: Actor, expires_at: datetime | None, actor: Actor, now: datetime
+def issue(
+    session: WriteSession,
+    bearer: Actor,
+    expires_at: datetime | None,
+    *,
+    actor: Actor,
+    now: datetime,
+    evidence: Mapping[str, object] | None = None,
 ) -> IssuedToken:
+    """Make a token for this bearer, whom the caller has checked; `evidence` goes to the audit."""
     kind: TokenKind = "person" if bearer.is_person else "service"
     token = make_token(kind, secrets.choice)
+    models = None if bearer.models is None else sorted(bearer.models)
     row = Token(
         id=token.id,
         kind=kind,
         name=bearer.name,
         role=bearer.role,
+        models=models,
         digest=token.digest,
         created_at=now,
         created_by=actor.name,
         expires_at=expires_at,
     )
     session.add(row)
+    body = {"name": bearer.name, "role": bearer.role, "kind": kind, "models": models}
     audit.record(
         session,
-        action="token.create",
+        action="token.create" if evidence is None else "token.exchange",
         subject=f"token:{token.id}",
         actor=actor,
-        body={"name": bearer.name, "role": bearer.role, "kind": kind},
+        body={**body, **(evidence or {})},
         now=now,
     )
-    return IssuedToken(token.id, bearer.name, kind, bearer.role, expires_at, token.text)
+    return IssuedToken(
+        token.id, bearer.name, kind, bearer.role, bearer.models, expires_at, token.text
+    )
