@@ -6,7 +6,7 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from mlreg.client.new_files import new_folder
 from mlreg.registry.artifacts.errors import BlobCorruptError, BlobNotFoundError, WrongSizeError
@@ -16,15 +16,31 @@ from mlreg.registry.domain.errors import RefusedError, UnavailableError
 from mlreg.registry.domain.manifests import InvalidManifestError, Manifest, ManifestFile
 from mlreg.registry.services.catalog import get_manifest
 from mlreg.registry.store import blobs
+from mlreg.registry.store import uploads as upload_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from mlreg.registry.artifacts.store import ArtifactStore
-    from mlreg.registry.artifacts.verified import VerifiedReader
+    from mlreg.registry.artifacts.transfers import Transfers
+    from mlreg.registry.artifacts.verified import Source, VerifiedReader
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Blob, Version
+
+
+class SizedFile(Protocol):
+    """A file by its digest, with its size in bytes."""
+
+    @property
+    def digest(self) -> str:
+        """The sha256 name of its bytes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        ...
 
 
 class BlobGoneError(UnavailableError):
@@ -85,12 +101,17 @@ def send_blob(store: ArtifactStore, source: BinaryIO | Path) -> BlobFile:
 
 
 def keep_blob(
-    session: WriteSession, store: ArtifactStore, blob: BlobFile, *, now: datetime
+    session: WriteSession,
+    store: ArtifactStore,
+    blob: BlobFile,
+    *,
+    now: datetime,
+    owner: str | None = None,
 ) -> None:
     """Write the row of a stored blob; resurrects one that was condemned.
 
     The row is locked first and the store asked then, so that a sweep that removed the bytes in
-    between is noticed.
+    between is noticed. `owner` is who brought the bytes from outside, and may register them.
 
     Raises:
         BlobGoneError: the bytes are not there any more.
@@ -102,6 +123,8 @@ def keep_blob(
         raise BlobGoneError(digest=blob.digest)
     if size != blob.size:
         raise WrongSizeError(expected=blob.size, actual=size)
+    if owner is not None:
+        upload_rows.keep_receipt(session, blob.digest, owner)
 
 
 def store_folder(
@@ -192,7 +215,12 @@ def remember_broken(
         blobs.mark_blob(session, file.digest, whole=file not in broken, now=now)
 
 
-def is_whole(store: ArtifactStore, file: ManifestFile) -> bool:
+def mark_blob(session: WriteSession, digest: str, *, whole: bool, now: datetime) -> None:
+    """Write what a new look at a blob's bytes found: `corrupt`, or verified now."""
+    blobs.mark_blob(session, digest, whole=whole, now=now)
+
+
+def is_whole(store: ArtifactStore, file: SizedFile) -> bool:
     """Say whether the store still has exactly the bytes of a file."""
     try:
         with store.open(file.digest) as reader:
@@ -211,6 +239,20 @@ def open_registered(store: ArtifactStore, digest: str) -> Iterator[VerifiedReade
     try:
         with store.open(digest) as reader:
             yield reader
+    except BlobNotFoundError as error:
+        raise BlobCorruptError(expected=digest, actual="nothing") from error
+
+
+@contextmanager
+def open_range(transfers: Transfers, digest: str, start: int, end: int) -> Iterator[Source]:
+    """Open the bytes `start` to `end` (exclusive) of a blob that a version has, unverified.
+
+    Raises:
+        BlobCorruptError: the bytes are gone.
+    """
+    try:
+        with transfers.read_range(digest, start, end) as source:
+            yield source
     except BlobNotFoundError as error:
         raise BlobCorruptError(expected=digest, actual="nothing") from error
 
