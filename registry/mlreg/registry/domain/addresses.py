@@ -1,0 +1,39 @@
+"""Which network addresses a server of ours may call on somebody's word: public ones.
+
+What always holds: an address is judged as the number that it is, so that no other spelling of a
+private one passes (`::ffff:127.0.0.1`, `64:ff9b::7f00:1`, a 6to4 or Teredo tunnel to it).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+Address = IPv4Address | IPv6Address
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to the public internet: not this machine, network or cloud."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return all(one.is_global and not one.is_multicast for one in (address, *_within(address)))
+
+
+def is_loopback(text: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        return ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _within(address: Address) -> list[Address]:
+    """Return the IPv4 addresses that an IPv6 address leads to."""
+    if isinstance(address, IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _TRANSLATED):
+        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in found if one is not None]
