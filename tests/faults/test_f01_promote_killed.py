@@ -20,12 +20,10 @@ from tests.faults.forks import run_forked
 from tests.makers import PERSON, START, make_models
 
 BEFORE_COMMIT = (
-    "change.keyed",
     "change.locked",
     "change.judged",
     "change.revised",
     "audit.recorded",
-    "change.answered",
 )
 AFTER_COMMIT = ("change.committed",)
 

@@ -23,6 +23,7 @@ from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.services import audit, deployments
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.store.database import Database
+from mlreg.registry.store.deployments import list_all_barred
 from tests.makers import GUARD, PERSON, START, make_decision, make_models
 
 VERSIONS = st.integers(1, 5)
@@ -172,9 +173,8 @@ class Deployments(RuleBasedStateMachine):
                 return
             seen = (state.revision, state.champion, state.frozen)
             assert seen == (self.live.revision, self.live.champion, self.live.frozen)
-            for version in range(1, 6):
-                barred = deployments.is_barred(session, state.deployment_id, version)
-                assert barred == (version in self.live.barred)
+            barred = list_all_barred(session, [state.deployment_id])
+            assert barred.get(state.deployment_id, []) == sorted(self.live.barred)
             previous = deployments.previous_champion(session, state.deployment_id)
             assert previous == self.live.target()
 

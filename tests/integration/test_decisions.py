@@ -7,7 +7,6 @@ from mlreg.controller.services.decisions import (
     DecisionNotFoundError,
     InvalidJudgementError,
     JudgedPair,
-    find_accepted,
     find_anchor,
     get_decision,
     list_decisions,
@@ -71,15 +70,6 @@ def test_what_is_no_judgement_is_refused(world):
         world.judge(2, 1, verdict="maybe")
     with pytest.raises(DecisionNotFoundError):
         get_decision(world.session, 4711)
-
-
-def test_the_newest_decision_on_a_pair_counts(world):
-    first = world.judge(2, 1)
-    assert find_accepted(world.session, world.model, "production", 2, 1).id == first.id
-    assert find_accepted(world.session, world.model, "production", 2, None) is None
-    assert find_accepted(world.session, world.model, "production", 3, 1) is None
-    world.judge(2, 1, verdict="inconclusive", superior=False)
-    assert find_accepted(world.session, world.model, "production", 2, 1) is None
 
 
 def test_the_anchor_moves_only_with_superior_versions(world):

@@ -29,6 +29,7 @@ from mlreg.registry.services import audit, deployments
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.services.idempotency import IdempotencyConflictError
 from mlreg.registry.store import tables
+from mlreg.registry.store.deployments import list_all_barred
 from tests.makers import (
     GUARD,
     PERSON,
@@ -83,6 +84,16 @@ def test_a_decision_against_another_champion_is_no_decision(database):
     promote(database, 2)
     with pytest.raises(NotAcceptedError):
         promote(database, 3, force=False)
+
+
+def test_the_newest_decision_counts(database):
+    model_id = make_models(database)
+    promote(database, 1)
+    with database.writing() as session:
+        make_decision(session, model_id, 2, 1)
+        make_decision(session, model_id, 2, 1, "inconclusive")
+    with pytest.raises(NotAcceptedError, match="inconclusive"):
+        promote(database, 2, force=False)
 
 
 def test_force_needs_a_reason_and_is_marked_for_ever(database):
@@ -182,7 +193,7 @@ def test_a_guard_s_rollback_bars_the_version_and_starts_the_cooldown(database):
     with pytest.raises(VersionBarredError):
         promote(database, 2)
     with database.writing() as session:
-        assert deployments.is_barred(session, state.deployment_id, 2)
+        assert list_all_barred(session, [state.deployment_id]) == {state.deployment_id: [2]}
         deployments.lift_bar(session, CHANGE, version=2, now=START)
         make_decision(session, model_id, 2, 1)
     assert promote(database, 2, force=False).champion == 2

@@ -13,6 +13,7 @@ from mlreg.controller.services import incidents
 from mlreg.controller.store import tables as controller_tables
 from mlreg.registry.services import audit, deployments, uploads
 from mlreg.registry.store import tables
+from mlreg.registry.store.deployments import list_all_barred
 from tests.automation_makers import DAY, HOUR, START, Automation
 from tests.makers import PERSON
 
@@ -94,7 +95,7 @@ def test_a_bad_model_is_rolled_back_barred_and_reported(automation):
     assert START + 3 * DAY <= revision.at <= START + 5 * DAY
     assert state.cooldown_until == revision.at + 12 * HOUR
     with automation.database.reading() as session:
-        assert deployments.is_barred(session, state.deployment_id, 2)
+        assert list_all_barred(session, [state.deployment_id]) == {state.deployment_id: [2]}
         (story,) = incidents.list_incidents(session, model="flights")
         story = incidents.get_incident(session, story.incident.id)
         assert audit.verify(session).first_bad is None

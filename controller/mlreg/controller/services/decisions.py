@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from mlreg.registry.domain.errors import InvalidError, NotFoundError
 from mlreg.registry.domain.revisions import list_ended_by_rollback
 from mlreg.registry.services import audit
-from mlreg.registry.store.deployments import list_all_barred, walk_facts
+from mlreg.registry.store.deployments import deleted_versions, list_all_barred, walk_facts
 from mlreg.registry.store.tables import Decision, Deployment, Model
 
 if TYPE_CHECKING:
@@ -145,24 +145,6 @@ def list_decisions(
     return session.exec(wanted.order_by(col(Decision.id).desc()).limit(limit)).all()
 
 
-def find_accepted(
-    session: ReadSession, model: Model, environment: str, challenger: int, champion: int | None
-) -> Decision | None:
-    """Return the newest decision on this pair if it is accepted, else None."""
-    newest = session.exec(
-        select(Decision)
-        .where(
-            Decision.model_id == model_id(model),
-            Decision.environment == environment,
-            Decision.challenger == challenger,
-            col(Decision.champion).is_not_distinct_from(champion),
-        )
-        .order_by(col(Decision.id).desc())
-        .limit(1)
-    ).first()
-    return newest if newest is not None and newest.verdict == "accepted" else None
-
-
 def find_anchor(session: ReadSession, model: Model, environment: str) -> int | None:
     """Return the version that the margin is spent against, or None in an empty deployment.
 
@@ -189,19 +171,20 @@ def find_anchor(session: ReadSession, model: Model, environment: str) -> int | N
     )
     anchor = None
     barred = list_all_barred(session, [deployment_id]).get(deployment_id, ())
-    for anchor in _standing_champions(session, deployment_id, barred):
+    out = {*barred, *deleted_versions(session, deployment_id)}
+    for anchor in _standing_champions(session, deployment_id, out):
         if anchor in superior:
             break
     return anchor
 
 
 def _standing_champions(
-    session: ReadSession, deployment_id: int, barred: Collection[int]
+    session: ReadSession, deployment_id: int, out: Collection[int]
 ) -> Iterator[int]:
-    """Yield each champion once, newest reign first, but those rolled back or barred."""
+    """Yield each champion once, newest reign first, but those rolled back, barred or deleted."""
     facts = list(walk_facts(session, deployment_id))
     ended = set(list_ended_by_rollback(facts))
-    seen = set(barred)
+    seen = set(out)
     for fact in facts:
         if fact.champion is None or fact.champion in seen:
             continue

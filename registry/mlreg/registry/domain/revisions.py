@@ -17,8 +17,12 @@ from mlreg.registry.domain.errors import IntegrityError, InvalidError, NotFoundE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-Cause = Literal["promote", "policy", "rollback", "guard", "freeze", "unfreeze", "fallback"]
+Cause = Literal[
+    "promote", "policy", "rollback", "guard", "freeze", "unfreeze", "fallback", "protect"
+]
 ROLLBACKS: frozenset[str] = frozenset({"rollback", "guard"})
+BRINGING: frozenset[str] = ROLLBACKS | {"promote", "policy"}
+"""The causes that bring a champion; the others leave it."""
 
 
 class FrozenError(RefusedError):
@@ -64,13 +68,13 @@ class NotAcceptedError(RefusedError):
 
 
 class ReasonRequiredError(InvalidError):
-    """A forced promote that does not say why."""
+    """A promote past the gate, or through the glass, that does not say why."""
 
     code = "reason_required"
     hint = "Add --reason TEXT; it stays in the history for ever."
 
     def __init__(self) -> None:
-        super().__init__("a forced promote needs a reason")
+        super().__init__("a promote past the gate, or through the glass, needs a reason")
 
 
 class UnsafeFormatError(RefusedError):

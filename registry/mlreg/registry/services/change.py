@@ -1,9 +1,13 @@
 """A change of a deployment as one transaction.
 
-What always holds: it takes, in this order, the idempotency key, the row lock of the deployment,
-the revision that was expected, the new revision with its outbox message and NOTIFY, and the audit
-entry. It commits as a whole or not at all, and repeating it under the same key changes nothing and
-gives the same answer. What is to be changed, `deployments.py` decides.
+What always holds: it takes, in this order, the row lock of the deployment, the answer that its
+idempotency key was given before, the revision that was expected, the new revision with its outbox
+message, its NOTIFY and its answer, and the audit entry. It commits as a whole or not at all, and
+repeating it under the same key changes nothing and gives the same answer: requests under one key
+are about one deployment, and wait for each other at its lock. What is to be changed,
+`deployments.py` decides.
+
+Every statement is a round trip, and a promote has four: lock, read, write, audit.
 """
 
 from __future__ import annotations
@@ -25,13 +29,19 @@ from mlreg.registry.services.catalog import (
     ModelArchivedError,
     ModelNotFoundError,
 )
-from mlreg.registry.services.idempotency import KeyedRequest, StoredAnswer, begin, keep
-from mlreg.registry.store import changes
+from mlreg.registry.services.idempotency import (
+    IdempotencyConflictError,
+    KeyedRequest,
+    StoredAnswer,
+    checked_answer,
+)
+from mlreg.registry.store import changes, outbox
 from mlreg.registry.store import deployments as rows
-from mlreg.registry.store.changes import Event
+from mlreg.registry.store.changes import Event, KeptAnswer
 from mlreg.registry.store.deployments import DeploymentState
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL
+from mlreg.registry.store.present import Present, read_present
 from mlreg.registry.store.tables import Revision
 
 if TYPE_CHECKING:
@@ -41,6 +51,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 TOPIC = "deployment.changed"
+BROKEN_GLASS = "deployment.break_glass"
 _OK = 200
 
 
@@ -69,10 +80,14 @@ class ChangedState(DeploymentState):
 
     Attributes:
         previous: the champion before it.
+        approvers: whose approval it stood on.
+        broke_glass: it went without the approvals that were asked for.
         notes: what else the person who did it should know.
     """
 
     previous: int | None = None
+    approvers: tuple[str, ...] = ()
+    broke_glass: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -87,6 +102,8 @@ class NextRevision:
     fallback: str | None = None
     decision_id: int | None = None
     forced: bool = False
+    approvers: tuple[str, ...] = ()
+    broke_glass: bool = False
     deployment: Mapping[str, object] | None = None
     notes: tuple[str, ...] = ()
 
@@ -98,27 +115,50 @@ def change_once(
     session: WriteSession,
     change: Change,
     asked: Mapping[str, object],
-    act: Callable[[Place, DeploymentState], NextRevision],
+    act: Callable[[Present], NextRevision],
     now: datetime,
+    *,
+    version: int | None = None,
 ) -> ChangedState:
-    """Do a change of a deployment once: the transaction that the module speaks of."""
+    """Do a change of a deployment once: the transaction that the module speaks of.
+
+    Args:
+        session: its transaction.
+        change: where, by whom, why, from which revision on.
+        asked: what the verb was asked; a repeated key must ask the same.
+        act: looks at what is under the lock and says what is to follow, or refuses.
+        now: business time.
+        version: the version that `act` wants to look at.
+    """
     request = _keyed_request(change, asked)
-    if request is not None:
-        stored = begin(session, request, now)
-        if stored is not None:
-            return _STORED.validate_json(stored.body)
-    failpoint("change.keyed")
-    place, state = _lock(session, change, now)
+    deployment_id = _lock(session, change, now)
     failpoint("change.locked")
-    following = act(place, state)
+    key = None if request is None else (request.actor, request.key)
+    present = read_present(session, deployment_id, version, key)
+    if request is not None and present.answered is not None:
+        answered = present.answered
+        stored = StoredAnswer(answered.status, answered.body)
+        return _STORED.validate_json(checked_answer(request, answered.digest, stored).body)
+    check_expected(change, present.state)
+    following = act(present)
     failpoint("change.judged")
-    if following.cause in {"policy", "guard"} and state.frozen:
+    if following.cause in {"policy", "guard"} and present.state.frozen:
         raise FrozenError(model=change.model, environment=change.environment)
-    changed = _write(session, change, state, following, now)
-    if request is not None:
-        keep(session, request, StoredAnswer(_OK, _STORED.dump_json(changed).decode()))
-    failpoint("change.answered")
-    return changed
+    return _write(session, change, request, present.state, following, now)
+
+
+def lock_present(
+    session: WriteSession, change: Change, now: datetime, *, version: int | None = None
+) -> Present:
+    """Lock a deployment, made if it was not there, and return what it is.
+
+    Raises:
+        ModelNotFoundError, EnvironmentNotFoundError, ModelArchivedError: it cannot be there.
+        StaleRevisionError: it is not at the revision that was expected.
+    """
+    present = read_present(session, _lock(session, change, now), version)
+    check_expected(change, present.state)
+    return present
 
 
 def lock_deployment(session: WriteSession, deployment_id: int) -> DeploymentState:
@@ -156,15 +196,22 @@ def subject_of(change: Change) -> str:
     return f"deployment:{change.model}:{change.environment}"
 
 
-def _lock(session: WriteSession, change: Change, now: datetime) -> tuple[Place, DeploymentState]:
-    place = changes.lock_place(session, change.model, change.environment)
-    if place is None:
-        place = _make_place(session, change, now)
-    state = rows.get_state(session, place.deployment_id or 0)
+def check_expected(change: Change, state: DeploymentState) -> None:
+    """Compare what the caller read with what is.
+
+    Raises:
+        StaleRevisionError: they differ.
+    """
     stale = change.expected is not None and change.expected != state.revision
     if stale or change.incarnation not in {None, state.incarnation}:
         raise StaleRevisionError(expected=change.expected or 0, current=plain_state(state))
-    return place, state
+
+
+def _lock(session: WriteSession, change: Change, now: datetime) -> int:
+    place = changes.lock_place(session, change.model, change.environment)
+    if place is None:
+        place = _make_place(session, change, now)
+    return place.deployment_id or 0
 
 
 def _make_place(session: WriteSession, change: Change, now: datetime) -> Place:
@@ -183,25 +230,38 @@ def _make_place(session: WriteSession, change: Change, now: datetime) -> Place:
 def _write(
     session: WriteSession,
     change: Change,
+    request: KeyedRequest | None,
     state: DeploymentState,
     following: NextRevision,
     now: datetime,
 ) -> ChangedState:
     revision = _revision(change, state, following, now)
-    body = _event(change, state, revision)
-    changes.add_revision(session, revision, Event(TOPIC, body, DEPLOYMENT_CHANNEL))
+    changed = _changed(state, revision, following)
+    body = _event(change, changed, revision)
+    event = Event(TOPIC, body, DEPLOYMENT_CHANNEL)
+    if not changes.add_revision(session, revision, event, _kept(request, changed)):
+        raise IdempotencyConflictError(key=change.idempotency_key or "")
     if following.deployment:
         changes.set_columns(session, state.deployment_id, following.deployment)
+    if following.broke_glass:
+        outbox.add(session, BROKEN_GLASS, {**body, "version": revision.champion}, now)
     failpoint("change.revised")
     audit.record(
         session,
-        action=f"deployment.{following.cause}",
+        action=BROKEN_GLASS if following.broke_glass else f"deployment.{following.cause}",
         subject=subject_of(change),
         actor=change.actor,
         body=body,
         now=now,
     )
-    return _changed(state, revision, following)
+    return changed
+
+
+def _kept(request: KeyedRequest | None, changed: ChangedState) -> KeptAnswer | None:
+    if request is None:
+        return None
+    answer = _STORED.dump_json(changed).decode()
+    return KeptAnswer(request.actor, request.key, request.digest, _OK, answer)
 
 
 def _revision(
@@ -219,6 +279,8 @@ def _revision(
         reason=change.reason,
         forced=following.forced,
         decision_id=following.decision_id,
+        approvers=list(following.approvers),
+        broke_glass=following.broke_glass,
         at=now,
     )
 
@@ -235,9 +297,14 @@ def _changed(state: DeploymentState, revision: Revision, following: NextRevision
         "frozen": revision.frozen,
         "at": revision.at,
         "cooldown_until": columns.get("cooldown_until", state.cooldown_until),
+        "approvals_required": columns.get("approvals_required", state.approvals_required),
     }
     return ChangedState(
-        **{**asdict(state), **present}, previous=state.champion, notes=following.notes
+        **{**asdict(state), **present},
+        previous=state.champion,
+        approvers=following.approvers,
+        broke_glass=following.broke_glass,
+        notes=following.notes,
     )
 
 
@@ -254,18 +321,21 @@ def _keyed_request(change: Change, asked: Mapping[str, object]) -> KeyedRequest 
     return KeyedRequest(change.actor.name, change.idempotency_key, digest_of_json(content))
 
 
-def _event(change: Change, state: DeploymentState, revision: Revision) -> dict[str, Any]:
+def _event(change: Change, changed: ChangedState, revision: Revision) -> dict[str, Any]:
     return {
         "model": change.model,
         "environment": change.environment,
         "revision": revision.number,
         "champion": revision.champion,
-        "previous": state.champion,
+        "previous": changed.previous,
         "cause": revision.cause,
         "frozen": revision.frozen,
         "fallback": revision.fallback,
         "forced": revision.forced,
         "decision": revision.decision_id,
+        "approvals_required": changed.approvals_required,
+        "approvers": revision.approvers,
+        "broke_glass": revision.broke_glass,
         "reason": revision.reason,
         "actor": change.actor.name,
     }

@@ -1,4 +1,4 @@
-"""Changing what serves: promote, roll back, freeze, unfreeze, fall back.
+"""Changing what serves: promote, roll back, freeze, unfreeze, fall back; and protecting it.
 
 What always holds: every verb looks at the deployment under its row lock, asks the rules of
 `domain/revisions.py`, and leaves the rest to the one transaction of `change.py`.
@@ -11,6 +11,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.approvals import (
+    ApprovalRejectedError,
+    ApprovalRequiredError,
+    Tally,
+    tally,
+)
 from mlreg.registry.domain.retirement import VersionArchivedError
 from mlreg.registry.domain.revisions import (
     AlreadySoError,
@@ -24,6 +30,7 @@ from mlreg.registry.domain.revisions import (
     find_rollback_target,
 )
 from mlreg.registry.services import audit
+from mlreg.registry.services.catalog import ModelArchivedError, VersionNotFoundError
 from mlreg.registry.services.change import (
     Change,
     ChangedState,
@@ -34,16 +41,17 @@ from mlreg.registry.services.change import (
     plain_state,
     subject_of,
 )
-from mlreg.registry.services.catalog import ModelArchivedError
-from mlreg.registry.services.fitness import get_fit_candidate
+from mlreg.registry.services.fitness import check_fit
 from mlreg.registry.store import deployments as rows
 from mlreg.registry.store.deployments import DeploymentState
+from mlreg.registry.store.present import read_present
 from mlreg.registry.store.tables import VersionBar
+from mlreg.registry.store.versions import find_version_row
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
-    from mlreg.registry.store.changes import Place
     from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.present import Candidate, Present
 
 __all__ = [
     "Change",
@@ -53,12 +61,12 @@ __all__ = [
     "find_deployment",
     "freeze",
     "get_deployment",
-    "is_barred",
     "lift_bar",
     "lock_deployment",
     "plain_state",
     "previous_champion",
     "promote",
+    "protect",
     "rollback",
     "unfreeze",
 ]
@@ -71,6 +79,7 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
     *,
     version: int,
     force: bool = False,
+    break_glass: bool = False,
     decision_id: int | None = None,
     cause: Literal["promote", "policy"] = "promote",
     store: ArtifactStore | None = None,
@@ -78,38 +87,37 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
 ) -> ChangedState:
     """Make a version the champion.
 
-    It needs an accepted decision against the present champion, or a deployment without one;
-    `force` skips that and nothing else, needs a reason, and is marked on the revision for ever.
-    With `decision_id` it must be that decision, else the newest counts. The store, when given, is
-    asked whether every file is still there.
+    It needs an accepted decision against the present champion, or a deployment without one; `force`
+    skips that and nothing else. It needs the approvals that the deployment asks for; `break_glass`
+    skips those and nothing else. Both need a reason and are marked on the revision for ever. With
+    `decision_id` it must be that decision, else the newest counts. The store, when given, is asked
+    whether every file is still there.
 
     Raises:
         ModelNotFoundError, VersionNotFoundError, EnvironmentNotFoundError: it is not there.
         StaleRevisionError: the deployment is not at the expected revision.
         NotAcceptedError, FrozenError, VersionBarredError, AlreadySoError: a rule says no.
-        BlobUnfitError, UnsafeFormatError: its files may not serve.
+        ApprovalRequiredError, ApprovalRejectedError: approvers do not stand behind it.
+        BlobUnfitError, UnsafeFormatError, StoreSilentError: its files may not serve.
     """
-    if force and not change.reason.strip():
+    if (force or break_glass) and not change.reason.strip():
         raise ReasonRequiredError
 
-    def act(place: Place, state: DeploymentState) -> NextRevision:
-        if state.champion == version:
-            raise AlreadySoError(model=change.model, state=f"at version {version}")
-        candidate = get_fit_candidate(session, place, state, version, store)
-        if place.archived:
-            raise ModelArchivedError(model=change.model)
-        if candidate.archived:
-            raise VersionArchivedError(model=change.model, version=version)
-        if candidate.barred:
-            raise VersionBarredError(
-                model=change.model, version=version, environment=change.environment
-            )
+    def act(present: Present) -> NextRevision:
+        state = present.state
+        candidate = check_promotable(present, version, store)
         accepted = candidate.verdict == "accepted" and decision_id in {None, candidate.decision_id}
-        champion = state.champion
-        if champion is not None and not accepted and not force:
+        if state.champion is not None and not accepted and not force:
             raise NotAcceptedError(
-                model=change.model, version=version, champion=champion, verdict=candidate.verdict
+                model=state.model,
+                version=version,
+                champion=state.champion,
+                verdict=candidate.verdict,
             )
+        counted = tally(candidate.words, authors=candidate.authors, promoter=change.actor.name)
+        broke_glass = break_glass and not counted.suffices(state.approvals_required)
+        if not broke_glass:
+            check_approved(state, version, counted)
         return NextRevision(
             cause,
             version,
@@ -117,11 +125,60 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
             state.frozen,
             decision_id=candidate.decision_id if accepted else None,
             forced=force,
-            notes=_fallback_ended(state),
+            approvers=counted.approvers,
+            broke_glass=broke_glass,
+            notes=_fallback_ended(state) + _glass_note(asked=break_glass, broken=broke_glass),
         )
 
     asked = {"verb": "promote", "version": version, "force": force, "cause": cause}
-    return change_once(session, change, asked, act, now)
+    if break_glass:
+        asked["break_glass"] = True
+    return change_once(session, change, asked, act, now, version=version)
+
+
+def check_promotable(present: Present, version: int, store: ArtifactStore | None) -> Candidate:
+    """Return the version that is wanted, if neither its files nor its past stand against it.
+
+    Raises:
+        AlreadySoError: it is the champion.
+        VersionNotFoundError, ModelArchivedError, VersionArchivedError: it is not there any more.
+        VersionBarredError: a guard took it down here.
+        BlobUnfitError, UnsafeFormatError, StoreSilentError: its files may not serve.
+    """
+    state = present.state
+    if state.champion == version:
+        raise AlreadySoError(model=state.model, state=f"at version {version}")
+    candidate = check_fit(present.candidate, state.model, version, store)
+    if candidate.model_archived:
+        raise ModelArchivedError(model=state.model)
+    if candidate.archived:
+        raise VersionArchivedError(model=state.model, version=version)
+    if candidate.barred:
+        raise VersionBarredError(model=state.model, version=version, environment=state.environment)
+    return candidate
+
+
+def check_approved(state: DeploymentState, version: int, counted: Tally) -> None:
+    """Let a promote pass that enough approvers stand behind, and nobody against.
+
+    Raises:
+        ApprovalRejectedError, ApprovalRequiredError: it is not so.
+    """
+    if counted.objectors:
+        raise ApprovalRejectedError(
+            model=state.model,
+            version=version,
+            environment=state.environment,
+            objectors=counted.objectors,
+        )
+    if not counted.suffices(state.approvals_required):
+        raise ApprovalRequiredError(
+            model=state.model,
+            version=version,
+            environment=state.environment,
+            given=len(counted.approvers),
+            required=state.approvals_required,
+        )
 
 
 def rollback(  # noqa: PLR0913 - as above
@@ -146,9 +203,11 @@ def rollback(  # noqa: PLR0913 - as above
         StaleRevisionError, FrozenError, AlreadySoError, BlobUnfitError: as in `promote`.
     """
 
-    def act(place: Place, state: DeploymentState) -> NextRevision:
+    def act(present: Present) -> NextRevision:
+        state = present.state
         target = _rollback_target(session, change, state, to)
-        candidate = get_fit_candidate(session, place, state, target, store)
+        found = read_present(session, state.deployment_id, target).candidate
+        candidate = check_fit(found, state.model, target, store, store_may_be_silent=True)
         notes, frozen = _fallback_ended(state), state.frozen
         columns: dict[str, object] = {}
         if cause == "guard":
@@ -172,10 +231,11 @@ def freeze(session: WriteSession, change: Change, *, now: datetime) -> ChangedSt
         AlreadySoError: it is frozen. And as in `promote`.
     """
 
-    def act(_place: Place, state: DeploymentState) -> NextRevision:
-        if state.frozen:
+    def act(present: Present) -> NextRevision:
+        if present.state.frozen:
             raise AlreadySoError(model=change.model, state="frozen")
-        return _as_is(state, "freeze", frozen=True, frozen_reason=change.reason or "frozen by hand")
+        reason = change.reason or "frozen by hand"
+        return _as_is(present.state, "freeze", frozen=True, frozen_reason=reason)
 
     return change_once(session, change, {"verb": "freeze"}, act, now)
 
@@ -187,10 +247,10 @@ def unfreeze(session: WriteSession, change: Change, *, now: datetime) -> Changed
         AlreadySoError: it is not frozen. And as in `promote`.
     """
 
-    def act(_place: Place, state: DeploymentState) -> NextRevision:
-        if not state.frozen:
+    def act(present: Present) -> NextRevision:
+        if not present.state.frozen:
             raise AlreadySoError(model=change.model, state="not frozen")
-        return _as_is(state, "unfreeze", frozen=False, frozen_reason=None)
+        return _as_is(present.state, "unfreeze", frozen=False, frozen_reason=None)
 
     return change_once(session, change, {"verb": "unfreeze"}, act, now)
 
@@ -204,7 +264,8 @@ def fall_back(
         AlreadySoError: it is so. And as in `promote`.
     """
 
-    def act(_place: Place, state: DeploymentState) -> NextRevision:
+    def act(present: Present) -> NextRevision:
+        state = present.state
         if state.fallback == fallback:
             raise AlreadySoError(model=change.model, state=_fallen_back(fallback))
         return replace(_as_is(state, "fallback", frozen=state.frozen), fallback=fallback)
@@ -212,17 +273,38 @@ def fall_back(
     return change_once(session, change, {"verb": "fallback", "fallback": fallback}, act, now)
 
 
+def protect(
+    session: WriteSession, change: Change, *, approvals: int, now: datetime
+) -> ChangedState:
+    """Ask for so many approvals before every promote to a deployment; 0 asks for none.
+
+    Raises:
+        AlreadySoError: it does. And as in `promote`.
+    """
+
+    def act(present: Present) -> NextRevision:
+        state = present.state
+        if state.approvals_required == approvals:
+            raise AlreadySoError(model=change.model, state=f"asking for {approvals} approvals")
+        return _as_is(state, "protect", frozen=state.frozen, approvals_required=approvals)
+
+    return change_once(session, change, {"verb": "protect", "approvals": approvals}, act, now)
+
+
 def lift_bar(session: WriteSession, change: Change, *, version: int, now: datetime) -> None:
     """Let a version that a guard took down be promoted here again.
 
     Raises:
         AlreadySoError: it is not barred.
-        NoDeploymentError, ModelNotFoundError, EnvironmentNotFoundError: it is not there.
+        NoDeploymentError, ModelNotFoundError, EnvironmentNotFoundError, VersionNotFoundError: it
+            is not there.
     """
-    deployment_id = get_place(session, change).deployment_id
-    if deployment_id is None:
+    place = get_place(session, change)
+    if place.deployment_id is None:
         raise NoDeploymentError(model=change.model, environment=change.environment)
-    if not rows.lift_bars(session, deployment_id, version, by=change.actor.name, now=now):
+    if find_version_row(session, place.model_id, version) is None:
+        raise VersionNotFoundError(model=change.model, number=version)
+    if not rows.lift_bars(session, place.deployment_id, version, by=change.actor.name, now=now):
         raise AlreadySoError(model=f"{change.model}/{version}", state="free of bars")
     body = {"version": version, "reason": change.reason}
     audit.record(
@@ -251,11 +333,6 @@ def get_deployment(session: ReadSession, model: str, environment: str) -> Deploy
         get_place(session, Change(model, environment, Actor("", "system", "viewer")))
         raise NoDeploymentError(model=model, environment=environment)
     return state
-
-
-def is_barred(session: ReadSession, deployment_id: int, version: int) -> bool:
-    """Say whether a guard took this version down here, and nobody lifted the bar."""
-    return version in rows.list_all_barred(session, [deployment_id]).get(deployment_id, ())
 
 
 def previous_champion(session: ReadSession, deployment_id: int) -> int | None:
@@ -320,6 +397,14 @@ def _fallen_back(fallback: str | None) -> str:
 
 def _fallback_ended(state: DeploymentState) -> tuple[str, ...]:
     return (f"The fallback {state.fallback!r} ends with this.",) if state.fallback else ()
+
+
+def _glass_note(*, asked: bool, broken: bool) -> tuple[str, ...]:
+    if not asked:
+        return ()
+    if broken:
+        return ("The glass is broken: this promote went without the approvals that it needs.",)
+    return ("The glass was left whole: the approvals that it needs are there.",)
 
 
 def _frozen_note(change: Change) -> str:

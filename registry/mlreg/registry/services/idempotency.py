@@ -76,9 +76,18 @@ def begin(session: WriteSession, request: KeyedRequest, now: datetime) -> Stored
         return None
     named = {"by": request.actor, "name": request.key}
     digest, status, body = session.execute(_FIND, named).one()
+    return checked_answer(request, digest, StoredAnswer(status, body))
+
+
+def checked_answer(request: KeyedRequest, digest: str, answer: StoredAnswer) -> StoredAnswer:
+    """Return the answer that a key was given before, if it was to this request.
+
+    Raises:
+        IdempotencyConflictError: the key stands for another request.
+    """
     if digest != request.digest:
         raise IdempotencyConflictError(key=request.key)
-    return StoredAnswer(status, body)
+    return answer
 
 
 def keep(session: WriteSession, request: KeyedRequest, answer: StoredAnswer) -> None:

@@ -7,24 +7,13 @@ building them anew for every promote cost four times what PostgreSQL needs to ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import (
-    Text,
-    bindparam,
-    cast,
-    column,
-    exists,
-    func,
-    literal,
-    select,
-    true,
-    update,
-    values,
-)
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Text, bindparam, column, func, literal, select, update, values
+from sqlalchemy.dialects.postgresql import insert
 
+from mlreg.registry.domain.revisions import BRINGING
 from mlreg.registry.store.tables import METADATA, Revision
 
 if TYPE_CHECKING:
@@ -32,18 +21,11 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
-BRINGING = frozenset({"promote", "policy", "rollback", "guard"})
-"""The causes that bring a champion; the others leave it."""
-
 _model = METADATA.tables["model"]
 _environment = METADATA.tables["environment"]
 _deployment = METADATA.tables["deployment"]
 _revision = METADATA.tables["revision"]
-_version = METADATA.tables["version"]
-_manifest = METADATA.tables["manifest"]
-_blob = METADATA.tables["blob"]
-_bar = METADATA.tables["version_bar"]
-_decision = METADATA.tables["decision"]
+_keys = METADATA.tables["idempotency_key"]
 _outbox = METADATA.tables["outbox_message"]
 _edge = METADATA.tables["lineage_edge"]
 
@@ -76,52 +58,6 @@ _LOCK_PLACE = (
     .with_for_update(of=_deployment)
 )
 _CREATE = insert(_deployment).on_conflict_do_nothing()
-_JUDGED = (
-    select(_decision.c.id, _decision.c.verdict)
-    .where(
-        _decision.c.model_id == bindparam("model_id"),
-        _decision.c.environment == bindparam("environment"),
-        _decision.c.challenger == bindparam("version"),
-        _decision.c.champion.is_not_distinct_from(bindparam("champion")),
-    )
-    .order_by(_decision.c.id.desc())
-    .limit(1)
-    .subquery()
-)
-_FILE = func.jsonb_array_elements(cast(_manifest.c.body, JSONB)["files"]).column_valued("file")
-_BLOB_STATES = (
-    select(func.json_object_agg(_blob.c.digest, _blob.c.state))
-    .where(_blob.c.digest.in_(select(_FILE.op("->>")("digest")).correlate(_manifest)))
-    .correlate(_manifest)
-    .scalar_subquery()
-)
-_CANDIDATE = (
-    select(
-        _version.c.manifest_digest,
-        _version.c.flavour,
-        _manifest.c.body,
-        exists().where(
-            _bar.c.deployment_id == bindparam("deployment_id"),
-            _bar.c.version == bindparam("version"),
-            _bar.c.lifted_at.is_(None),
-        ),
-        _JUDGED.c.verdict,
-        _JUDGED.c.id,
-        _BLOB_STATES,
-        _version.c.archived_at.is_not(None) | _model.c.archived_at.is_not(None),
-        _model.c.allows_unsafe,
-    )
-    .select_from(_version)
-    .join(_model, _model.c.id == _version.c.model_id)
-    .join(_manifest, _manifest.c.digest == _version.c.manifest_digest)
-    .outerjoin(_JUDGED, true())
-    .where(
-        _version.c.model_id == bindparam("model_id"),
-        _version.c.number == bindparam("version"),
-        _version.c.deleted_at.is_(None),
-        _model.c.deleted_at.is_(None),
-    )
-)
 _MOVE = (
     update(_deployment)
     .where(_deployment.c.id == bindparam("deployment_id"))
@@ -161,9 +97,25 @@ _TRACE = insert(_edge).from_select(
     .join(_SOURCE, _SOURCE.c.name.is_not(None))
     .where(_deployment.c.id == bindparam("deployment_id")),
 )
+_KEEP = (
+    insert(_keys)
+    .values(
+        actor=bindparam("by"),
+        key=bindparam("name"),
+        request_digest=bindparam("request_digest"),
+        status=bindparam("status"),
+        body=bindparam("answer"),
+        created_at=bindparam("at"),
+    )
+    .on_conflict_do_nothing()
+    .returning(_keys.c.key)
+    .cte("kept")
+)
+_WRITES = (_APPEND.cte("appended"), _MOVE.cte("moved"), _TELL.cte("told"), _TRACE.cte("traced"))
 _HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
-_APPLY = _HINT.add_cte(
-    _APPEND.cte("appended"), _MOVE.cte("moved"), _TELL.cte("told"), _TRACE.cte("traced")
+_APPLY = _HINT.add_columns(literal(1)).add_cte(*_WRITES)
+_APPLY_KEYED = _HINT.add_columns(select(func.count()).select_from(_KEEP).scalar_subquery()).add_cte(
+    *_WRITES
 )
 _ALSO = update(_deployment).where(_deployment.c.id == bindparam("key"))
 
@@ -176,36 +128,6 @@ class Place:
     archived: bool
     environment: str | None
     deployment_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What a promote must know of a version.
-
-    Attributes:
-        manifest: the canonical JSON of its files.
-        barred: a guard took it down in this deployment.
-        verdict: of the newest decision on it against the present champion, or None.
-        decision_id: of that decision.
-        blob_states: of its files, by digest; a digest that is not a key is not known at all.
-        archived: it, or its model, was archived.
-        allows_unsafe: an admin lets this model serve formats that run code when they are loaded.
-    """
-
-    manifest_digest: str
-    flavour: str
-    manifest: str
-    barred: bool
-    verdict: str | None
-    decision_id: int | None
-    blob_states: Mapping[str, str] | None
-    archived: bool = False
-    allows_unsafe: bool = False
-
-    def fault_of(self, digest: str) -> str | None:
-        """Return why a file may not serve: its blob's state, or `missing`; None when verified."""
-        state = (self.blob_states or {}).get(digest, "missing")
-        return None if state == "verified" else state
 
 
 def find_place(session: ReadSession, model: str, environment: str) -> Place | None:
@@ -237,23 +159,6 @@ def create_row(session: WriteSession, model_id: int, environment: str, now: date
     session.execute(_CREATE, values)
 
 
-def find_candidate(
-    session: ReadSession, place: Place, version: int, champion: int | None
-) -> Candidate | None:
-    """Return what a promote must know of a version in one query, or None when there is none."""
-    row = session.execute(
-        _CANDIDATE,
-        {
-            "model_id": place.model_id,
-            "environment": place.environment,
-            "deployment_id": place.deployment_id,
-            "version": version,
-            "champion": champion,
-        },
-    ).first()
-    return Candidate(*row) if row else None
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """What the outbox and the listeners are told of a change."""
@@ -263,10 +168,27 @@ class Event:
     channel: str
 
 
-def add_revision(session: WriteSession, revision: Revision, event: Event) -> None:
-    """Append a revision, make it the present one, and leave its event: one statement."""
-    session.execute(
-        _APPLY,
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The answer to a request under a key, kept with the change that it is the answer to."""
+
+    by: str
+    name: str
+    request_digest: str
+    status: int
+    answer: str
+
+
+def add_revision(
+    session: WriteSession, revision: Revision, event: Event, kept: KeptAnswer | None = None
+) -> bool:
+    """Append a revision, make it the present one, leave its event and its answer: one statement.
+
+    Returns:
+        False when the key was taken meanwhile, by a request about something else.
+    """
+    row = session.execute(
+        _APPLY if kept is None else _APPLY_KEYED,
         {
             **revision.model_dump(),
             "topic": event.topic,
@@ -274,8 +196,10 @@ def add_revision(session: WriteSession, revision: Revision, event: Event) -> Non
             "channel": event.channel,
             "payload": str(revision.deployment_id),
             **_traces(revision, event),
+            **({} if kept is None else asdict(kept)),
         },
-    )
+    ).one()
+    return bool(row[1])
 
 
 def _traces(revision: Revision, event: Event) -> dict[str, str | None]:

@@ -23,9 +23,7 @@ from mlreg.registry.store.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from sqlalchemy import Row
+    from collections.abc import Collection, Iterator, Sequence
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -43,6 +41,7 @@ class DeploymentState:
         candidates: versions in live traffic with role and share.
         fallback: what serves instead of a model, or None.
         frozen: automation is stopped; people are not.
+        approvals_required: how many a promote needs.
         at: when this revision came to be, in business time.
     """
 
@@ -57,6 +56,7 @@ class DeploymentState:
     fallback: str | None
     frozen: bool
     cooldown_until: datetime | None
+    approvals_required: int
     at: datetime
 
     @property
@@ -71,7 +71,7 @@ _revision = METADATA.tables["revision"]
 _version = METADATA.tables["version"]
 _installation = METADATA.tables["installation"]
 
-_STATES = (
+STATES = (
     select_columns(
         _deployment.c.id,
         _model.c.name,
@@ -84,6 +84,7 @@ _STATES = (
         _revision.c.fallback,
         _deployment.c.frozen,
         _deployment.c.cooldown_until,
+        _deployment.c.approvals_required,
         _deployment.c.updated_at,
     )
     .select_from(_deployment)
@@ -101,9 +102,9 @@ _STATES = (
     )
     .order_by(_model.c.name, _deployment.c.environment)
 )
-_STATE_BY_ID = _STATES.where(_deployment.c.id == bindparam("key"))
-_STATES_BY_IDS = _STATES.where(_deployment.c.id.in_(bindparam("keys", expanding=True)))
-_STATE_BY_NAME = _STATES.where(
+_STATE_BY_ID = STATES.where(_deployment.c.id == bindparam("key"))
+_STATES_BY_IDS = STATES.where(_deployment.c.id.in_(bindparam("keys", expanding=True)))
+_STATE_BY_NAME = STATES.where(
     _model.c.name == bindparam("model"), _deployment.c.environment == bindparam("environment")
 )
 
@@ -113,20 +114,20 @@ def load_states(
 ) -> list[DeploymentState]:
     """Return the present state of these deployments, or of all, by model and environment."""
     if deployment_ids is None:
-        return [_state(row) for row in session.execute(_STATES)]
+        return [state_of(row) for row in session.execute(STATES)]
     found = session.execute(_STATES_BY_IDS, {"keys": list(deployment_ids)})
-    return [_state(row) for row in found]
+    return [state_of(row) for row in found]
 
 
 def find_state(session: ReadSession, model: str, environment: str) -> DeploymentState | None:
     """Return the present state of one deployment, or None."""
     row = session.execute(_STATE_BY_NAME, {"model": model, "environment": environment}).first()
-    return _state(row) if row else None
+    return state_of(row) if row else None
 
 
 def get_state(session: ReadSession, deployment_id: int) -> DeploymentState:
     """Return the present state of a deployment that is known to exist."""
-    return _state(session.execute(_STATE_BY_ID, {"key": deployment_id}).one())
+    return state_of(session.execute(_STATE_BY_ID, {"key": deployment_id}).one())
 
 
 def list_present_revisions(session: ReadSession) -> tuple[str, dict[int, int]]:
@@ -136,7 +137,8 @@ def list_present_revisions(session: ReadSession) -> tuple[str, dict[int, int]]:
     return incarnation, {number: revision for number, revision in rows if number is not None}
 
 
-def _state(row: Row[Any]) -> DeploymentState:
+def state_of(row: Sequence[Any]) -> DeploymentState:
+    """Return the state that a row of `STATES` is."""
     values = list(row)
     values[7] = values[7] or []
     return DeploymentState(*values)
