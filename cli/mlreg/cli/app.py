@@ -68,7 +68,7 @@ COMMANDS = {
     "drift": Entry("monitor", "drift", "Show how far the features have drifted."),
     "snapshot": Entry("snapshot", "app", "Create, show and export snapshots."),
     "clock": Entry("clock", "app", "Show and advance the virtual clock."),
-    "audit": Entry("audit", "app", "List and verify the audit log."),
+    "audit": Entry("audit", "app", "List, verify and export the audit log."),
 }
 
 

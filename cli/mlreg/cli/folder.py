@@ -7,6 +7,7 @@ DATA/
     artifacts/      blobs by digest
     work/           files of runs, while they run
     logs/           one file per process
+    checkpoints/    signed checkpoints of the audit log, and the key that signs them
     admin-token     0600: the token of the first start
     url             where it serves, or served last
 ```
@@ -57,6 +58,7 @@ class DataFolder:
         self.artifacts = self.path / "artifacts"
         self.work = self.path / "work"
         self.logs = self.path / "logs"
+        self.checkpoints = self.path / "checkpoints"
         self.token_file = self.path / "admin-token"
         self.url_file = self.path / "url"
 

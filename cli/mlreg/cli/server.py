@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from mlreg.cli.installation import check_schema, clock_of
 from mlreg.registry.artifacts.opening import open_store
-from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.store.database import Database
 
 if TYPE_CHECKING:
@@ -62,14 +61,7 @@ def opened(settings: Settings, *, pool_size: int = 10) -> Iterator[Parts]:
 
 def store_of(settings: Settings) -> ArtifactStore:
     """Open the artifact store that the settings name."""
-    secret = settings.s3_secret_access_key
-    s3_settings = S3Settings(
-        endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=secret.get_secret_value() if secret else None,
-    )
-    return open_store(settings.artifacts_url, s3_settings)
+    return open_store(settings.artifacts_url, settings.s3)
 
 
 def api_of(parts: Parts, settings: Settings) -> FastAPI:
@@ -141,6 +133,8 @@ def control(settings: Settings) -> None:
 
 def work(settings: Settings) -> None:
     """Run a worker until SIGTERM."""
+    from mlreg.cli.chores import chore_settings_of
+    from mlreg.controller.services.handlers import handlers_of
     from mlreg.controller.services.work import WorkerSettings, run_worker
 
     name = f"{socket.gethostname()}:{os.getpid()}"
@@ -150,7 +144,8 @@ def work(settings: Settings) -> None:
             folder=settings.work_folder,
             environment=dict(os.environ),  # noqa: TID251 - the edge
         )
-        run_worker(parts.database, parts.store, parts.clock, own, _stopped())
+        handlers = handlers_of(chore_settings_of(settings))
+        run_worker(parts.database, parts.store, parts.clock, own, _stopped(), handlers)
 
 
 def _stopped() -> threading.Event:

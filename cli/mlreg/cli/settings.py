@@ -10,6 +10,12 @@
 | `MLREG_HOST`, `MLREG_PORT` | where the API listens: 127.0.0.1 and 8000 |
 | `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
+| `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
+| `MLREG_CHECKPOINT_KEY` | the key that signs them, where it shall not lie in that folder |
+| `MLREG_CHECKPOINT_URL`, `_RETENTION_DAYS` | an S3 place that keeps them too; its Object Lock |
+| `MLREG_CHECKPOINT_SYSLOG` | a system log that keeps them too: `/dev/log`, or `host:port` |
+| `MLREG_WEBHOOK_ALLOW` | internal hosts that webhooks may call: `host` or `host:port`, by commas |
+| `MLREG_WEBHOOK_CA_FILE` | certificates that webhooks' hosts may be signed by besides |
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.errors import InvalidError
 
 PREFIX = "MLREG_"
@@ -52,6 +59,13 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     allowed_hosts: Annotated[list[str], NoDecode] = []
     work_folder: Path = Path(tempfile.gettempdir())
+    checkpoint_folder: Path | None = None
+    checkpoint_key: SecretStr | None = None
+    checkpoint_url: str | None = None
+    checkpoint_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    checkpoint_syslog: str | None = None
+    webhook_allow: Annotated[list[str], NoDecode] = []
+    webhook_ca_file: Path | None = None
 
     @field_validator("database_url", "database_owner_url")
     @classmethod
@@ -62,10 +76,21 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return given
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "webhook_allow", mode="before")
     @classmethod
     def _by_commas(cls, given: object) -> object:
         return [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+
+    @property
+    def s3(self) -> S3Settings:
+        """How the S3 endpoint is reached."""
+        secret = self.s3_secret_access_key
+        return S3Settings(
+            endpoint_url=self.s3_endpoint_url,
+            region=self.s3_region,
+            access_key_id=self.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+        )
 
     @property
     def owner_url(self) -> str:

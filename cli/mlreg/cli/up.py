@@ -108,6 +108,7 @@ def _environment(
     ours = {
         "MLREG_ARTIFACTS_URL": folder.artifacts_url,
         "MLREG_WORK_FOLDER": str(folder.work),
+        "MLREG_CHECKPOINT_FOLDER": str(folder.checkpoints),
         "MLREG_HOST": wishes.host,
         "PYTHONUNBUFFERED": "1",
         **wishes.environ,

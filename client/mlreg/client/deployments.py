@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.client.errors import NotFoundError
 from mlreg.client.paging import walk_pages
-from mlreg.client.transport import Call, Transport, path
+from mlreg.client.transport import Call, Transport, parsed, path
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.deployments import (
     AcknowledgeRequest,
@@ -20,6 +20,7 @@ from mlreg.client.wire.deployments import (
     RollbackRequest,
     StatusAnswer,
 )
+from mlreg.client.witness import keep_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +144,11 @@ class Deployments:
         self, model: str, environment: str, verb: str, body: ChangeRequest, expect: str
     ) -> ChangeAnswer:
         target = f"{_path(model, environment)}/{verb}"
-        return self._transport.post(target, body, ChangeAnswer, if_match=expect)
+        content = body.model_dump_json(exclude_unset=True).encode()
+        call = Call("POST", target, content=content, headers={"If-Match": expect})
+        reply = self._transport.send(call)
+        keep_checkpoint(self._transport.url, reply.headers)
+        return parsed(reply, ChangeAnswer)
 
 
 def _path(model: str, environment: str) -> str:

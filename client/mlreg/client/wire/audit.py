@@ -28,3 +28,19 @@ class VerificationAnswer(Answer):
     head: str
     first_bad: int | None
     reason: str
+    checkpoints: int = 0
+
+
+class CheckpointAnswer(Answer):
+    """What the audit log was when it had `size` entries, as it was signed.
+
+    `note` is a C2SP tlog-checkpoint; `verifier` the key in the form of C2SP signed-note, as this
+    server says it is.
+    """
+
+    size: int
+    origin: str
+    root: str
+    note: str
+    verifier: str
+    at: datetime

@@ -15,6 +15,7 @@ from typing import Literal
 
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.store.database import Database, ReadSession
+from mlreg.registry.witnesses.settings import WitnessSettings
 
 Need = Literal["nothing", "something", "urgent"]
 
@@ -22,6 +23,8 @@ Need = Literal["nothing", "something", "urgent"]
 @dataclass(frozen=True, slots=True)
 class ChoreSettings:
     """What the operator told the chores of this process: one field per chore that needs any."""
+
+    witnesses: WitnessSettings = field(default_factory=WitnessSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 
 from mlreg.client.wire.audit import AuditAnswer, VerificationAnswer
 from mlreg.client.wire.base import Page
-from mlreg.registry.api.context import Reading
+from mlreg.registry.api.checkpoints import parse_held, permit_whole_log
+from mlreg.registry.api.context import Caller, Reading
 from mlreg.registry.api.permission import may
 from mlreg.registry.services import audit
 from mlreg.registry.services.audit import AuditFilter
@@ -35,10 +36,17 @@ def list_entries(
 
 
 @router.get("/verification", dependencies=[may("audit.read")])
-def verify(reading: Reading) -> VerificationAnswer:
-    """Walk the hash chain and name the first bad entry."""
+def verify(
+    reading: Reading,
+    caller: Caller,
+    held: Annotated[str, Query(max_length=8_000, description="`size:root,size:root` …")] = "",
+) -> VerificationAnswer:
+    """Walk the hash chain, hold checkpoints against it, and name the first bad entry."""
+    permit_whole_log(caller)
+    against = parse_held(held)
     with reading() as session:
-        return VerificationAnswer.model_validate(audit.verify(session), from_attributes=True)
+        found = audit.verify(session, against)
+    return VerificationAnswer.model_validate(found, from_attributes=True)
 
 
 def _answer(entry: AuditEntry) -> AuditAnswer:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from mlreg.client.wire.deployments import DeploymentAnswer
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.errors import DatabaseUnreachableError
+from mlreg.registry.store.checkpoints import find_newest_note
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.deployments import (
     DeploymentState,
@@ -82,12 +83,13 @@ class DeploymentCache:
 
 
 class Caches:
-    """Both caches, and the thread that keeps them fresh."""
+    """Both caches and the audit log's newest checkpoint, and the thread that keeps them fresh."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.tokens = TokenCache(database)
         self.deployments = DeploymentCache(database)
+        self.checkpoint: str | None = None
         self._fresh_at = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="mlreg-caches", daemon=True)
@@ -109,6 +111,8 @@ class Caches:
         """Read what has changed, now."""
         self.deployments.refresh()
         self.tokens.refresh()
+        with self._database.reading() as session:
+            self.checkpoint = find_newest_note(session)
         self._fresh_at = time.monotonic()
 
     def _watch(self) -> None:

@@ -24,6 +24,7 @@ from mlreg.client.wire.deployments import (
     StatusAnswer,
 )
 from mlreg.registry.api.cache import Caches
+from mlreg.registry.api.checkpoints import checkpoint_header
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import key_of
 from mlreg.registry.api.permission import may, permit
@@ -140,7 +141,7 @@ def _done(caches: Caches, changed: ChangedState, *, dry_run: bool) -> Response:
     answer = ChangeAnswer.model_validate({**asdict(changed), "dry_run": dry_run})
     return Response(
         answer.model_dump_json(),
-        headers={"ETag": changed.etag},
+        headers={"ETag": changed.etag, **checkpoint_header(caches.checkpoint)},
         media_type="application/json",
     )
 

@@ -68,12 +68,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a walk along the chain found; `first_bad` is None when all is well."""
+    """What a walk along the chain found; `first_bad` is None when all is well.
+
+    `checkpoints` is how many of them were held against the log.
+    """
 
     entries: int
     head: str
     first_bad: int | None = None
     reason: str = ""
+    checkpoints: int = 0
 
 
 def canonical_body(body: Mapping[str, object]) -> str:

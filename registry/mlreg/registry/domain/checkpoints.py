@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from mlreg.registry.domain.merkle import Range
 from mlreg.registry.domain.notes import Note, NoteError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+T = TypeVar("T")
 _LINES = 3
 _CHUNK = 4_096
 
@@ -79,12 +79,17 @@ class Held:
 class RootsAt:
     """Watches digests go by, and remembers the root at some sizes."""
 
-    def __init__(self, sizes: Iterable[int]) -> None:
-        self._wanted = sorted(set(sizes), reverse=True)
-        self._tree = Range()
+    def __init__(self, sizes: Iterable[int], start: Range | None = None) -> None:
+        self._tree = start or Range()
+        self._wanted = sorted({size for size in sizes if size >= self._tree.size}, reverse=True)
         self._waiting: list[bytes] = []
         self.roots: dict[int, bytes] = {}
         self._note()
+
+    @property
+    def tree(self) -> Range:
+        """The range up to the last size that was asked for and reached."""
+        return self._tree
 
     def add(self, digest: str) -> None:
         """Take the next entry's digest."""
@@ -101,6 +106,13 @@ class RootsAt:
         if self._wanted and self._wanted[-1] == self._tree.size + len(self._waiting):
             self._grow()
             self.roots[self._wanted.pop()] = self._tree.root
+
+
+def watched(links: Iterable[tuple[T, str]], roots: RootsAt) -> Iterator[tuple[T, str]]:
+    """Yield entries with their digests as they come; `roots` sees those that were found good."""
+    for link, stored in links:
+        yield link, stored
+        roots.add(stored)
 
 
 def contradiction(held: Sequence[Held], roots: dict[int, bytes], end: int) -> tuple[int, str]:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from mlreg.registry.domain.errors import InvalidError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 ED25519 = b"\x01"
 DASH = "\N{EM DASH} "
 _KEY_ID_BYTES = 4
+_NOTE = re.compile(rf"^((?:[^\n]+\n)+)\n((?:{DASH}[^\n]+\n)+)", re.MULTILINE)
 
 
 class NoteError(InvalidError):
@@ -67,37 +69,24 @@ def parse_note(note: str) -> Note:
     Raises:
         NoteError: it is none.
     """
-    found = list(parse_notes(note))
-    if len(found) != 1:
-        raise NoteError(f"this is not a signed note, but {len(found)} of them")
-    return found[0]
+    found = _NOTE.fullmatch(note.rstrip("\n") + "\n")
+    if found is None:
+        raise NoteError("this is not a signed note: its text or its signature is missing")
+    return _note(found)
 
 
 def parse_notes(written: str) -> Iterator[Note]:
-    """Yield the notes of a file in which one follows the other.
+    """Yield the notes of a file in which one follows the other; torn ones are passed over.
 
     Raises:
-        NoteError: something in it is no note.
+        NoteError: a signature in it cannot be read.
     """
-    text: list[str] = []
-    signatures: list[NoteSignature] = []
-    for line in written.splitlines():
-        if line.startswith(DASH):
-            signatures.append(_parse_signature(line))
-            continue
-        if signatures:
-            yield _note(text, signatures)
-            text, signatures = [], []
-        if line:
-            text.append(line)
-    if text or signatures:
-        yield _note(text, signatures)
+    return map(_note, _NOTE.finditer(written))
 
 
-def _note(text: Sequence[str], signatures: Sequence[NoteSignature]) -> Note:
-    if not text or not signatures:
-        raise NoteError("this is not a signed note: its text or its signature is missing")
-    return Note("".join(f"{line}\n" for line in text), tuple(signatures))
+def _note(found: re.Match[str]) -> Note:
+    text, signatures = found.groups()
+    return Note(text, tuple(map(_parse_signature, signatures.rstrip("\n").split("\n"))))
 
 
 def _parse_signature(line: str) -> NoteSignature:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlmodel import col, func, select
 
 from mlreg.registry.domain.chain import GENESIS, Link, Verification, canonical_body, verify_chain
+from mlreg.registry.domain.checkpoints import RootsAt, contradiction, watched
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.tables import AuditEntry, AuditHead
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.domain.checkpoints import Held
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 PAGE = 1_000
@@ -112,13 +114,6 @@ def verify(session: ReadSession, held: Sequence[Held] = ()) -> Verification:
     if found.first_bad is None and end != last:
         return replace(found, first_bad=min(end, last) + 1, reason="it is not below the head")
     return found
-
-
-def watched(links: Iterable[tuple[Link, str]], roots: RootsAt) -> Iterator[tuple[Link, str]]:
-    """Yield links as they come, and let `roots` see the digest that each has by its content."""
-    for link, stored in links:
-        yield link, stored
-        roots.add(stored)
 
 
 def list_links(session: ReadSession, after: int, end: int) -> Iterator[tuple[Link, str]]:

@@ -1,0 +1,26 @@
+"""What the settings tell the chores: each gets the values that it needs, and no settings object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.controller.services.chore import ChoreSettings
+from mlreg.registry.witnesses.settings import WitnessSettings
+
+if TYPE_CHECKING:
+    from mlreg.cli.settings import Settings
+
+
+def chore_settings_of(settings: Settings) -> ChoreSettings:
+    """Return what a worker's chores are told."""
+    key = settings.checkpoint_key
+    return ChoreSettings(
+        witnesses=WitnessSettings(
+            folder=settings.checkpoint_folder,
+            key=key.get_secret_value() if key else None,
+            url=settings.checkpoint_url,
+            s3=settings.s3,
+            retention_days=settings.checkpoint_retention_days,
+            syslog=settings.checkpoint_syslog,
+        )
+    )
