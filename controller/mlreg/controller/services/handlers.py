@@ -13,6 +13,7 @@ from mlreg.controller.services import (
     evaluations,
     guarding,
     measuring,
+    reproductions,
     runs,
     training_run,
 )
@@ -36,6 +37,7 @@ HANDLERS: Mapping[str, Handler] = {
     evaluations.KIND: evaluations.HANDLER,
     measuring.KIND: measuring.HANDLER,
     guarding.KIND: guarding.HANDLER,
+    reproductions.KIND: reproductions.HANDLER,
     chores.KIND: chores.handler(ChoreSettings()),
 }
 

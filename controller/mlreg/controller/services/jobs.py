@@ -145,6 +145,18 @@ def heartbeat(database: Database, lease: Lease) -> None:
             raise LeaseLostError(job_id=lease.job_id)
 
 
+def note(database: Database, lease: Lease, progress: Mapping[str, object]) -> None:
+    """Say how far the job is, to who asks; its end puts the outcome in the place of it.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled; stop working on it.
+    """
+    values = {"id": lease.job_id, "token": lease.token, "outcome": json.dumps(dict(progress))}
+    with database.writing() as session:
+        if not rows.note(session, values):
+            raise LeaseLostError(job_id=lease.job_id)
+
+
 def effect(session: WriteSession, lease: Lease) -> None:
     """Make the rest of this transaction part of the job: it commits only under this lease.
 

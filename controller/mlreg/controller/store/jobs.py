@@ -97,6 +97,11 @@ _CANCEL = text("""
     RETURNING id, kind, payload, attempt, state, error
 """)
 
+_NOTE = text("""
+    UPDATE job SET outcome = CAST(:outcome AS jsonb)
+    WHERE id = :id AND lease_token = :token AND state = 'running'
+""")
+
 _OF_KEY = text("""
     SELECT id FROM job WHERE dedupe_key = :key AND state IN ('queued', 'running')
 """)
@@ -155,6 +160,14 @@ def postpone(
     """Queue a held job again, ready in `seconds`; `refund` attempts are given back."""
     values = {"id": job_id, "token": token, "seconds": seconds, "refund": refund, "error": error}
     return session.execute(_POSTPONE, values).mappings().one_or_none()
+
+
+def note(session: WriteSession, values: Mapping[str, Any]) -> bool:
+    """Write how far a held job is; False when the token no longer holds it.
+
+    Values: id, token, outcome (JSON text).
+    """
+    return session.connection().execute(_NOTE, dict(values)).rowcount == 1
 
 
 def cancel(session: WriteSession, *, job_id: int, reason: str) -> RowMapping | None:

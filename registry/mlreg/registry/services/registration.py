@@ -17,6 +17,7 @@ from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.domain.flavours import Flavour
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.domain.provenance import Provenance, accepted_missing
+from mlreg.registry.domain.records import PARTS, digest_parts
 from mlreg.registry.domain.secrets import refuse_secrets
 from mlreg.registry.domain.stage import Stage
 from mlreg.registry.services import audit, outbox
@@ -270,4 +271,5 @@ def _audit_body(version: Version) -> dict[str, object]:
         "stage": version.stage_digest,
         "trained_by": version.trained_by,
         "missing": version.missing,
+        "record": digest_parts(version.model_dump(include=set(PARTS))),
     }

@@ -1,0 +1,223 @@
+"""Rebuilding a version from its record: the same rows, in the same order, by the same trainer.
+
+What always holds: it happens in a child with limits; a parent's bytes are those of its digest, or
+those that were just rebuilt; nothing is registered.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mlreg.client.scoring.tree_hash import hash_model
+from mlreg.controller.domain.reproduction import (
+    Finding,
+    Parting,
+    compare_environment,
+    compare_mapping,
+    compare_models,
+    conclude,
+)
+from mlreg.controller.services.rebuild_record import NotReproducibleError, Record
+from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
+from mlreg.controller.services.registering import (
+    code_tags,
+    environment_here,
+    hyperparameters_of,
+)
+from mlreg.controller.services.run_folder import (
+    CONTRACT,
+    MODEL,
+    ChildCall,
+    ChildOverLimitError,
+    ChildRefusedError,
+    ModelSource,
+    call_child,
+    place_model,
+    write_rows,
+)
+from mlreg.controller.services.snapshots import read_snapshot
+from mlreg.controller.services.training import ENTRY
+from mlreg.registry.artifacts.errors import BlobCorruptError, BlobNotFoundError
+from mlreg.registry.domain.digests import digest_of
+from mlreg.registry.services import catalog
+from mlreg.registry.store.blobs import CORRUPT, find_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from mlreg.controller.domain.lanes import Lane
+    from mlreg.controller.services.attempt import Attempt
+    from mlreg.registry.artifacts.store import ArtifactStore
+
+REGISTERED = "registered"
+OUT = Path("out")
+CHUNK_BYTES = 2**20
+_COUNTS = ("rows", "unlabelled", "positives")
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild said, and the model that it made; None where it could not make one."""
+
+    finding: Finding
+    model: bytes | None
+
+
+class SegmentCorruptError(NotReproducibleError):
+    """A segment of the snapshot is not what it was: the data is where the two part."""
+
+    code = "segment_corrupt"
+
+
+def rebuild(
+    attempt: Attempt,
+    folder: Path,
+    record: Record,
+    parent: bytes | None,
+    on_lines: Callable[[Sequence[str]], None],
+) -> Rebuilt:
+    """Rebuild a version in an empty folder and compare it.
+
+    Args:
+        attempt: gives store, executor and halt.
+        folder: belongs to this rebuild alone.
+        record: what to do.
+        parent: the parent's model where it was rebuilt too; else its stored bytes are taken.
+        on_lines: hears what the child prints.
+
+    Raises:
+        ChildCrashedError, StoreUnreachableError, HaltedError: another attempt may go well.
+    """
+    number = record.version.number
+    try:
+        answer, content = _train(attempt, folder, record, parent, on_lines)
+        registered = _registered(attempt.store, folder, record, content)
+    except SegmentCorruptError as error:
+        parting = Parting("data", str(error), decisive=True)
+        partings = (*record.partings, parting)
+        return Rebuilt(Finding(number, "differs", str(error), partings=partings), None)
+    except (NotReproducibleError, ChildRefusedError, ChildOverLimitError) as error:
+        reason = str(error)
+        return Rebuilt(Finding(number, "not_reproducible", reason, partings=record.partings), None)
+    comparison = compare_models(
+        hash_model(registered), hash_model(content), same_bytes=registered == content
+    )
+    partings = (*record.partings, *_partings(record, answer))
+    return Rebuilt(conclude(number, comparison, partings), content)
+
+
+def _train(
+    attempt: Attempt,
+    folder: Path,
+    record: Record,
+    parent: bytes | None,
+    on_lines: Callable[[Sequence[str]], None],
+) -> tuple[dict[str, Any], bytes]:
+    write_rows(folder, ROWS, _rows(attempt, record))
+    if record.parent is not None:
+        _place_parent(attempt.store, folder, record.parent, parent)
+    if record.bins is not None:
+        (folder / BINS).write_bytes(record.bins)
+    answer = call_child(attempt, folder, ChildCall(ENTRY, _job(record), on_lines))
+    return dict(answer.result), (folder / OUT / MODEL).read_bytes()
+
+
+def _rows(attempt: Attempt, record: Record) -> pa.Table:
+    try:
+        return read_snapshot(attempt.store, record.snapshot)
+    except BlobNotFoundError as error:
+        lost = [one for one in record.snapshot.segments if attempt.store.size(one) is None]
+        with attempt.database.reading() as session:
+            blobs = [find_blob(session, one) for one in lost]
+        corrupt = [one.digest for one in blobs if one is not None and one.state == CORRUPT]
+        if corrupt:
+            raise SegmentCorruptError(reason=_spell("corrupt", corrupt)) from error
+        raise NotReproducibleError(reason=_spell("gone", lost)) from error
+    except BlobCorruptError as error:
+        corrupt = list(_corrupt(attempt.store, record.snapshot.segments))
+        raise SegmentCorruptError(reason=_spell("corrupt", corrupt)) from error
+
+
+def _corrupt(store: ArtifactStore, segments: Sequence[str]) -> Iterator[str]:
+    for digest in segments:
+        try:
+            with store.open(digest) as reader:
+                while reader.read(CHUNK_BYTES):
+                    pass
+        except BlobCorruptError:
+            yield digest
+
+
+def _spell(what: str, segments: Sequence[str]) -> str:
+    some = ", ".join(segments[:3]) + (" ..." if len(segments) > 3 else "")  # noqa: PLR2004 - a line
+    many = "a segment of its snapshot is" if len(segments) == 1 else "segments of its snapshot are"
+    return f"{many} {what}: {some}"
+
+
+def _place_parent(
+    store: ArtifactStore, folder: Path, source: ModelSource, rebuilt: bytes | None
+) -> None:
+    """Write the parent where the child looks for it: as it was rebuilt, else as it is stored."""
+    if rebuilt is not None:
+        (folder / PARENT).mkdir()
+        (folder / PARENT / MODEL).write_bytes(rebuilt)
+        (folder / PARENT / CONTRACT).write_text(json.dumps(source.contract.to_document()))
+        return
+    try:
+        place_model(store, source, folder, PARENT)
+    except (BlobNotFoundError, BlobCorruptError) as error:
+        raise NotReproducibleError(reason=f"of its parent {source.number}: {error}") from error
+
+
+def _registered(store: ArtifactStore, folder: Path, record: Record, rebuilt: bytes) -> bytes:
+    """Return the model as it was registered; where its file is lost, the rebuild may be it."""
+    try:
+        place_model(store, record.source, folder, REGISTERED)
+    except (BlobNotFoundError, BlobCorruptError) as error:
+        digest = digest_of(rebuilt)
+        if any(file.digest == digest for file in record.source.manifest.files):
+            return rebuilt
+        reason = f"its own file cannot be compared with: {error}"
+        raise NotReproducibleError(reason=reason) from error
+    return (folder / REGISTERED / MODEL).read_bytes()
+
+
+def _job(record: Record) -> dict[str, Any]:
+    version = record.version
+    decay = (version.hyperparameters or {}).get("decay_rate")
+    return Recipe(
+        rule=record.specification.retrain,
+        lane=cast("Lane", version.lane),
+        target=catalog.target_contract_of(record.model).to_json(),
+        schema=None,
+        contract=record.source.contract,
+        has_bins=record.bins is not None,
+        decay_rate=decay if version.lane == "refit" else None,
+    ).to_job()
+
+
+def _partings(record: Record, answer: dict[str, Any]) -> Iterator[Parting]:
+    """Yield what the rebuild did or found otherwise than the record says."""
+    version, tags = record.version, record.version.tags
+    params, seeds = version.hyperparameters or {}, version.seeds or {}
+    yield from compare_mapping("params", params, hyperparameters_of(answer), decisive=True)
+    yield from compare_mapping("params", seeds, answer["seeds"], decisive=True)
+    counted = {f"train_{name}": answer.get(name) for name in _COUNTS}
+    said = {name: version.metrics.get(name) for name in counted}
+    yield from compare_mapping("data", said, counted, decisive=True)
+    contract = {"feature contract": version.feature_contract}
+    used = {"feature contract": answer["contract_digest"]}
+    yield from compare_mapping("data", contract, used, decisive=True)
+    code = code_tags()
+    yield from compare_mapping(
+        "library",
+        {"trainer": version.trainer, **{name: tags.get(name) for name in code}},
+        {"trainer": answer["trainer"], **code},
+        decisive=False,
+    )
+    yield from compare_environment(version.environment or {}, environment_here().to_json())
