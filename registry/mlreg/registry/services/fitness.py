@@ -20,7 +20,7 @@ from mlreg.registry.domain.revisions import BlobUnfitError, UnsafeFormatError
 from mlreg.registry.services.catalog import VersionNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.present import Candidate
@@ -88,9 +88,12 @@ def find_absent(store: ArtifactStore, files: Sequence[ManifestFile]) -> Manifest
         TimeoutError: it took more than `PRESENCE_SECONDS`.
         UnavailableError: the store cannot be asked.
     """
-    if isinstance(store, FolderStore):  # a look into a folder costs less than a thread
-        sizes = map(store.size, (file.digest for file in files))
-    else:
-        sizes = _ASKERS.map(store.size, [file.digest for file in files], timeout=PRESENCE_SECONDS)
+    digests = [file.digest for file in files]
+    in_folder = isinstance(store, FolderStore)  # a look into a folder costs less than a thread
+    sizes: Iterator[int | None] = (
+        iter(map(store.size, digests))
+        if in_folder
+        else _ASKERS.map(store.size, digests, timeout=PRESENCE_SECONDS)
+    )
     pairs = zip(files, sizes, strict=True)
     return next((file for file, size in pairs if size != file.size), None)

@@ -1,7 +1,8 @@
 """The statements of a change of deployment: few, built once, the same with 10,000 versions.
 
 They are written over the tables and not over the classes, and built when this file is imported:
-building them anew for every promote cost four times what PostgreSQL needs to run them.
+building them anew for every promote cost four times what PostgreSQL needs to run them. The largest
+is text, because SQLAlchemy compiles anew, at each use, what holds a list of VALUES.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Text, bindparam, column, func, literal, select, update, values
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from mlreg.registry.domain.revisions import BRINGING
@@ -25,9 +26,7 @@ _model = METADATA.tables["model"]
 _environment = METADATA.tables["environment"]
 _deployment = METADATA.tables["deployment"]
 _revision = METADATA.tables["revision"]
-_keys = METADATA.tables["idempotency_key"]
 _outbox = METADATA.tables["outbox_message"]
-_edge = METADATA.tables["lineage_edge"]
 
 _PLACE = (
     select(_model.c.id, _model.c.archived_at.is_not(None), _environment.c.name, _deployment.c.id)
@@ -58,65 +57,42 @@ _LOCK_PLACE = (
     .with_for_update(of=_deployment)
 )
 _CREATE = insert(_deployment).on_conflict_do_nothing()
-_MOVE = (
-    update(_deployment)
-    .where(_deployment.c.id == bindparam("deployment_id"))
-    .values(
-        revision=bindparam("number"),
-        champion=bindparam("champion"),
-        frozen=bindparam("frozen"),
-        updated_at=bindparam("at"),
-    )
-)
 _COLUMNS = tuple(column.name for column in _revision.columns)
-_APPEND = insert(_revision).values(
-    {name: bindparam(name, type_=_revision.c[name].type) for name in _COLUMNS}
-)
-_TELL = insert(_outbox).values(
-    topic=bindparam("topic"),
-    body=bindparam("event", type_=_outbox.c.body.type),
-    created_at=bindparam("at"),
-)
-_SOURCE = values(column("kind", Text), column("name", Text), name="source").data(
-    [
-        ("version", bindparam("served", type_=Text)),
-        ("decision", bindparam("judged", type_=Text)),
-    ]
-)
-_TRACE = insert(_edge).from_select(
-    ["source_kind", "source", "target_kind", "target", "model_id", "created_at"],
-    select(
-        _SOURCE.c.kind,
-        _SOURCE.c.name,
-        literal("revision"),
-        bindparam("revision", type_=Text),
-        _deployment.c.model_id,
-        bindparam("at", type_=_revision.c.at.type),
+_WRITE = f"""
+    WITH appended AS (
+        INSERT INTO revision ({", ".join(_COLUMNS)})
+        VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
+    ), moved AS (
+        UPDATE deployment
+        SET revision = :number, champion = :champion, frozen = :frozen, updated_at = :at
+        WHERE id = :deployment_id
+    ), told AS (
+        INSERT INTO outbox_message (topic, body, created_at) VALUES (:topic, :event, :at)
+    ), traced AS (
+        INSERT INTO lineage_edge
+            (source_kind, source, target_kind, target, model_id, created_at)
+        SELECT source.kind, source.name, 'revision', :revision, deployment.model_id, :at
+        FROM deployment
+        JOIN (VALUES ('version', CAST(:served AS text)), ('decision', CAST(:judged AS text)))
+            AS source (kind, name) ON source.name IS NOT NULL
+        WHERE deployment.id = :deployment_id
     )
-    .select_from(_deployment)
-    .join(_SOURCE, _SOURCE.c.name.is_not(None))
-    .where(_deployment.c.id == bindparam("deployment_id")),
-)
-_KEEP = (
-    insert(_keys)
-    .values(
-        actor=bindparam("by"),
-        key=bindparam("name"),
-        request_digest=bindparam("request_digest"),
-        status=bindparam("status"),
-        body=bindparam("answer"),
-        created_at=bindparam("at"),
+"""  # noqa: S608 - the names of our own columns
+_KEEP = """, kept AS (
+        INSERT INTO idempotency_key (actor, key, request_digest, status, body, created_at)
+        VALUES (:by, :name, :request_digest, :status, :answer, :at)
+        ON CONFLICT DO NOTHING RETURNING key
     )
-    .on_conflict_do_nothing()
-    .returning(_keys.c.key)
-    .cte("kept")
+"""
+_DOCUMENTS = (
+    *(bindparam(name, type_=_revision.c[name].type) for name in ("candidates", "approvers")),
+    bindparam("event", type_=_outbox.c.body.type),
 )
-_WRITES = (_APPEND.cte("appended"), _MOVE.cte("moved"), _TELL.cte("told"), _TRACE.cte("traced"))
 _HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
-_APPLY = _HINT.add_columns(literal(1)).add_cte(*_WRITES)
-_APPLY_KEYED = _HINT.add_columns(select(func.count()).select_from(_KEEP).scalar_subquery()).add_cte(
-    *_WRITES
-)
+_TELL = " SELECT pg_notify(:channel, :payload), 1"
+_TELL_KEPT = " SELECT pg_notify(:channel, :payload), (SELECT count(*) FROM kept)"
+_APPLY = text(_WRITE + _TELL).bindparams(*_DOCUMENTS)
+_APPLY_KEYED = text(_WRITE + _KEEP + _TELL_KEPT).bindparams(*_DOCUMENTS)
 _ALSO = update(_deployment).where(_deployment.c.id == bindparam("key"))
 
 

@@ -197,4 +197,5 @@ def read_present(
 
 
 def _candidate(columns: tuple[Any, ...]) -> Candidate:
-    return Candidate(*columns[:-1], words=tuple(Word(*word) for word in columns[-1] or ()))
+    *known, words = columns
+    return Candidate(*known, tuple(Word(*word) for word in words or ()))
