@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mlreg.client.downloads import OCTETS
 from mlreg.client.errors import (
     IntegrityError,
     InvalidError,
@@ -20,7 +21,6 @@ from mlreg.client.errors import (
 )
 from mlreg.client.provenance import capture_environment, capture_git
 from mlreg.client.transport import Call, path
-from mlreg.client.versions import OCTETS
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
 from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
 from mlreg.registry.artifacts.verifying import key_of

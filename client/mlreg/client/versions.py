@@ -6,15 +6,15 @@ its name only after the bytes were hashed here, and a folder only when every fil
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
-from mlreg.client.new_files import new_file, new_folder
-from mlreg.client.provenance import CHUNK_BYTES, digest_of_file
-from mlreg.client.transport import Call, path
+from mlreg.client.cache import BlobCache
+from mlreg.client.downloads import Downloads
+from mlreg.client.errors import IntegrityError, InvalidError, RefusedError
+from mlreg.client.new_files import new_folder
+from mlreg.client.transport import path
+from mlreg.client.uploads import Uploads, no_progress
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.blobs import BlobAnswer
 from mlreg.client.wire.models import RetirementRequest
 from mlreg.client.wire.versions import (
     FileAnswer,
@@ -27,25 +27,30 @@ from mlreg.client.wire.versions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mlreg.client.stage import StagePath
     from mlreg.client.transport import Transport
 
-OCTETS = "application/octet-stream"
-TRANSFER_SECONDS = 600.0
-
-
-def _no_progress(_amount: int) -> None:
-    """Show nothing."""
-
 
 class Versions:
     """Register, read and download the versions of models."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self, transport: Transport, cache: BlobCache | None = None, *, link: bool = False
+    ) -> None:
+        """Open the versions of a server.
+
+        Args:
+            transport: to the server.
+            cache: of blobs; None is this user's own.
+            link: whether downloaded files may be the cache's own (where nobody edits them).
+        """
         self._transport = transport
+        cache = cache or BlobCache.from_environment()
+        self._uploads = Uploads(transport, cache)
+        self._downloads = Downloads(transport, cache, link=link)
 
     def register(
         self,
@@ -54,7 +59,7 @@ class Versions:
         request: Callable[[Sequence[FileForm]], VersionRequest],
         *,
         stage: Sequence[StagePath] = (),
-        on_bytes: Callable[[int], None] = _no_progress,
+        on_bytes: Callable[[int], None] = no_progress,
     ) -> VersionAnswer:
         """Upload a file, or every file of a folder, and register them as one version.
 
@@ -69,20 +74,34 @@ class Versions:
             InvalidError: nothing to register, a link, a bad name, or provenance that lacks fields.
             NotFoundError: there is no such model. RefusedError: it is archived.
         """
-        files = [self._upload(name, file, on_bytes) for name, file in files_of(source)]
+        files = self.upload(source, on_bytes=on_bytes)
         staged = self.upload_stage(stage, on_bytes=on_bytes)
         asked = request(files)
         return self.register_files(
             model, asked.model_copy(update={"stage": staged}) if staged else asked
         )
 
+    def upload(
+        self, source: Path, *, on_bytes: Callable[[int], None] = no_progress
+    ) -> Sequence[FileForm]:
+        """Upload a file, or every file of a folder, as a registration names them then.
+
+        Raises:
+            InvalidError: nothing to register, a link, or a bad name.
+        """
+        found = files_of(source)
+        sent = [self._uploads.send(name, file, on_bytes=on_bytes) for name, file in found]
+        return [self._uploads.await_verified(one) for one in sent]
+
     def upload_stage(
-        self, files: Sequence[StagePath], *, on_bytes: Callable[[int], None] = _no_progress
+        self, files: Sequence[StagePath], *, on_bytes: Callable[[int], None] = no_progress
     ) -> Sequence[StageFileForm]:
         """Upload files of a training stage, as a registration names them then."""
         staged = []
         for file in files:
-            sent = self._upload(file.name, file.path, on_bytes)
+            sent = self._uploads.await_verified(
+                self._uploads.send(file.name, file.path, on_bytes=on_bytes)
+            )
             staged.append(
                 StageFileForm(name=sent.path, kind=file.kind, size=sent.size, digest=sent.digest)
             )
@@ -173,7 +192,7 @@ class Versions:
         version: VersionAnswer,
         folder: Path,
         *,
-        on_bytes: Callable[[int], None] = _no_progress,
+        on_bytes: Callable[[int], None] = no_progress,
     ) -> Path:
         """Write the files of a version's stage into a new folder, as `download` does the model's.
 
@@ -198,7 +217,7 @@ class Versions:
         version: VersionAnswer,
         folder: Path,
         *,
-        on_bytes: Callable[[int], None] = _no_progress,
+        on_bytes: Callable[[int], None] = no_progress,
     ) -> Path:
         """Write the files of a version (as `get` returned it) into a new folder, all or nothing.
 
@@ -222,7 +241,7 @@ class Versions:
         file: FileAnswer,
         target: Path,
         *,
-        on_bytes: Callable[[int], None] = _no_progress,
+        on_bytes: Callable[[int], None] = no_progress,
     ) -> None:
         """Write one file of a version; it gets its name only after its bytes were verified.
 
@@ -230,44 +249,7 @@ class Versions:
             IntegrityError: the bytes are not what was registered.
             UnreachableError: the transfer broke off (the server does so when bytes are wrong).
         """
-        place = path("models", version.model, "versions", version.number, "blobs", file.digest)
-        with new_file(target) as out:
-            _check(file, self._receive(place, out, on_bytes))
-
-    def _receive(self, place: str, out: BinaryIO, on_bytes: Callable[[int], None]) -> str:
-        """Write an answer's body to a file and return the digest of what came."""
-        sha256 = hashlib.sha256()
-        call = Call("GET", place, headers={"Accept": OCTETS}, timeout_seconds=TRANSFER_SECONDS)
-        with self._transport.stream(call) as body:
-            while piece := body.read(CHUNK_BYTES):
-                sha256.update(piece)
-                out.write(piece)
-                on_bytes(len(piece))
-        return "sha256:" + sha256.hexdigest()
-
-    def _upload(self, name: str, file: Path, on_bytes: Callable[[int], None]) -> FileForm:
-        digest, size = digest_of_file(file), file.stat().st_size
-        if self._is_stored(digest):
-            on_bytes(size)
-        else:
-            with file.open("rb") as content:
-                self._transport.send(
-                    Call(
-                        "PUT",
-                        path("blobs", digest),
-                        content=_pieces(content, on_bytes),
-                        content_type=OCTETS,
-                        content_length=size,
-                        timeout_seconds=TRANSFER_SECONDS,
-                    )
-                )
-        return FileForm(path=name, size=size, digest=digest)
-
-    def _is_stored(self, digest: str) -> bool:
-        try:
-            return self._transport.get(path("blobs", digest), BlobAnswer).state == "verified"
-        except NotFoundError:
-            return False
+        self._downloads.fetch(version.model, version.number, file, target, on_bytes)
 
 
 def files_of(source: Path) -> Sequence[tuple[str, Path]]:
@@ -314,18 +296,3 @@ def _name_of(file: Path, folder: Path) -> str:
             f"the name of {name!r} is not UTF-8", code="invalid_path", hint="Rename the file."
         ) from error
     return name
-
-
-def _pieces(file: BinaryIO, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    while piece := file.read(CHUNK_BYTES):
-        yield piece
-        on_bytes(len(piece))
-
-
-def _check(file: FileAnswer, actual: str) -> None:
-    if actual != file.digest:
-        raise IntegrityError(
-            f"file {file.path!r} came as {actual}, not as {file.digest}",
-            code="blob_corrupt",
-            hint="Try again; `mlreg version verify` tells whether the store or the way is broken.",
-        )

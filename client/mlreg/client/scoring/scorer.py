@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.client.cache import BlobCache
 from mlreg.client.errors import MlregError
 from mlreg.client.provenance import digest_of_file
 from mlreg.client.scoring.cache import Cached, ScorerCache
@@ -36,6 +37,7 @@ from mlreg.client.scoring.errors import ModelFileError, NoChampionError, Scoring
 from mlreg.client.scoring.parser import ModelParser
 from mlreg.client.scoring.served import ServedModel, load_model
 from mlreg.client.transport import Call, parsed, path
+from mlreg.client.versions import Versions
 from mlreg.client.wire.deployments import DeploymentAnswer
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ class Scorer:
         self._name = name or own_name()
         self._threads = threads
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._versions = Versions(client.transport, BlobCache(cache), link=True)
         self._cache = ScorerCache(cache, model, environment)
         self._parser = ModelParser(self._cache.parsed)
         self._refreshing = threading.Lock()
@@ -198,7 +201,7 @@ class Scorer:
 
     def _fetch(self, found: DeploymentAnswer, number: int, manifest: str) -> Cached:
         """Download a version, unless its folder is there, and say what to load."""
-        version = self._client.versions.get(self._model, number)
+        version = self._versions.get(self._model, number)
         if version.manifest != manifest:
             cause = f"version {number} is {version.manifest}, the deployment says {manifest}"
             raise ModelFileError(where="manifest", cause=cause)
@@ -209,7 +212,7 @@ class Scorer:
         if folder.exists() and not holds(folder / file.path, file.digest):
             shutil.rmtree(folder)
         if not folder.exists():
-            self._client.versions.download(version, folder)
+            self._versions.download(version, folder)
         self._cache.keep_contract(manifest, version.contract)
         return Cached(
             incarnation=found.incarnation,

@@ -128,7 +128,10 @@ def _keep(parts: ApiParts, spool: Spool, digest: str, owner: str) -> BlobAnswer:
 
 def _readable(parts: ApiParts, model: str, number: int, digest: str) -> ReadableFile:
     with parts.database.reading() as session:
-        return file_access.get_readable_file(session, model, number, digest)
+        file = file_access.get_readable_file(session, model, number, digest)
+    if file.suspect and not _look_again(parts, file):
+        raise BlobCorruptError(expected=digest, actual="other bytes")
+    return file
 
 
 def _opened(parts: ApiParts, file: ReadableFile) -> Iterator[bytes]:
@@ -154,11 +157,12 @@ def _opened(parts: ApiParts, file: ReadableFile) -> Iterator[bytes]:
     return pieces()
 
 
-def _look_again(parts: ApiParts, file: ReadableFile) -> None:
-    """Write down whether a blob is corrupt, or only its way here was: the next request will ask."""
+def _look_again(parts: ApiParts, file: ReadableFile) -> bool:
+    """Hash a blob anew and write down whether it is whole: the next request will ask."""
     whole = uploads.is_whole(parts.store, file)
     with parts.database.writing() as session:
         uploads.mark_blob(session, file.digest, whole=whole, now=parts.clock.now())
+    return whole
 
 
 def _opened_range(room: UploadRoom, file: ReadableFile, start: int, end: int) -> Iterator[bytes]:

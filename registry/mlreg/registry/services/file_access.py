@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlreg.registry.artifacts.errors import BlobCorruptError, BlobNotFoundError
+from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.services import catalog
 from mlreg.registry.services.registration import BlobsMissingError
@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadableFile:
-    """Bytes that a caller may read: their digest and their size in bytes."""
+    """Bytes that a caller may read.
+
+    Attributes:
+        digest: the sha256 name of the bytes.
+        size: in bytes.
+        suspect: whether they were last seen to be other bytes: to be hashed before any is sent.
+    """
 
     digest: str
     size: int
+    suspect: bool
 
 
 def get_readable_file(session: ReadSession, model: str, number: int, digest: str) -> ReadableFile:
@@ -39,7 +46,6 @@ def get_readable_file(session: ReadSession, model: str, number: int, digest: str
     Raises:
         ModelNotFoundError, VersionNotFoundError: there is no such version.
         BlobNotFoundError: it has no such file.
-        BlobCorruptError: it was found not to be what was registered.
     """
     version = catalog.get_version(session, catalog.get_model(session, model), number)
     sizes = {file.digest: file.size for file in catalog.get_manifest(session, version).files}
@@ -49,9 +55,8 @@ def get_readable_file(session: ReadSession, model: str, number: int, digest: str
     if digest not in sizes:
         raise BlobNotFoundError(digest=digest)
     blob = blobs.find_blob(session, digest)
-    if blob is not None and blob.state == blobs.CORRUPT:
-        raise BlobCorruptError(expected=digest, actual="other bytes")
-    return ReadableFile(digest, sizes[digest])
+    suspect = blob is None or blob.state == blobs.CORRUPT
+    return ReadableFile(digest, sizes[digest], suspect)
 
 
 def get_known_blob(session: ReadSession, digest: str, actor: Actor) -> Blob:
