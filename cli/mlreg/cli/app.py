@@ -43,6 +43,7 @@ COMMANDS = {
     "db": Entry("db", "app", "The database's schema."),
     "doctor": Entry("doctor", "doctor", "Check this installation."),
     "login": Entry("login", "login", "Remember a server and a token to it."),
+    "issuer": Entry("issuer", "app", "Which CI pipelines come in without a secret."),
     "whoami": Entry("whoami", "whoami", "Whose token this is, and what it may do."),
     "token": Entry("token", "app", "Create, list, revoke and grant: who may do what."),
     "model": Entry("model", "app", "Create, list, show, archive and delete models."),

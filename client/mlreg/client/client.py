@@ -14,7 +14,7 @@ from mlreg.client.transport import Transport
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from mlreg.client.audit import Audit
     from mlreg.client.clock import VirtualClock
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from mlreg.client.incidents import Incidents
     from mlreg.client.models import Models
     from mlreg.client.monitors import Monitors
+    from mlreg.client.oidc import Issuers
     from mlreg.client.policies import Policies
+    from mlreg.client.reproductions import Reproductions
     from mlreg.client.runs import Runs
     from mlreg.client.snapshots import Snapshots
     from mlreg.client.tokens import Tokens
+    from mlreg.client.training.context import Options, Training
     from mlreg.client.versions import Versions
 
 
@@ -71,6 +74,31 @@ class Client:
         at: TracebackType | None,
     ) -> None:
         self.transport.close()
+
+    def training(
+        self,
+        model: str,
+        *,
+        features: object = None,
+        data: object = None,
+        **options: Unpack[Options],
+    ) -> Training:
+        """Record a training and register what came of it, at the end of a `with` block.
+
+        Args:
+            model: the name of a model that exists.
+            features: names, forms or a file of them, in the order of the model's input; None takes
+                those that the model declares. Open dtypes and categories come from the data.
+            data: what it trains on, each part by name: a snapshot, its digest, a file or folder, or
+                a table in memory. Digests, sizes and row counts are recorded, never the rows.
+            options: lane, parent, params, tags … (`mlreg.client.training.context.Options`).
+
+        Raises:
+            MlregError: at the beginning, where the end would be refused; see `Training`.
+        """
+        from mlreg.client.training.context import Training
+
+        return Training(self.transport, model, features=features, data=data, **options)
 
     @cached_property
     def models(self) -> Models:
@@ -122,6 +150,13 @@ class Client:
         return Decisions(self.transport)
 
     @cached_property
+    def reproductions(self) -> Reproductions:
+        """Reproductions: have versions rebuilt from their records."""
+        from mlreg.client.reproductions import Reproductions
+
+        return Reproductions(self.transport)
+
+    @cached_property
     def snapshots(self) -> Snapshots:
         """Snapshots: create, show, export."""
         from mlreg.client.snapshots import Snapshots
@@ -155,6 +190,13 @@ class Client:
         from mlreg.client.tokens import Tokens
 
         return Tokens(self.transport)
+
+    @cached_property
+    def issuers(self) -> Issuers:
+        """Issuers of ID tokens: add, list, remove."""
+        from mlreg.client.oidc import Issuers
+
+        return Issuers(self.transport)
 
     @cached_property
     def clock(self) -> VirtualClock:

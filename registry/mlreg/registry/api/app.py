@@ -22,6 +22,7 @@ from mlreg.registry.api import (
     grants,
     health,
     models,
+    oidc,
     retirement,
     stages,
     tokens,
@@ -37,6 +38,7 @@ from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import check_every_route, may
 from mlreg.registry.api.problems import install_problems
 from mlreg.registry.api.transfer_parts import TransferParts
+from mlreg.registry.services.oidc_keys import IssuerKeys
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
@@ -52,6 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     checkpoints.router,
     tokens.router,
     grants.router,
+    oidc.router,
 )
 
 
@@ -71,6 +74,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.caches = caches
+    app.state.issuer_keys = IssuerKeys()
     app.state.transfers = TransferParts.of(parts)
     app.router.routes.append(look_up_route(PREFIX))
     for router in (*ROUTERS, *parts.extra_routers):
