@@ -73,6 +73,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
         incidents,
         monitors,
         policies,
+        reproductions,
         runs,
         snapshots,
     )
@@ -81,7 +82,17 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
     from mlreg.registry.web import pages
 
-    rooms = (clock, decisions, feedback, incidents, monitors, policies, runs, snapshots)
+    rooms = (
+        clock,
+        decisions,
+        feedback,
+        incidents,
+        monitors,
+        policies,
+        reproductions,
+        runs,
+        snapshots,
+    )
     return create_api(
         ApiParts(
             database=parts.database,

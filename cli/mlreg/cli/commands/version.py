@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlreg.cli.commands.reproduction import attested, reproduce
 from mlreg.cli.output import Table, progress, say, show, warn
 from mlreg.cli.session import open_client
 from mlreg.client.errors import IntegrityError, InvalidError
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlreg.client.client import Client
+    from mlreg.client.wire.base import Page
     from mlreg.client.wire.versions import VersionAnswer
 
 app = typer.Typer(add_completion=False)
+app.command("reproduce")(reproduce)
 Model = Annotated[str, typer.Argument(metavar="MODEL", show_default=False)]
 Reference = Annotated[
     str, typer.Argument(metavar="MODEL/VERSION", help="flights/12 or flights@champion")
 ]
 Pairs = list[str] | None
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.", show_default=False)]
 
 
 @app.command("register")
@@ -97,10 +101,17 @@ def list_versions(
     model: Model,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
     before: Annotated[int | None, typer.Option(help="The number to go on below.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones only.")] = False,
 ) -> None:
     """List the versions of a model, newest first."""
     with open_client() as client:
-        page = client.versions.list(model, before=before, limit=limit)
+        page = client.versions.list(
+            model, before=before, limit=limit, archived=archived, deleted=deleted
+        )
+    if deleted:
+        _show_deleted(page)
+        return
     rows = [
         [
             version.number,
@@ -164,6 +175,60 @@ def verify(reference: Reference) -> None:
     show(found, text=f"{named}: {found.files} files, {found.bytes} bytes, all as registered")
 
 
+@app.command("archive")
+def archive(reference: Reference, reason: Why) -> None:
+    """Archive a version: hidden from lists and search, not promoted, still downloaded."""
+    with open_client() as client:
+        version = client.versions.archive(*_numbered(reference), reason=reason)
+    show(version, text=f"archived {version.model}/{version.number}: {version.archived_reason}")
+
+
+@app.command("delete")
+def delete(reference: Reference, reason: Why) -> None:
+    """Delete a version that is in service nowhere; it can be restored for 30 days."""
+    with open_client() as client:
+        version = client.versions.delete(*_numbered(reference), reason=reason)
+    named = f"{version.model}/{version.number}"
+    show(version, text=f"deleted {named}; `mlreg version restore {named}` undoes it for 30 days")
+
+
+@app.command("restore")
+def restore(
+    reference: Reference, reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = ""
+) -> None:
+    """Undo the delete of a version, else its archiving."""
+    with open_client() as client:
+        version = client.versions.restore(*_numbered(reference), reason=reason)
+    show(version, text=f"restored {version.model}/{version.number}")
+
+
+def _numbered(reference: str) -> tuple[str, int]:
+    """Return model and number: what a role names may be another version a moment later."""
+    model, slash, number = reference.partition("/")
+    if not (slash and number.isascii() and number.isdigit()):
+        raise InvalidError(
+            f"{reference!r} names no version by its number",
+            code="invalid_reference",
+            hint="Write MODEL/NUMBER.",
+        )
+    return model, int(number)
+
+
+def _show_deleted(page: Page[VersionAnswer]) -> None:
+    rows = [
+        [
+            version.number,
+            f"{version.deleted_at:%Y-%m-%d %H:%M}",
+            version.deleted_by,
+            "bytes may be gone" if version.purged_at else version.deleted_reason,
+        ]
+        for version in page.items
+    ]
+    show(page, table=Table(("version", "deleted", "by", "why"), rows, empty="none is deleted"))
+    if page.next is not None:
+        say(f"more: --before {page.next}")
+
+
 def _find(client: Client, reference: str) -> VersionAnswer:
     """Return the version that a reference names."""
     model, slash, number = reference.partition("/")
@@ -220,10 +285,11 @@ def _described(version: VersionAnswer) -> str:
         ("metrics", _pairs(version.metrics)),
         ("tags", _pairs(version.tags)),
         ("what", version.description),
+        *attested(version),
         ("artifact", version.manifest),
         *(("file", f"{f.path}  {f.size} bytes  {f.digest}") for f in version.files or ()),
     ]
-    lines = [f"{version.model}/{version.number}"]
+    lines = [f"{version.model}/{version.number}" + ("  ARCHIVED" if version.archived_at else "")]
     lines += [f"{name:<11} {fact}" for name, fact in facts if fact not in {None, ""}]
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from mlreg.client.wire.attestations import AttestationAnswer
 from mlreg.client.wire.base import Answer, Count, Digest, Request, Text, VersionNumber
 from mlreg.client.wire.models import FeatureForm, ShortText
 
@@ -194,6 +195,7 @@ class VersionAnswer(Answer):
     created_at: datetime
     created_by: str
     files: list[FileAnswer] | None = None
+    attestations: list[AttestationAnswer] | None = None
     archived_at: datetime | None = None
     archived_by: str | None = None
     archived_reason: str | None = None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from mlreg.client.wire.attestations import AttestationAnswer
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.versions import (
     FileAnswer,
@@ -25,12 +26,12 @@ from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitState, Provenance
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.domain.stage import Stage, StagedFile
-from mlreg.registry.services import catalog, retirement, stages, uploads
+from mlreg.registry.services import attestations, catalog, retirement, stages, uploads
 from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
 from mlreg.registry.store.database import ReadSession
-from mlreg.registry.store.tables import Model, Version
+from mlreg.registry.store.tables import Attestation, Model, Version
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["versions"])
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
@@ -192,6 +193,13 @@ def answer_of(model: str, version: Version) -> VersionAnswer:
     )
 
 
+def attestation_answer(found: Attestation) -> AttestationAnswer:
+    """Return an attestation as it is answered."""
+    reason = str(found.body.get("reason", ""))
+    same = found.model_dump(exclude={"id", "model_id", "number"})
+    return AttestationAnswer(number=found.id or 0, reason=reason, **same)
+
+
 def _whole_answer(session: ReadSession, model: Model, version: Version) -> VersionAnswer:
     contract = catalog.find_feature_contract(session, version)
     files = files_answer(catalog.get_manifest(session, version).files)
@@ -203,5 +211,8 @@ def _whole_answer(session: ReadSession, model: Model, version: Version) -> Versi
         "files": files,
         "stage": stage,
         "contract": None if contract is None else contract.to_json(),
+        "attestations": [
+            attestation_answer(one) for one in attestations.list_attestations(session, version)
+        ],
     }
     return answer_of(model.name, version).model_copy(update=more)
