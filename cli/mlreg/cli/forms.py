@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mlreg.client.errors import InvalidError
+from mlreg.client.wire.validation import first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,13 +30,6 @@ def form(kind: type[F], **fields: object) -> F:
         return kind.model_validate(given)
     except ValidationError as error:
         raise InvalidError(first_problem(error), code="invalid_request") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """Return the first thing that is wrong, with the name of its field."""
-    found = error.errors()[0]
-    where = ".".join(str(part) for part in found["loc"])
-    return f"{where}: {found['msg'].removeprefix('Value error, ')}"
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:

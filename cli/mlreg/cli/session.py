@@ -84,7 +84,7 @@ def _usage(error: ClickException) -> int:
 
 def _invalid_form(error: Exception) -> int:
     """Say what is wrong with a request that pydantic refused before it was sent."""
-    from mlreg.cli.forms import first_problem
+    from mlreg.client.wire.validation import first_problem
 
     return _say(first_problem(error), "", USAGE, "invalid_request")  # type: ignore[arg-type]
 

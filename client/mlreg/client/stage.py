@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
 KINDS: tuple[StageKind, ...] = get_args(StageKind)
 _CODE = (".py", ".r", ".jl", ".sql", ".sh", ".scala", ".toml", ".yaml", ".yml", ".cfg", ".ini")
-_SUFFIXES: dict[str, StageKind] = {
-    **dict.fromkeys(_CODE, cast("StageKind", "code")),
-    ".ipynb": "notebook",
-    ".log": "log",
-    ".txt": "log",
-}
+_SUFFIXES: dict[str, StageKind] = {".ipynb": "notebook", ".log": "log", ".txt": "log"}
+_SUFFIXES |= dict.fromkeys(_CODE, "code")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ the known kinds; a stage's digest is that of the manifest of its files, so kinds
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
@@ -62,14 +62,3 @@ class Stage:
             return None
         listed = [ManifestFile(path=one.name, size=one.size, digest=one.digest) for one in found]
         return cls(found, Manifest.of(listed))
-
-
-def checked_kind(kind: str, *, name: str) -> StageKind:
-    """Return a kind unchanged.
-
-    Raises:
-        InvalidStageError: there is no such kind.
-    """
-    if kind not in KINDS:
-        raise InvalidStageError(name=name, problem=f"its kind must be one of {', '.join(KINDS)}")
-    return cast("StageKind", kind)
