@@ -56,6 +56,9 @@ _LOCK_PLACE = (
     )
     .with_for_update(of=_deployment)
 )
+_LOCK_MODEL = (
+    select(_model.c.id).where(_model.c.id == bindparam("model_id")).with_for_update(key_share=True)
+)
 _CREATE = insert(_deployment).on_conflict_do_nothing()
 _COLUMNS = tuple(column.name for column in _revision.columns)
 _WRITE = f"""
@@ -124,7 +127,11 @@ def lock_row(session: WriteSession, deployment_id: int) -> None:
 
 
 def create_row(session: WriteSession, model_id: int, environment: str, now: datetime) -> None:
-    """Make an empty deployment, unless somebody else has just done so."""
+    """Make an empty deployment, unless somebody else has just done so.
+
+    The model's row is locked first, as by who deletes it or a version of it: what they saw not to
+    be in service cannot come into service meanwhile.
+    """
     values = {
         "model_id": model_id,
         "environment": environment,
@@ -132,6 +139,7 @@ def create_row(session: WriteSession, model_id: int, environment: str, now: date
         "frozen": False,
         "updated_at": now,
     }
+    session.execute(_LOCK_MODEL, {"model_id": model_id})
     session.execute(_CREATE, values)
 
 

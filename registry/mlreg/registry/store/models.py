@@ -26,9 +26,15 @@ def name_is_taken(session: ReadSession, name: str) -> bool:
 
 
 def find_model_locked(session: WriteSession, name: str) -> Model | None:
-    """Return the model of that name as last committed, its row locked until the commit."""
+    """Return the model of that name as last committed, its row locked until the commit.
+
+    Locked against changes, not against references to it: a promote writes one under the locks that
+    are taken last, and must not wait there for who waits for them.
+    """
     statement = (
-        select(Model).where(Model.name == name, col(Model.deleted_at).is_(None)).with_for_update()
+        select(Model)
+        .where(Model.name == name, col(Model.deleted_at).is_(None))
+        .with_for_update(key_share=True)
     )
     return session.exec(statement, execution_options={"populate_existing": True}).one_or_none()
 

@@ -31,19 +31,19 @@ _bar = METADATA.tables["version_bar"]
 _decision = METADATA.tables["decision"]
 _approval = METADATA.tables["approval"]
 _keys = METADATA.tables["idempotency_key"]
-_wanted = METADATA.tables["version"].alias("wanted")
+WANTED = METADATA.tables["version"].alias("wanted")
 
 JUDGED = (
     select(_decision.c.id, _decision.c.verdict)
     .where(
         _decision.c.model_id == _deployment.c.model_id,
         _decision.c.environment == _deployment.c.environment,
-        _decision.c.challenger == _wanted.c.number,
+        _decision.c.challenger == WANTED.c.number,
         _decision.c.champion.is_not_distinct_from(_deployment.c.champion),
     )
     .order_by(_decision.c.id.desc())
     .limit(1)
-    .correlate(_deployment, _wanted)
+    .correlate(_deployment, WANTED)
     .lateral("judged")
 )
 REIGN = (
@@ -66,34 +66,34 @@ _WORDS = (
     select(func.json_agg(func.json_build_array(_approval.c.approver, _approval.c.verdict)))
     .where(
         _approval.c.deployment_id == _deployment.c.id,
-        _approval.c.version == _wanted.c.number,
+        _approval.c.version == WANTED.c.number,
         _approval.c.withdrawn_at.is_(None),
-        _approval.c.manifest_digest == _wanted.c.manifest_digest,
+        _approval.c.manifest_digest == WANTED.c.manifest_digest,
         _approval.c.decision_id.is_not_distinct_from(JUDGED.c.id),
         _approval.c.reign == REIGN,
     )
-    .correlate(_deployment, _wanted, JUDGED)
+    .correlate(_deployment, WANTED, JUDGED)
     .scalar_subquery()
 )
 _BARRED = exists().where(
     _bar.c.deployment_id == _deployment.c.id,
-    _bar.c.version == _wanted.c.number,
+    _bar.c.version == WANTED.c.number,
     _bar.c.lifted_at.is_(None),
 )
 _CANDIDATE = (
-    _wanted.c.number,
-    _wanted.c.manifest_digest,
-    _wanted.c.flavour,
+    WANTED.c.number,
+    WANTED.c.manifest_digest,
+    WANTED.c.flavour,
     _manifest.c.body,
     _BARRED,
     JUDGED.c.verdict,
     JUDGED.c.id,
     _BLOB_STATES,
-    _wanted.c.archived_at.is_not(None),
+    WANTED.c.archived_at.is_not(None),
     _model.c.archived_at.is_not(None),
     _model.c.allows_unsafe,
-    _wanted.c.created_by,
-    _wanted.c.trained_by,
+    WANTED.c.created_by,
+    WANTED.c.trained_by,
     REIGN,
     _WORDS,
 )
@@ -101,12 +101,12 @@ _ANSWER = (_keys.c.request_digest, _keys.c.status, _keys.c.body)
 _PRESENT = (
     STATES.add_columns(*_CANDIDATE, *_ANSWER)
     .outerjoin(
-        _wanted,
-        (_wanted.c.model_id == _deployment.c.model_id)
-        & (_wanted.c.number == bindparam("version", type_=Integer))
-        & _wanted.c.deleted_at.is_(None),
+        WANTED,
+        (WANTED.c.model_id == _deployment.c.model_id)
+        & (WANTED.c.number == bindparam("version", type_=Integer))
+        & WANTED.c.deleted_at.is_(None),
     )
-    .outerjoin(_manifest, _manifest.c.digest == _wanted.c.manifest_digest)
+    .outerjoin(_manifest, _manifest.c.digest == WANTED.c.manifest_digest)
     .outerjoin(JUDGED, true())
     .outerjoin(_keys, (_keys.c.actor == bindparam("by")) & (_keys.c.key == bindparam("name")))
     .where(_deployment.c.id == bindparam("deployment_id"))

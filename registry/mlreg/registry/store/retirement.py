@@ -38,7 +38,7 @@ _IN_SERVICE = (
 
 def lock_any_model(session: WriteSession, name: str) -> Model | None:
     """Lock a model, deleted or not, against changes and against a first deployment of it."""
-    statement = select(Model).where(Model.name == name).with_for_update()
+    statement = select(Model).where(Model.name == name).with_for_update(key_share=True)
     return session.exec(statement, execution_options={"populate_existing": True}).one_or_none()
 
 
