@@ -59,6 +59,13 @@ def upgrade() -> None:
         ["deleted_at"],
         postgresql_where=sa.text("deleted_at IS NOT NULL AND purged_at IS NULL"),
     )
+    op.create_index(
+        "ix_version_hidden",
+        "version",
+        ["model_id", "number"],
+        postgresql_where=sa.text("archived_at IS NOT NULL OR deleted_at IS NOT NULL"),
+    )
+    op.create_index("ix_version_manifest_digest", "version", ["manifest_digest"])
     op.create_index("ix_blob_state_verified_at", "blob", ["state", "verified_at"])
     op.create_index("ix_blob_reference_kind_owner", "blob_reference", ["kind", "owner"])
 
@@ -66,6 +73,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_blob_reference_kind_owner", table_name="blob_reference")
     op.drop_index("ix_blob_state_verified_at", table_name="blob")
+    op.drop_index("ix_version_manifest_digest", table_name="version")
+    op.drop_index("ix_version_hidden", table_name="version")
     op.drop_index("ix_version_deleted", table_name="version")
     op.drop_index("ix_version_import", table_name="version")
     op.drop_column("model", "allows_unsafe")

@@ -28,7 +28,7 @@ from mlreg.registry.services.catalog import (
     id_of,
     lock_model,
 )
-from mlreg.registry.store import blobs, lineage, stages, versions
+from mlreg.registry.store import blobs, lineage, search_index, stages, versions
 from mlreg.registry.store.tables import Model, Version
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def register_version(
     _keep_stage(session, version, registration.stage, now)
     target = ("version", _name(model, version))
     lineage.add_edges(session, _sources(model, version), target, now, model_id=version.model_id)
+    search_index.index_version(session, version.model_id, version.number)
     outbox.tell(session, "version.registered", _event(model, version), now=now)
     audit.record(
         session,

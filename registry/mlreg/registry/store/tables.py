@@ -49,6 +49,7 @@ SQLModel.metadata.naming_convention = {
 }
 METADATA: MetaData = SQLModel.metadata
 _IMPORTED = sql("import_digest IS NOT NULL")
+_HIDDEN = sql("archived_at IS NOT NULL OR deleted_at IS NOT NULL")
 _DELETED = sql("deleted_at IS NOT NULL AND purged_at IS NULL")
 
 
@@ -115,8 +116,10 @@ class Version(SQLModel, table=True):
     __tablename__ = "version"
     __table_args__ = (
         Index("ix_version_created_at", "created_at"),
+        Index("ix_version_manifest_digest", "manifest_digest"),
         Index("ix_version_import", "model_id", "import_digest", postgresql_where=_IMPORTED),
         Index("ix_version_deleted", "deleted_at", postgresql_where=_DELETED),
+        Index("ix_version_hidden", "model_id", "number", postgresql_where=_HIDDEN),
     )
 
     model_id: int = Field(
