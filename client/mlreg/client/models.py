@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from mlreg.client.transport import path
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.models import ArchiveRequest, ModelAnswer, ModelRequest
+from mlreg.client.wire.models import (
+    ArchiveRequest,
+    ModelAnswer,
+    ModelRequest,
+    RetirementRequest,
+    UnsafeRequest,
+)
 
 if TYPE_CHECKING:
     from mlreg.client.transport import Transport
@@ -36,11 +42,24 @@ class Models:
         return self._transport.get(path("models", name), ModelAnswer)
 
     def list(
-        self, *, after: str | None = None, limit: int = 100, archived: bool = False
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        archived: bool = False,
+        deleted: bool = False,
     ) -> Page[ModelAnswer]:
-        """Return a page of models by name; `after` is the `next` of the page before."""
+        """Return a page of models by name; `after` is the `next` of the page before.
+
+        Archived ones come when asked for; `deleted` asks for the deleted ones and no others.
+        """
         return self._transport.get(
-            path("models"), Page[ModelAnswer], after=after, limit=limit, archived=archived
+            path("models"),
+            Page[ModelAnswer],
+            after=after,
+            limit=limit,
+            archived=archived,
+            deleted=deleted or None,
         )
 
     def archive(self, name: str, *, reason: str) -> ModelAnswer:
@@ -51,3 +70,27 @@ class Models:
         """
         request = ArchiveRequest(reason=reason)
         return self._transport.post(path("models", name, "archive"), request, ModelAnswer)
+
+    def delete(self, name: str, *, reason: str) -> ModelAnswer:
+        """Delete a model with all its versions; it can be restored for 30 days.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            RefusedError: one of its versions serves somewhere (`in_service`).
+        """
+        request = RetirementRequest(reason=reason)
+        return self._transport.post(path("models", name, "delete"), request, ModelAnswer)
+
+    def restore(self, name: str, *, reason: str = "") -> ModelAnswer:
+        """Undo the delete of a model; of one that is only archived, undo that.
+
+        Raises:
+            NotFoundError: there never was one. RefusedError: it is too late (`purged`).
+        """
+        request = RetirementRequest(reason=reason)
+        return self._transport.post(path("models", name, "restore"), request, ModelAnswer)
+
+    def allow_unsafe(self, name: str, *, allowed: bool, reason: str) -> ModelAnswer:
+        """Let versions of a model go live whose files can run code when loaded, or no longer."""
+        request = UnsafeRequest(allowed=allowed, reason=reason)
+        return self._transport.post(path("models", name, "unsafe"), request, ModelAnswer)

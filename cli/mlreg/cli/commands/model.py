@@ -1,4 +1,4 @@
-"""`mlreg model`: create, list, show and archive models."""
+"""`mlreg model`: create, list, show, archive, delete and restore models."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ Name = Annotated[str, typer.Argument(metavar="MODEL", show_default=False)]
 Task = Annotated[
     str, typer.Option(help="binary, multiclass, regression or ranking.", show_default=False)
 ]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.", show_default=False)]
 Features = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Ordered features, as YAML or JSON.")
 ]
@@ -69,17 +70,18 @@ def create(
 @app.command("list")
 def list_models(
     archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones only.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
     after: Annotated[str | None, typer.Option(help="The name to go on after.")] = None,
 ) -> None:
     """List models by name."""
     with open_client() as client:
-        page = client.models.list(after=after, limit=limit, archived=archived)
+        page = client.models.list(after=after, limit=limit, archived=archived, deleted=deleted)
     rows = [
         [model.name, model.task, model.last_version or None, f"{model.created_at:%Y-%m-%d %H:%M}"]
         for model in page.items
     ]
-    empty = "no models; `mlreg model create` makes one"
+    empty = "none is deleted" if deleted else "no models; `mlreg model create` makes one"
     show(page, table=Table(("model", "task", "newest", "created"), rows, empty=empty))
     if page.next is not None:
         say(f"more: --after {page.next}")
@@ -94,13 +96,43 @@ def show_model(name: Name) -> None:
 
 
 @app.command("archive")
-def archive(
-    name: Name, reason: Annotated[str, typer.Option(help="Why.", show_default=False)]
-) -> None:
+def archive(name: Name, reason: Why) -> None:
     """Archive a model: it stays readable and takes no new versions."""
     with open_client() as client:
         model = client.models.archive(name, reason=reason)
     show(model, text=f"archived model {model.name}: {model.archived_reason}")
+
+
+@app.command("delete")
+def delete(name: Name, reason: Why) -> None:
+    """Delete a model that serves nowhere, with its versions; restorable for 30 days."""
+    with open_client() as client:
+        model = client.models.delete(name, reason=reason)
+    undo = f"`mlreg model restore {model.name}` undoes it for 30 days"
+    show(model, text=f"deleted model {model.name}; {undo}")
+
+
+@app.command("restore")
+def restore(
+    name: Name, reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = ""
+) -> None:
+    """Undo the delete of a model, else its archiving."""
+    with open_client() as client:
+        model = client.models.restore(name, reason=reason)
+    show(model, text=f"restored model {model.name}")
+
+
+@app.command("allow-unsafe")
+def allow_unsafe(
+    name: Name,
+    reason: Why,
+    no: Annotated[bool, typer.Option("--no", help="Refuse them again.")] = False,
+) -> None:
+    """Let versions go live whose files can run code when they are loaded (pickles)."""
+    with open_client() as client:
+        model = client.models.allow_unsafe(name, allowed=not no, reason=reason)
+    said = "may" if model.allows_unsafe else "may not"
+    show(model, text=f"versions of {model.name} that can run code when loaded {said} go live")
 
 
 def _seconds(duration: str) -> int:

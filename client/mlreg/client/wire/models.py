@@ -51,8 +51,26 @@ class ArchiveRequest(Request):
     reason: ReasonText
 
 
+class RetirementRequest(Request):
+    """Why something is archived, deleted or restored; a restore needs no reason."""
+
+    reason: ReasonText = ""
+
+
+class UnsafeRequest(Request):
+    """Whether versions that can run code when they are loaded may go live, and why."""
+
+    allowed: bool
+    reason: ReasonText
+
+
 class ModelAnswer(Answer):
-    """A model."""
+    """A model.
+
+    Attributes:
+        allows_unsafe: an admin lets its versions go live whose files can run code when loaded.
+        deleted_at: set in the list of deleted models only; `restore` undoes it for 30 days.
+    """
 
     name: str
     task: str
@@ -64,3 +82,8 @@ class ModelAnswer(Answer):
     created_by: str
     archived_at: datetime | None
     archived_reason: str | None
+    archived_by: str | None = None
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+    deleted_reason: str | None = None
+    allows_unsafe: bool = False

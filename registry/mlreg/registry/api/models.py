@@ -51,16 +51,17 @@ def list_models(
     limit: Limit = 100,
     *,
     archived: bool = False,
+    deleted: bool = False,
 ) -> Page[ModelAnswer]:
-    """List models by name."""
+    """List models by name: those in use, with `archived` these too, with `deleted` only those."""
+    names = caller.models_for("read")
     with reading() as session:
-        page = catalog.list_models(
-            session,
-            after=after,
-            limit=limit,
-            archived=archived,
-            names=caller.models_for("read"),
-        )
+        if deleted:
+            page = retirement.list_deleted_models(session, after=after, limit=limit, names=names)
+        else:
+            page = catalog.list_models(
+                session, after=after, limit=limit, archived=archived, names=names
+            )
         return Page(items=[answer_of(model) for model in page.items], next=page.next)
 
 
@@ -105,5 +106,10 @@ def answer_of(model: Model) -> ModelAnswer:
         created_at=model.created_at,
         created_by=model.created_by,
         archived_at=model.archived_at,
+        archived_by=model.archived_by,
         archived_reason=model.archived_reason,
+        deleted_at=model.deleted_at,
+        deleted_by=model.deleted_by,
+        deleted_reason=model.deleted_reason,
+        allows_unsafe=model.allows_unsafe,
     )

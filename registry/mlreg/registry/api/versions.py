@@ -16,7 +16,7 @@ from mlreg.client.wire.versions import (
     VersionAnswer,
     VersionRequest,
 )
-from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store, Writing
+from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may
 from mlreg.registry.domain.contracts import FeatureContract
@@ -26,7 +26,7 @@ from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitState, Provenance
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.domain.stage import Stage, StagedFile
-from mlreg.registry.services import attestations, catalog, retirement, stages, uploads
+from mlreg.registry.services import attestations, catalog, retirement, scrubbing, stages
 from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
@@ -112,15 +112,16 @@ def show_version(model: str, number: Number, reading: Reading) -> VersionAnswer:
 
 @router.post("/{number}/verify", dependencies=[may("read")])
 def verify_version(
-    model: str, number: Number, reading: Reading, writing: Writing, store: Store, now: Now
+    model: str, number: Number, parts: Parts, caller: Caller, now: Now
 ) -> VerificationAnswer:
-    """Hash every file of a version anew."""
-    with reading() as session:
+    """Hash every file of a version anew, and write down what was found."""
+    with parts.database.reading() as session:
         version = catalog.get_version(session, catalog.get_model(session, model), number)
         manifest = catalog.get_manifest(session, version)
-    broken = uploads.find_broken(store, manifest)
-    with writing() as session:
-        uploads.remember_broken(session, manifest, broken, now=now)
+    digests = [file.digest for file in manifest.files]
+    found = scrubbing.look_again(parts.database, parts.store, digests, actor=caller, now=now)
+    corrupt = {look.blob.digest for look in found.corrupt}
+    broken = tuple(file for file in manifest.files if file.digest in corrupt)
     return VerificationAnswer(
         model=model,
         number=number,

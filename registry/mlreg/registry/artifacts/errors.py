@@ -46,6 +46,7 @@ class BlobCorruptError(IntegrityError):
     hint = "Do not use the file. Register it again to repair the store, or restore a backup."
 
     def __init__(self, *, expected: str, actual: str) -> None:
+        self.actual = actual
         super().__init__(f"blob {expected} came back from the store as {actual}")
 
 

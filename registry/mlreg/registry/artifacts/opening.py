@@ -10,11 +10,13 @@ from urllib.parse import unquote, urlsplit
 from mlreg.registry.artifacts.errors import InvalidStoreUrlError
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.artifacts.filesystem_transfers import FolderTransfers
+from mlreg.registry.artifacts.filesystem_upkeep import FolderUpkeep
 from mlreg.registry.artifacts.settings import S3Settings
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.artifacts.transfers import DirectTransfers, Transfers
+    from mlreg.registry.artifacts.upkeep import Upkeep
 
 
 def open_store(url: str, s3_settings: S3Settings | None = None) -> ArtifactStore:
@@ -54,3 +56,19 @@ def open_transfers(store: ArtifactStore) -> tuple[Transfers, DirectTransfers | N
     given = store.settings
     public = replace(given, endpoint_url=given.public_endpoint_url or given.endpoint_url)
     return S3Transfers(store), S3Direct(store, public) if given.direct else None
+
+
+def open_upkeep(store: ArtifactStore) -> Upkeep:
+    """Return how a store is kept in order.
+
+    Raises:
+        TypeError: the store is of no kind that `open_store` opens.
+    """
+    if isinstance(store, FolderStore):
+        return FolderUpkeep(store)
+    from mlreg.registry.artifacts.s3 import S3Store  # noqa: PLC0415 - boto3 only where used
+    from mlreg.registry.artifacts.s3_upkeep import S3Upkeep  # noqa: PLC0415
+
+    if not isinstance(store, S3Store):
+        raise TypeError(store)
+    return S3Upkeep(store)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.retirement import (
-    RECOVERABLE,
     InServiceError,
     NotDeletedError,
     Place,
@@ -92,13 +91,13 @@ def restore_version(
 
     Raises:
         ModelNotFoundError, NotDeletedError: it never was.
-        PurgedError: it was deleted more than 30 days ago.
+        PurgedError: it was deleted more than 30 days ago, and its bytes may be gone.
     """
     found = _lock_model(session, model)
     version = rows.lock_any_version(session, id_of(found), number)
     if version is None:
         raise NotDeletedError(what=f"{model}/{number}")
-    if _undo(version, f"{model}/{number}", now):
+    if _undo(version, f"{model}/{number}"):
         _record(session, "restore", _named(found, version), reason=reason, actor=actor, now=now)
     return version
 
@@ -150,15 +149,48 @@ def restore_model(
 ) -> Model:
     """Undo a delete of a model; of one that is only archived, undo that.
 
+    Versions of it that were purged meanwhile stay deleted.
+
     Raises:
         NotDeletedError: there never was one.
-        PurgedError: it was deleted more than 30 days ago.
     """
     model = rows.lock_any_model(session, checked_name(name))
     if model is None:
         raise NotDeletedError(what=f"model {name}")
-    if _undo(model, f"model {name}", now):
+    if _undo(model, f"model {name}"):
         _record(session, "restore", _named(model), reason=reason, actor=actor, now=now)
+    return model
+
+
+def allow_unsafe(
+    session: WriteSession,
+    name: str,
+    *,
+    allowed: bool,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+) -> Model:
+    """Let versions of a model go live whose files can run code when they are loaded, or not.
+
+    No server of ours ever loads them; it is their clients that do.
+
+    Raises:
+        ModelNotFoundError: there is none of that name.
+        ReasonNeededError: no reason was given.
+    """
+    model = _lock_model(session, name)
+    if model.allows_unsafe != allowed:
+        _check_reason("allow", reason)
+        model.allows_unsafe = allowed
+        audit.record(
+            session,
+            action="model.unsafe",
+            subject=f"model:{name}",
+            actor=actor,
+            body={"model": name, "allowed": allowed, "reason": reason},
+            now=now,
+        )
     return model
 
 
@@ -221,11 +253,11 @@ def _lock_version(session: WriteSession, model: str, number: int) -> tuple[Model
     return found, version
 
 
-def _undo(row: Model | Version, what: str, now: datetime) -> bool:
+def _undo(row: Model | Version, what: str) -> bool:
     """Undo the delete, else the archiving, of a row; say whether there was anything to undo."""
+    if getattr(row, "purged_at", None) is not None:
+        raise PurgedError(what=what)
     if row.deleted_at is not None:
-        if now - row.deleted_at > RECOVERABLE:
-            raise PurgedError(what=what)
         row.deleted_at = row.deleted_by = row.deleted_reason = None
         return True
     if row.archived_at is not None:
@@ -234,7 +266,7 @@ def _undo(row: Model | Version, what: str, now: datetime) -> bool:
     return False
 
 
-def _check_reason(verb: Verb, reason: str) -> None:
+def _check_reason(verb: str, reason: str) -> None:
     if not reason.strip():
         raise ReasonNeededError(verb=verb)
 
@@ -251,7 +283,7 @@ def _named(model: Model, version: Version | None = None) -> dict[str, object]:
     return {"model": model.name, "version": version.number, "manifest": version.manifest_digest}
 
 
-def _record(  # noqa: PLR0913 - who, what, to what, why and when
+def _record(
     session: WriteSession,
     verb: Verb,
     what: dict[str, object],

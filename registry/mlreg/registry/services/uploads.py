@@ -207,19 +207,6 @@ def find_broken(store: ArtifactStore, manifest: Manifest) -> tuple[ManifestFile,
     return tuple(file for file in manifest.files if not is_whole(store, file))
 
 
-def remember_broken(
-    session: WriteSession, manifest: Manifest, broken: tuple[ManifestFile, ...], *, now: datetime
-) -> None:
-    """Write what `find_broken` found: `corrupt`, or verified now."""
-    for file in manifest.files:
-        blobs.mark_blob(session, file.digest, whole=file not in broken, now=now)
-
-
-def mark_blob(session: WriteSession, digest: str, *, whole: bool, now: datetime) -> None:
-    """Write what a new look at a blob's bytes found: `corrupt`, or verified now."""
-    blobs.mark_blob(session, digest, whole=whole, now=now)
-
-
 def is_whole(store: ArtifactStore, file: SizedFile) -> bool:
     """Say whether the store still has exactly the bytes of a file."""
     try:

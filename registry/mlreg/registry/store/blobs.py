@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import update
+from sqlalchemy import case, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from mlreg.registry.store.tables import Blob, BlobReference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 VERIFIED = "verified"
 CORRUPT = "corrupt"
+CONDEMNED = "condemned"
+DELETING = "deleting"
+
+_BEFORE = case((col(Blob.corrupt_at).is_(None), VERIFIED), else_=CORRUPT)
 
 
 def find_blob(session: ReadSession, digest: str) -> Blob | None:
@@ -26,7 +30,10 @@ def find_blob(session: ReadSession, digest: str) -> Blob | None:
 
 
 def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> None:
-    """Write a blob's row as verified now, whatever it was before, and hold its lock."""
+    """Write a blob's row as verified now, whatever it was before, and hold its lock.
+
+    One that was corrupt is healed by this; one that was condemned, or about to be removed, stays.
+    """
     row = {
         "digest": digest,
         "size": size,
@@ -35,26 +42,55 @@ def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> N
         "verified_at": now,
     }
     statement = insert(Blob).values(row)
-    changed = {"state": VERIFIED, "verified_at": now, "condemned_at": None}
+    changed = {
+        "state": VERIFIED,
+        "verified_at": now,
+        **dict.fromkeys(("condemned_at", "corrupt_at", "fault", "quarantine")),
+    }
     session.execute(statement.on_conflict_do_update(index_elements=["digest"], set_=changed))
 
 
 def verified_sizes(session: WriteSession, digests: Iterable[str]) -> Mapping[str, int]:
-    """Return the sizes of those blobs that are verified, locked against removal."""
+    """Return the sizes of those blobs that are verified, locked against removal.
+
+    One that was condemned while nobody needed it is verified still, and is needed from now on.
+    """
+    wanted = sorted(set(digests))
+    found = _lock_verified(session, wanted)
+    lacking = [digest for digest in wanted if digest not in found]
+    if lacking and spare(session, lacking):
+        return _lock_verified(session, wanted)
+    return found
+
+
+def spare(session: WriteSession, digests: Collection[str]) -> bool:
+    """Take back the condemnation of blobs; say whether there was any.
+
+    What was never hashed here, or hashed and found wrong, is corrupt as it was before.
+    """
+    doomed = (
+        select(Blob.digest)
+        .where(col(Blob.digest).in_(digests), Blob.state == CONDEMNED)
+        .order_by(col(Blob.digest))
+        .with_for_update()
+    )
+    spared = session.execute(
+        update(Blob)
+        .where(col(Blob.digest).in_(session.exec(doomed).all()))
+        .values(state=_BEFORE, condemned_at=None)
+        .returning(col(Blob.digest))
+    )
+    return bool(spared.all())
+
+
+def _lock_verified(session: WriteSession, digests: Sequence[str]) -> Mapping[str, int]:
     statement = (
         select(Blob.digest, Blob.size)
-        .where(col(Blob.digest).in_(sorted(set(digests))), Blob.state == VERIFIED)
+        .where(col(Blob.digest).in_(digests), Blob.state == VERIFIED)
         .order_by(col(Blob.digest))
         .with_for_update(read=True)
     )
     return {digest: size for digest, size in session.exec(statement)}  # noqa: C416 - rows are no pairs
-
-
-def mark_blob(session: WriteSession, digest: str, *, whole: bool, now: datetime) -> None:
-    """Write what a new look at a blob's bytes found."""
-    found = {"state": VERIFIED, "verified_at": now} if whole else {"state": CORRUPT}
-    looked_at = col(Blob.state).in_((VERIFIED, CORRUPT))
-    session.execute(update(Blob).where(col(Blob.digest) == digest, looked_at).values(found))
 
 
 def refer_to_blobs(session: WriteSession, digests: Iterable[str], kind: str, owner: str) -> None:

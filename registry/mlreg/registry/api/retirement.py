@@ -1,0 +1,140 @@
+"""Routes of archiving, deleting and restoring, and of what a model may serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from mlreg.client.wire.base import Answer
+from mlreg.client.wire.models import ModelAnswer, RetirementRequest, UnsafeRequest
+from mlreg.client.wire.versions import VersionAnswer
+from mlreg.registry.api import models, versions
+from mlreg.registry.api.context import Caller, Now, Writing
+from mlreg.registry.api.idempotency import Once, OncePerKey
+from mlreg.registry.api.permission import may
+from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.references import MAX_NUMBER
+from mlreg.registry.services import retirement
+from mlreg.registry.store.database import WriteSession
+
+router = APIRouter(prefix="/models/{model}", tags=["cleanup"])
+Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request: once per key, in one transaction, by this caller at this moment."""
+
+    writing: Callable[[], AbstractContextManager[WriteSession]]
+    once: Once
+    caller: Actor
+    now: datetime
+
+    def take(self, act: Callable[[WriteSession], Answer]) -> Response:
+        """Act, and answer with what came of it."""
+        with self.writing() as session:
+            return self.once.run(session, self.now, lambda: act(session))
+
+
+def _turn(writing: Writing, once: OncePerKey, caller: Caller, now: Now) -> Turn:
+    return Turn(writing, once, caller, now)
+
+
+OneTurn = Annotated[Turn, Depends(_turn)]
+
+
+@router.post("/delete", response_model=ModelAnswer, dependencies=[may("version.delete")])
+def delete_model(model: str, body: RetirementRequest, turn: OneTurn) -> Response:
+    """Delete a model with all its versions; restorable for 30 days, its name never reused."""
+    return turn.take(
+        lambda session: models.answer_of(
+            retirement.delete_model(
+                session, model, reason=body.reason, actor=turn.caller, now=turn.now
+            )
+        )
+    )
+
+
+@router.post("/restore", response_model=ModelAnswer, dependencies=[may("version.delete")])
+def restore_model(model: str, body: RetirementRequest, turn: OneTurn) -> Response:
+    """Undo the delete of a model, else its archiving."""
+    return turn.take(
+        lambda session: models.answer_of(
+            retirement.restore_model(
+                session, model, reason=body.reason, actor=turn.caller, now=turn.now
+            )
+        )
+    )
+
+
+@router.post("/unsafe", response_model=ModelAnswer, dependencies=[may("access.write")])
+def allow_unsafe(model: str, body: UnsafeRequest, turn: OneTurn) -> Response:
+    """Let versions whose files can run code when they are loaded go live, or refuse them again."""
+    return turn.take(
+        lambda session: models.answer_of(
+            retirement.allow_unsafe(
+                session,
+                model,
+                allowed=body.allowed,
+                reason=body.reason,
+                actor=turn.caller,
+                now=turn.now,
+            )
+        )
+    )
+
+
+@router.post(
+    "/versions/{number}/archive",
+    response_model=VersionAnswer,
+    dependencies=[may("version.write")],
+)
+def archive_version(model: str, number: Number, body: RetirementRequest, turn: OneTurn) -> Response:
+    """Archive a version: hidden from lists and search, not promoted, still downloaded."""
+    return turn.take(
+        lambda session: versions.answer_of(
+            model,
+            retirement.archive_version(
+                session, model, number, reason=body.reason, actor=turn.caller, now=turn.now
+            ),
+        )
+    )
+
+
+@router.post(
+    "/versions/{number}/delete",
+    response_model=VersionAnswer,
+    dependencies=[may("version.delete")],
+)
+def delete_version(model: str, number: Number, body: RetirementRequest, turn: OneTurn) -> Response:
+    """Delete a version; refused while it is in service anywhere, restorable for 30 days."""
+    return turn.take(
+        lambda session: versions.answer_of(
+            model,
+            retirement.delete_version(
+                session, model, number, reason=body.reason, actor=turn.caller, now=turn.now
+            ),
+        )
+    )
+
+
+@router.post(
+    "/versions/{number}/restore",
+    response_model=VersionAnswer,
+    dependencies=[may("version.delete")],
+)
+def restore_version(model: str, number: Number, body: RetirementRequest, turn: OneTurn) -> Response:
+    """Undo the delete of a version, else its archiving."""
+    return turn.take(
+        lambda session: versions.answer_of(
+            model,
+            retirement.restore_version(
+                session, model, number, reason=body.reason, actor=turn.caller, now=turn.now
+            ),
+        )
+    )

@@ -1,0 +1,210 @@
+"""Queries of blobs at rest: which to look at next, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, text, update
+from sqlmodel import col, select
+
+from mlreg.registry.store.blobs import CORRUPT, VERIFIED
+from mlreg.registry.store.tables import Blob, BlobReference
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+_LOOKED_AT = (VERIFIED, CORRUPT)
+_COLUMNS = (Blob.digest, Blob.size, Blob.state, Blob.verified_at)
+_VERSIONS_WITH = text("""
+    SELECT m.name, v.number, coalesce(
+        array_agg(d.environment ORDER BY d.environment) FILTER (WHERE d.id IS NOT NULL),
+        '{}'
+    )
+    FROM blob_reference r
+    JOIN version v ON (r.kind = 'manifest' AND v.manifest_digest = r.owner)
+        OR (r.kind = 'stage' AND v.stage_digest = r.owner)
+    JOIN model m ON m.id = v.model_id
+    LEFT JOIN deployment d
+        ON d.model_id = v.model_id AND d.champion = v.number AND r.kind = 'manifest'
+    WHERE r.digest = :digest AND v.purged_at IS NULL
+    GROUP BY m.name, v.number ORDER BY m.name, v.number
+""")
+_ENDANGERED = text("""
+    SELECT d.model_id, m.name, d.environment, v.number, b.digest, b.fault
+    FROM deployment d
+    JOIN model m ON m.id = d.model_id
+    JOIN version v ON v.model_id = d.model_id AND v.number = d.champion
+    JOIN blob_reference r ON r.kind = 'manifest' AND r.owner = v.manifest_digest
+    JOIN blob b ON b.digest = r.digest
+    WHERE b.state = 'corrupt'
+    ORDER BY d.id, b.digest
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class RestingBlob:
+    """A blob as its row was read."""
+
+    digest: str
+    size: int
+    state: str
+    verified_at: datetime
+
+    @property
+    def is_corrupt(self) -> bool:
+        """Whether the last look found other bytes."""
+        return self.state == CORRUPT
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingVersion:
+    """A version that has a blob, and the environments whose champion it is."""
+
+    model: str
+    number: int
+    environments: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EndangeredChampion:
+    """A champion with a corrupt file."""
+
+    model_id: int
+    model: str
+    environment: str
+    number: int
+    digest: str
+    fault: str | None
+
+
+def list_due(session: ReadSession, before: datetime, limit: int) -> Sequence[RestingBlob]:
+    """Return the blobs whose last look is the longest ago, those looked at before a moment."""
+    statement = (
+        select(*_COLUMNS)
+        .where(Blob.state == VERIFIED, Blob.verified_at < before)
+        .order_by(col(Blob.verified_at))
+        .limit(limit)
+    )
+    return [RestingBlob(*row) for row in session.exec(statement)]
+
+
+def count_due(session: ReadSession, before: datetime) -> tuple[int, int]:
+    """Return how many blobs, and how many bytes, were last looked at before a moment."""
+    statement = select(func.count(), func.coalesce(func.sum(Blob.size), 0))
+    found = session.exec(statement.where(Blob.state == VERIFIED, Blob.verified_at < before)).one()
+    return int(found[0]), int(found[1])
+
+
+def list_after(
+    session: ReadSession, after: str, limit: int, *, model: str | None, before: datetime | None
+) -> Sequence[RestingBlob]:
+    """Return blobs by digest, those behind `after` first.
+
+    Args:
+        session: any.
+        after: a digest, or the empty text.
+        limit: how many at most.
+        model: only those that versions of this model have.
+        before: only those whose last good look was before; None is all, the corrupt ones too.
+    """
+    statement = select(*_COLUMNS).where(col(Blob.state).in_(_LOOKED_AT), Blob.digest > after)
+    if before is not None:
+        statement = statement.where(Blob.verified_at < before)
+    if model is not None:
+        statement = statement.where(text(_OF_MODEL).bindparams(model=model))
+    found = session.exec(statement.order_by(col(Blob.digest)).limit(limit))
+    return [RestingBlob(*row) for row in found]
+
+
+_OF_MODEL = """EXISTS (
+    SELECT FROM blob_reference r
+    JOIN version v ON (r.kind = 'manifest' AND v.manifest_digest = r.owner)
+        OR (r.kind = 'stage' AND v.stage_digest = r.owner)
+    JOIN model m ON m.id = v.model_id
+    WHERE r.digest = blob.digest AND m.name = :model AND v.purged_at IS NULL
+)"""
+
+
+def list_named(session: ReadSession, digests: Collection[str]) -> Sequence[RestingBlob]:
+    """Return those of some blobs that are to be looked at."""
+    statement = select(*_COLUMNS).where(
+        col(Blob.digest).in_(digests), col(Blob.state).in_(_LOOKED_AT)
+    )
+    return [RestingBlob(*row) for row in session.exec(statement.order_by(col(Blob.digest)))]
+
+
+def lock_unchanged(session: WriteSession, blob: RestingBlob) -> bool:
+    """Lock a blob's row, and say whether it is still as it was read."""
+    statement = (
+        select(Blob.digest)
+        .where(
+            Blob.digest == blob.digest,
+            Blob.state == blob.state,
+            Blob.verified_at == blob.verified_at,
+        )
+        .with_for_update()
+    )
+    return session.exec(statement).first() is not None
+
+
+def note_whole(session: WriteSession, digest: str, now: datetime) -> None:
+    """Write that a blob's bytes are right."""
+    session.execute(
+        update(Blob)
+        .where(col(Blob.digest) == digest)
+        .values(state=VERIFIED, verified_at=now, corrupt_at=None, fault=None, quarantine=None)
+    )
+
+
+def note_corrupt(session: WriteSession, digest: str, fault: str, now: datetime) -> None:
+    """Write that a blob's bytes are wrong, and how."""
+    session.execute(
+        update(Blob)
+        .where(col(Blob.digest) == digest)
+        .values(state=CORRUPT, corrupt_at=now, fault=fault)
+    )
+
+
+def list_unquarantined(session: ReadSession, limit: int = 100) -> Sequence[str]:
+    """Return corrupt blobs whose bytes were not put aside yet."""
+    statement = (
+        select(Blob.digest)
+        .where(Blob.state == CORRUPT, col(Blob.quarantine).is_(None))
+        .order_by(col(Blob.verified_at))
+        .limit(limit)
+    )
+    return session.exec(statement).all()
+
+
+def lock_unquarantined(session: WriteSession, digest: str) -> bool:
+    """Lock a blob's row, and say whether its bytes are still to be put aside."""
+    statement = select(Blob.digest).where(
+        Blob.digest == digest, Blob.state == CORRUPT, col(Blob.quarantine).is_(None)
+    )
+    return session.exec(statement.with_for_update()).first() is not None
+
+
+def note_quarantine(session: WriteSession, digest: str, key: str) -> None:
+    """Write where the wrong bytes are kept; empty when there were none."""
+    session.execute(update(Blob).where(col(Blob.digest) == digest).values(quarantine=key))
+
+
+def versions_with(session: ReadSession, digest: str) -> Sequence[HoldingVersion]:
+    """Return the versions that have a blob, by model and number."""
+    return [HoldingVersion(*row) for row in session.execute(_VERSIONS_WITH, {"digest": digest})]
+
+
+def list_endangered(session: ReadSession) -> Sequence[EndangeredChampion]:
+    """Return every champion that has a corrupt file."""
+    return [EndangeredChampion(*row) for row in session.execute(_ENDANGERED)]
+
+
+def has_reference(session: ReadSession, digest: str) -> bool:
+    """Say whether anybody needs a blob."""
+    statement = select(BlobReference.digest).where(BlobReference.digest == digest).limit(1)
+    return session.exec(statement).first() is not None
