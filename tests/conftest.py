@@ -29,6 +29,14 @@ QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _NUMBERS = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory, monkeypatch):
+    """The client's cache of blobs: each test has its own, and it is empty."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MLREG_CACHE_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def postgres():
     folder = Path(tempfile.mkdtemp(prefix="mlreg-pg-"))

@@ -41,6 +41,7 @@ class RunningMlreg:
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLREG_")},
             "MLREG_CONFIG_DIR": str(self.config),
+            "MLREG_CACHE_DIR": str(self.config / "cache"),
             "MLREG_UNSAFE_NO_SYNC": "1",
             **(environ or {}),
         }

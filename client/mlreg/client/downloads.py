@@ -70,7 +70,9 @@ class Downloads:
         with new_file(target) as out:
             try:
                 actual = self._receive(where, out)
-            except UnreachableError:
+            except UnreachableError as error:
+                if error.status:  # an answer, and not one that broke off
+                    raise
                 self._transport.get(f"{where}/location", LocationAnswer)  # says what is corrupt
                 out.seek(0)
                 out.truncate()
