@@ -157,3 +157,40 @@ def test_models_are_listed_shown_and_archived(run):
 def test_a_server_that_is_not_there_is_exit_5(run):
     done = run("model", "list", MLREG_URL="http://127.0.0.1:9")
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
+
+
+def test_the_stage_is_registered_shown_and_downloaded(run, tmp_path):
+    work = tmp_path / "work"
+    (work / "model.bin").write_bytes(b"weights")
+    (work / "train.py").write_text("print(1)\n")
+    points = "".join(f"{step},{0.5 + step / 100}\n" for step in range(40))
+    (work / "curves.csv").write_text("step,valid auc\n" + points)
+    header = ["trial", *(f"a_long_parameter_name_{number}" for number in range(9))]
+    rows = [[trial, *["0.123456"] * 9] for trial in range(25)]
+    lines = [",".join(map(str, row)) for row in (header, *rows)]
+    (work / "search.csv").write_text("\n".join(lines))
+    run("model", "create", "flights", "--task", "binary")
+    done = run(
+        *("version", "register", "flights", "model.bin", "--allow-missing", ALL),
+        *("--stage", "train.py", "--stage", "curves.csv:loss_curve"),
+        *("--stage", "search.csv:search_table"),
+    )
+    assert done.returncode == 0, done.stderr
+    shown = run("version", "show", "flights/1")
+    assert "▁" in shown.stdout
+    assert "0.5 → 0.89" in shown.stdout
+    assert "search search.csv: 25 trials" in shown.stdout
+    assert "stage       train.py  code  9 bytes" in shown.stdout
+    table = shown.stdout.partition("search.csv: 25 trials")[2].splitlines()
+    assert max(map(len, table)) <= 80
+    document = json.loads(run("version", "show", "flights/1", "--json").stdout)
+    assert document["curves"][0]["name"] == "valid auc"
+    assert [file["kind"] for file in document["stage"]] == ["loss_curve", "search_table", "code"]
+    assert run("version", "download", "flights/1", "--stage").returncode == 0
+    assert (work / "flights-1-stage" / "train.py").read_text() == "print(1)\n"
+    refused = run("version", "register", "flights", "model.bin", "--stage", "train.py:poem")
+    assert refused.returncode == 2
+    assert "no kind of file" in refused.stderr
+    run("version", "register", "flights", "model.bin", "--allow-missing", ALL)
+    missing = run("version", "download", "flights/2", "--stage")
+    assert (missing.returncode, "has no stage" in missing.stderr) == (3, True)

@@ -66,15 +66,21 @@ def warn(message: str) -> None:
 
 def print_table(table: Table) -> None:
     """Print aligned columns; numbers to the right."""
+    for line in table_lines(table):
+        print(line)
+
+
+def table_lines(table: Table) -> Iterator[str]:
+    """Yield the lines of a table: aligned columns, numbers to the right."""
     if not table.rows:
-        print(table.empty)
+        yield table.empty
         return
     columns = [
         _padded(header.upper(), values)
         for header, values in zip(table.headers, zip(*table.rows, strict=True), strict=True)
     ]
     for line in zip(*columns, strict=True):
-        print("  ".join(line).rstrip())
+        yield "  ".join(line).rstrip()
 
 
 def print_fields(value: object) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.client.cache import BlobCache
 from mlreg.client.downloads import Downloads
-from mlreg.client.errors import IntegrityError, InvalidError, RefusedError
+from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
 from mlreg.client.new_files import new_folder
 from mlreg.client.transport import path
 from mlreg.client.uploads import Uploads, no_progress
@@ -197,14 +197,11 @@ class Versions:
         """Write the files of a version's stage into a new folder, as `download` does the model's.
 
         Raises:
+            NotFoundError: it has no stage.
             RefusedError: the folder exists and is not empty.
             IntegrityError: bytes are not what was registered; nothing is left behind.
         """
-        files = [
-            FileAnswer(path=file.name, size=file.size, digest=file.digest)
-            for file in version.stage or ()
-        ]
-        return self.download(version.model_copy(update={"files": files}), folder, on_bytes=on_bytes)
+        return self.download(staged_files(version), folder, on_bytes=on_bytes)
 
     def verify(self, model: str, number: int) -> VerificationAnswer:
         """Let the server hash every file of a version anew."""
@@ -250,6 +247,20 @@ class Versions:
             UnreachableError: the transfer broke off (the server does so when bytes are wrong).
         """
         self._downloads.fetch(version.model, version.number, file, target, on_bytes)
+
+
+def staged_files(version: VersionAnswer) -> VersionAnswer:
+    """Return a version with the files of its stage in the place of its own.
+
+    Raises:
+        NotFoundError: it has no stage.
+    """
+    if not version.stage:
+        raise NotFoundError(f"{version.model}/{version.number} has no stage", code="no_stage")
+    files = [
+        FileAnswer(path=file.name, size=file.size, digest=file.digest) for file in version.stage
+    ]
+    return version.model_copy(update={"files": files})
 
 
 def files_of(source: Path) -> Sequence[tuple[str, Path]]:

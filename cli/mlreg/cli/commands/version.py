@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlreg.cli.commands.reproduction import attested, reproduce
-from mlreg.cli.output import Table, progress, say, show, warn
+from mlreg.cli.commands.described import described
+from mlreg.cli.commands.reproduction import reproduce
+from mlreg.cli.output import Table, plain, progress, say, show, warn
 from mlreg.cli.session import open_client
 from mlreg.client.errors import IntegrityError, InvalidError
+from mlreg.client.versions import staged_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mlreg.client.client import Client
     from mlreg.client.wire.base import Page
     from mlreg.client.wire.versions import VersionAnswer
@@ -26,6 +26,7 @@ Reference = Annotated[
     str, typer.Argument(metavar="MODEL/VERSION", help="flights/12 or flights@champion")
 ]
 Pairs = list[str] | None
+_SHOWN = {"curves", "searches", "problems"}
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.", show_default=False)]
 
 
@@ -55,11 +56,15 @@ def register(
     allow_missing: Annotated[
         str, typer.Option(metavar="FIELD,…", help="What may lack, and says so for ever.")
     ] = "",
+    stage: Annotated[
+        Pairs, typer.Option(metavar="PATH[:KIND]", help="File or folder of the training stage.")
+    ] = None,
     description: str = "",
 ) -> None:
     """Register a file, or every file of a folder, with its provenance."""
     from mlreg.cli.forms import form, numbers, pairs
     from mlreg.cli.provenance import Options, provenance_of
+    from mlreg.client.stage import stage_of_options
     from mlreg.client.versions import files_of
     from mlreg.client.wire.versions import VersionRequest
 
@@ -83,13 +88,16 @@ def register(
         "allow_missing": [field.strip() for field in allow_missing.split(",") if field.strip()],
         "description": description,
     }
-    total = sum(file.stat().st_size for _, file in files_of(source))
+    staged = stage_of_options(stage or ())
+    paths = [*(file for _, file in files_of(source)), *(file.path for file in staged)]
+    total = sum(path.stat().st_size for path in paths)
     with open_client() as client, progress(f"registering {source.name}", total) as advance:
         client.models.get(model)
         version = client.versions.register(
             model,
             source,
             lambda files: form(VersionRequest, files=[f.model_dump() for f in files], **given),
+            stage=staged,
             on_bytes=advance,
         )
     _warn_of(version)
@@ -132,10 +140,12 @@ def list_versions(
 
 @app.command("show")
 def show_version(reference: Reference) -> None:
-    """Show a version with all its provenance."""
+    """Show a version with all its provenance, its loss curves and its searches."""
     with open_client() as client:
         version = _find(client, reference)
-    show(version, text=_described(version))
+        stage = client.versions.stage(version.model, version.number) if version.stage else None
+    shown = plain(version) | (stage.model_dump(include=_SHOWN) if stage else {})
+    show(shown, text=described(version, stage))
 
 
 @app.command("download")
@@ -144,15 +154,20 @@ def download(
     folder: Annotated[
         Path | None, typer.Argument(help="A new folder; default MODEL-VERSION.")
     ] = None,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="The files of its training stage instead.")
+    ] = False,
 ) -> None:
     """Write the files of a version into a folder, verified, all or nothing."""
     with open_client() as client:
         version = _find(client, reference)
-        target = folder or Path(f"{version.model}-{version.number}")
+        if stage:
+            version = staged_files(version)
+        target = folder or Path(f"{version.model}-{version.number}{'-stage' if stage else ''}")
         total = sum(file.size for file in version.files or ())
         with progress(f"downloading {reference}", total) as advance:
             written = client.versions.download(version, target, on_bytes=advance)
-    if version.unsafe:
+    if version.unsafe and not stage:
         warn("warning: a pickle; loading it can run any code")
     files = [file.path for file in version.files or ()]
     show({"folder": str(written), "files": files, "bytes": total}, text=f"wrote {written}")
@@ -258,45 +273,3 @@ def _commit(version: VersionAnswer) -> str | None:
     if version.git is None:
         return None
     return str(version.git["commit"])[:10] + ("*" if version.git.get("dirty") else "")
-
-
-def _described(version: VersionAnswer) -> str:
-    git, machine = version.git or {}, version.environment or {}
-    packages = machine.get("packages")
-    dirty = " (dirty)" if git.get("dirty") else ""
-    facts: list[tuple[str, object]] = [
-        ("registered", f"{version.created_at:%Y-%m-%d %H:%M:%S} by {version.created_by}"),
-        ("missing", ", ".join(version.missing)),
-        ("kind", version.flavour + (", UNSAFE to load" if version.unsafe else "")),
-        ("trainer", version.trainer),
-        ("lane", version.lane),
-        ("parent", version.parent),
-        ("run", version.run_id),
-        ("git", f"{git['commit']}{dirty}  {git.get('remote') or 'no remote'}" if git else None),
-        *(("data", digest) for digest in version.snapshots or ()),
-        ("contract", version.feature_contract),
-        ("features", ", ".join(str(feature["name"]) for feature in version.contract or ())),
-        ("params", _pairs(version.hyperparameters)),
-        ("seeds", _pairs(version.seeds)),
-        ("python", machine.get("python")),
-        ("platform", machine.get("platform")),
-        ("cpu", machine.get("cpu")),
-        ("packages", _count(packages)),
-        ("metrics", _pairs(version.metrics)),
-        ("tags", _pairs(version.tags)),
-        ("what", version.description),
-        *attested(version),
-        ("artifact", version.manifest),
-        *(("file", f"{f.path}  {f.size} bytes  {f.digest}") for f in version.files or ()),
-    ]
-    lines = [f"{version.model}/{version.number}" + ("  ARCHIVED" if version.archived_at else "")]
-    lines += [f"{name:<11} {fact}" for name, fact in facts if fact not in {None, ""}]
-    return "\n".join(lines)
-
-
-def _count(packages: object) -> str | None:
-    return f"{len(packages)} (--json lists them)" if isinstance(packages, dict) else None
-
-
-def _pairs(mapping: Mapping[str, object] | None) -> str:
-    return ", ".join(f"{key}={value}" for key, value in (mapping or {}).items())
