@@ -6,17 +6,16 @@ not imported by it.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlreg.cli.installation import check_schema, clock_of
+from mlreg.cli.log_lines import log_to_stderr
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.store.database import Database
 
@@ -50,7 +49,7 @@ def opened(settings: Settings, *, pool_size: int = 10) -> Iterator[Parts]:
         SchemaError: its schema is not ours.
         VirtualInProductionError: production mode met a virtual clock.
     """
-    _log_to_stderr()
+    log_to_stderr()
     database = Database(settings.database_url.get_secret_value(), pool_size=pool_size)
     try:
         check_schema(database)
@@ -77,6 +76,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
         runs,
         snapshots,
     )
+    from mlreg.controller.services.alerts import alert_of_broken_glass
     from mlreg.controller.services.incidents import count_open
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
@@ -102,6 +102,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             extra_routers=[room.router for room in rooms],
             page_routers=[pages.router],
             open_incidents=count_open,
+            raise_alarm=alert_of_broken_glass,
         )
     )
 
@@ -128,6 +129,8 @@ def serve(settings: Settings, descriptor: int | None = None) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),  # by default it would trust 127.0.0.1
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         _stopped()  # uvicorn passes its signal on when it is done: then an end by it is no failure
@@ -165,13 +168,3 @@ def _stopped() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: event.set())
     return event
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for noisy in ("apscheduler", "botocore", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

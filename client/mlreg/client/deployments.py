@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlreg.client.errors import NotFoundError
 from mlreg.client.paging import walk_pages
 from mlreg.client.transport import Call, Transport, parsed, path
+from mlreg.client.wire.approvals import ProtectRequest
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.deployments import (
     AcknowledgeRequest,
@@ -14,12 +15,14 @@ from mlreg.client.wire.deployments import (
     ChangeRequest,
     DeploymentAnswer,
     FallbackRequest,
+    LiftBarAnswer,
     LiftBarRequest,
     PromoteRequest,
     RevisionAnswer,
     RollbackRequest,
     StatusAnswer,
 )
+from mlreg.client.wire.reigns import ReignAnswer
 from mlreg.client.witness import keep_checkpoint
 
 if TYPE_CHECKING:
@@ -66,10 +69,24 @@ class Deployments:
         reason: str = "",
         expect: str = ANY,
         force: bool = False,
+        break_glass: bool = False,
         dry_run: bool = False,
     ) -> ChangeAnswer:
-        """Make a version the champion."""
-        body = PromoteRequest(reason=reason, version=version, force=force, dry_run=dry_run)
+        """Make a version the champion.
+
+        `force` goes without an accepted decision, `break_glass` without the approvals that the
+        deployment asks for; both need a reason and are marked for ever.
+
+        Raises:
+            RefusedError: a rule says no; its `code` says which (`approval_required`, …).
+        """
+        body = PromoteRequest(
+            reason=reason,
+            version=version,
+            force=force,
+            break_glass=break_glass,
+            dry_run=dry_run,
+        )
         return self._change(model, environment, "promote", body, expect)
 
     def rollback(
@@ -98,6 +115,19 @@ class Deployments:
         """Let automation go on."""
         return self._change(model, environment, "unfreeze", ChangeRequest(reason=reason), expect)
 
+    def protect(
+        self,
+        model: str,
+        approvals: int,
+        *,
+        environment: str = PRODUCTION,
+        reason: str = "",
+        expect: str = ANY,
+    ) -> ChangeAnswer:
+        """Ask for so many approvals before every promote; 0 asks for none."""
+        body = ProtectRequest(reason=reason, approvals=approvals)
+        return self._change(model, environment, "protect", body, expect)
+
     def fall_back(
         self,
         model: str,
@@ -113,11 +143,11 @@ class Deployments:
 
     def lift_bar(
         self, model: str, version: int, *, environment: str = PRODUCTION, reason: str = ""
-    ) -> None:
+    ) -> LiftBarAnswer:
         """Let a version that a guard took down be promoted again."""
         body = LiftBarRequest(version=version, reason=reason)
         target = _path(model, environment) + "/unbar"
-        self._transport.send(Call("POST", target, content=body.model_dump_json().encode()))
+        return self._transport.post(target, body, LiftBarAnswer)
 
     def status(self, model: str | None = None) -> list[StatusAnswer]:
         """Return what is live, everywhere or of one model."""
@@ -131,6 +161,20 @@ class Deployments:
                 place, Page[RevisionAnswer], before=before, limit=PAGE
             )
         )
+
+    def at(self, model: str, time: str, *, environment: str = PRODUCTION) -> ReignAnswer:
+        """Return what served at a moment, since and until when, by whose hand, on what evidence.
+
+        Args:
+            model: its name.
+            time: ISO 8601; without a zone it is UTC, and the answer says so.
+            environment: where it served.
+
+        Raises:
+            InvalidError: it is no time, or in the future.
+            NotFoundError: no such model or environment, or nothing had served there yet.
+        """
+        return self._transport.get(_path(model, environment) + "/at", ReignAnswer, time=time)
 
     def acknowledge(
         self, model: str, *, client: str, revision: int, environment: str = PRODUCTION

@@ -18,10 +18,14 @@ class ChangeRequest(Request):
 
 
 class PromoteRequest(ChangeRequest):
-    """Make a version the champion; `force` skips the gate and needs a reason."""
+    """Make a version the champion.
+
+    `force` skips the gate, `break_glass` the approvals; both need a reason.
+    """
 
     version: VersionNumber
     force: bool = False
+    break_glass: bool = False
 
 
 class RollbackRequest(ChangeRequest):
@@ -41,6 +45,14 @@ class LiftBarRequest(Request):
 
     version: VersionNumber
     reason: ReasonText = ""
+
+
+class LiftBarAnswer(Answer):
+    """A version that may be promoted again."""
+
+    model: str
+    environment: str
+    version: int
 
 
 class AcknowledgeRequest(Request):
@@ -63,6 +75,7 @@ class DeploymentAnswer(Answer):
     fallback: str | None
     frozen: bool
     cooldown_until: datetime | None
+    approvals_required: int = 0
     at: datetime
 
     @property
@@ -77,6 +90,12 @@ class ChangeAnswer(DeploymentAnswer):
     previous: int | None = Field(description="the champion before the change")
     changed: bool = True
     dry_run: bool = False
+    approvers: tuple[str, ...] = Field(
+        default=(), description="whose approval the promote stood on"
+    )
+    broke_glass: bool = Field(
+        default=False, description="it went without the approvals that it needs"
+    )
     notes: tuple[str, ...] = ()
 
 
@@ -89,6 +108,8 @@ class RevisionAnswer(Answer):
     actor: str
     reason: str
     forced: bool
+    approvers: tuple[str, ...] = ()
+    broke_glass: bool = False
     frozen: bool
     fallback: str | None
     decision: int | None

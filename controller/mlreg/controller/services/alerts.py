@@ -1,4 +1,4 @@
-"""Alerts of what nobody waits for: a dead job, and a run of a policy that failed.
+"""Alerts of what nobody waits for: a dead job, a failed run of a policy, a promote through glass.
 
 What always holds: of failed runs of one deployment at most one incident is open; the next failure
 is a line in it.
@@ -14,16 +14,19 @@ from sqlmodel import col, select
 from mlreg.controller.services.incidents import Alarm, add_entry, open_incident
 from mlreg.controller.store.tables import Incident
 from mlreg.registry.domain.actor import SYSTEM
+from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.controller.services.jobs import Ended
     from mlreg.controller.store.tables import Run
+    from mlreg.registry.services.deployments import Change, ChangedState
     from mlreg.registry.store.database import WriteSession
 
 INCIDENT_KIND = "dead_job"
 FAILED_RUN = "failed_run"
+BROKEN_GLASS = "broken_glass"
 
 log = logging.getLogger("mlreg.worker")
 
@@ -77,3 +80,22 @@ def alert_of_failed_run(session: WriteSession, run: Run, now: datetime) -> None:
         evidence={"run": run.id},
     )
     open_incident(session, alarm, actor=SYSTEM, now=now)
+
+
+def alert_of_broken_glass(
+    session: WriteSession, change: Change, changed: ChangedState, now: datetime
+) -> None:
+    """Open an incident of a promote that went without its approvals, in its own transaction."""
+    alarm = Alarm(
+        model_id=catalog.id_of(catalog.get_model(session, changed.model)),
+        environment=changed.environment,
+        kind=BROKEN_GLASS,
+        title=f"version {changed.champion} was promoted without the approvals that it needs",
+        line=f"{change.actor.name} broke the glass: {change.reason}",
+        evidence={
+            "revision": changed.revision,
+            "approvals_required": changed.approvals_required,
+            "approvers": list(changed.approvers),
+        },
+    )
+    open_incident(session, alarm, actor=change.actor, now=now)

@@ -13,11 +13,13 @@ from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import UnauthenticatedError
+from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import ReadSession, WriteSession
 
 
@@ -41,8 +43,10 @@ async def _store(parts: Parts) -> ArtifactStore:
     return parts.store
 
 
-def _now(parts: Parts) -> datetime:
-    return parts.clock.now()
+async def _now(parts: Parts) -> datetime:
+    if isinstance(parts.clock, SystemClock):
+        return parts.clock.now()
+    return await run_in_threadpool(parts.clock.now)
 
 
 async def _caller(request: Request) -> Actor:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from mlreg.client.wire.approvals import ProtectRequest
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.deployments import (
     AcknowledgeRequest,
@@ -17,6 +18,7 @@ from mlreg.client.wire.deployments import (
     ClientAnswer,
     DeploymentAnswer,
     FallbackRequest,
+    LiftBarAnswer,
     LiftBarRequest,
     PromoteRequest,
     RevisionAnswer,
@@ -25,11 +27,10 @@ from mlreg.client.wire.deployments import (
 )
 from mlreg.registry.api.cache import Caches
 from mlreg.registry.api.checkpoints import checkpoint_header
-from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
-from mlreg.registry.api.idempotency import key_of
+from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store, Writing
+from mlreg.registry.api.idempotency import OncePerKey, key_of
+from mlreg.registry.api.parts import RaiseAlarm
 from mlreg.registry.api.permission import may, permit
-from mlreg.registry.artifacts.filesystem import FolderStore
-from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.errors import InvalidError, PreconditionRequiredError
 from mlreg.registry.services import deployments, status
 from mlreg.registry.services.deployments import Change, ChangedState
@@ -72,11 +73,6 @@ async def _change(request: Request, model: str, environment: str, caller: Caller
     )
 
 
-async def _cheap_store(parts: Parts) -> ArtifactStore | None:
-    """Return the store if asking it whether a file is there costs next to nothing."""
-    return parts.store if isinstance(parts.store, FolderStore) else None
-
-
 async def _caches(request: Request) -> Caches:
     caches: Caches = request.app.state.caches
     return caches
@@ -90,6 +86,7 @@ class Ask:
     writing: Writing
     caches: Caches
     now: datetime
+    raise_alarm: RaiseAlarm | None = None
 
     def do(
         self, verb: Callable[..., ChangedState], body: ChangeRequest, **options: object
@@ -99,6 +96,8 @@ class Ask:
         change = replace(self.change, reason=body.reason, idempotency_key=key)
         with self.writing() as session:
             changed = verb(session, change, now=self.now, **options)
+            if changed.broke_glass and self.raise_alarm:
+                self.raise_alarm(session, change, changed, self.now)
             if body.dry_run:
                 session.rollback()
         return _done(self.caches, changed, dry_run=body.dry_run)
@@ -109,12 +108,12 @@ async def _ask(
     writing: Writing,
     caches: Annotated[Caches, Depends(_caches)],
     now: Now,
+    parts: Parts,
 ) -> Ask:
-    return Ask(change, writing, caches, now)
+    return Ask(change, writing, caches, now, parts.raise_alarm)
 
 
 Asking = Annotated[Ask, Depends(_ask)]
-CheapStore = Annotated[ArtifactStore | None, Depends(_cheap_store)]
 
 
 def parse_entity_tag(tag: str) -> tuple[str | None, int | None]:
@@ -147,15 +146,22 @@ def _done(caches: Caches, changed: ChangedState, *, dry_run: bool) -> Response:
 
 
 @router.post(f"{PATH}/promote", response_model=ChangeAnswer, dependencies=[may("promote")])
-def promote(body: PromoteRequest, ask: Asking, store: CheapStore) -> Response:
+def promote(body: PromoteRequest, ask: Asking, store: Store) -> Response:
     """Make a version the champion; needs `If-Match`."""
-    if body.force:
+    if body.force or body.break_glass:
         permit(ask.change.actor, "promote.force", ask.change.model)
-    return ask.do(deployments.promote, body, version=body.version, force=body.force, store=store)
+    return ask.do(
+        deployments.promote,
+        body,
+        version=body.version,
+        force=body.force,
+        break_glass=body.break_glass,
+        store=store,
+    )
 
 
 @router.post(f"{PATH}/rollback", response_model=ChangeAnswer, dependencies=[may("rollback")])
-def rollback(body: RollbackRequest, ask: Asking, store: CheapStore) -> Response:
+def rollback(body: RollbackRequest, ask: Asking, store: Store) -> Response:
     """Return to a former champion; needs `If-Match`."""
     return ask.do(deployments.rollback, body, to=body.to, store=store)
 
@@ -182,15 +188,33 @@ def fall_back(body: FallbackRequest, ask: Asking) -> Response:
     return ask.do(deployments.fall_back, body, fallback=body.fallback)
 
 
-@router.post(f"{PATH}/unbar", status_code=204, dependencies=[may("deployment.write")])
-def lift_bar(
-    model: str, environment: str, body: LiftBarRequest, writing: Writing, caller: Caller, now: Now
+@router.post(
+    f"{PATH}/protect", response_model=ChangeAnswer, dependencies=[may("deployment.protect")]
+)
+def protect(body: ProtectRequest, ask: Asking) -> Response:
+    """Ask for approvals before every promote; needs `If-Match`."""
+    return ask.do(deployments.protect, body, approvals=body.approvals)
+
+
+@router.post(f"{PATH}/unbar", response_model=LiftBarAnswer, dependencies=[may("deployment.write")])
+def lift_bar(  # noqa: PLR0913, PLR0917 - what a route is given
+    model: str,
+    environment: str,
+    body: LiftBarRequest,
+    writing: Writing,
+    once: OncePerKey,
+    caller: Caller,
+    now: Now,
 ) -> Response:
     """Let a version that a guard took down be promoted again."""
     change = Change(model, environment, caller, body.reason)
-    with writing() as session:
+
+    def act() -> LiftBarAnswer:
         deployments.lift_bar(session, change, version=body.version, now=now)
-    return Response(status_code=204)
+        return LiftBarAnswer(model=model, environment=environment, version=body.version)
+
+    with writing() as session:
+        return once.run(session, now, act)
 
 
 @router.get(f"{PATH}/revisions", dependencies=[may("read")])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fastapi import APIRouter
 
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
-from mlreg.registry.store.database import Database, ReadSession
+from mlreg.registry.services.change import Change, ChangedState
+from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
+RaiseAlarm = Callable[[WriteSession, Change, ChangedState, datetime], None]
 CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -26,6 +29,7 @@ class ApiParts:
         hosts: names under which the API may be called (`Host`), without ports; `*` is any.
         extra_routers: routes of rooms above the registry (the controller's).
         open_incidents: counts open incidents by (model, environment), where a controller is.
+        raise_alarm: opens an incident of a promote through broken glass, where a controller is.
         page_routers: pages for browsers (the dashboards'), beside the API.
         extras: what those routes need besides, by name; they find it by `extra(request, name)`.
     """
@@ -36,5 +40,6 @@ class ApiParts:
     hosts: tuple[str, ...] = LOCAL_HOSTS
     extra_routers: Sequence[APIRouter] = ()
     open_incidents: CountIncidents | None = None
+    raise_alarm: RaiseAlarm | None = None
     page_routers: Sequence[APIRouter] = ()
     extras: Mapping[str, object] = field(default_factory=dict)

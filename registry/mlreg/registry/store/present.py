@@ -197,5 +197,6 @@ def read_present(
 
 
 def _candidate(columns: tuple[Any, ...]) -> Candidate:
-    *known, words = columns
-    return Candidate(*known, tuple(Word(*word) for word in words or ()))
+    values = list(columns)
+    values[-1] = tuple(Word(*word) for word in values[-1] or ())
+    return Candidate(*values)
