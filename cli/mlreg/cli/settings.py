@@ -9,6 +9,7 @@
 | `MLREG_MODE` | `default`, or `production`: refuses the virtual clock |
 | `MLREG_HOST`, `MLREG_PORT` | where the API listens: 127.0.0.1 and 8000 |
 | `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
+| `MLREG_TRUSTED_PROXIES` | proxies whose `X-Forwarded-For` and `-Proto` count, by commas; none |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
 | `MLREG_CHECKPOINT_KEY` | the key that signs them, where it shall not lie in that folder |
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     allowed_hosts: Annotated[list[str], NoDecode] = []
+    trusted_proxies: Annotated[list[str], NoDecode] = []
     work_folder: Path = Path(tempfile.gettempdir())
     checkpoint_folder: Path | None = None
     checkpoint_key: SecretStr | None = None
@@ -76,7 +79,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return given
 
-    @field_validator("allowed_hosts", "webhook_allow", mode="before")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, given: list[str]) -> list[str]:
+        """Refuse what is no address or network: `*` would let anybody choose their address."""
+        for network in given:
+            ip_network(network, strict=False)
+        return given
+
+    @field_validator("allowed_hosts", "trusted_proxies", "webhook_allow", mode="before")
     @classmethod
     def _by_commas(cls, given: object) -> object:
         return [name.strip() for name in given.split(",")] if isinstance(given, str) else given

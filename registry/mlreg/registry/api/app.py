@@ -19,15 +19,19 @@ from mlreg.registry.api import (
     deployments,
     documents,
     environments,
+    events,
     grants,
     health,
     models,
     oidc,
+    reigns,
     retirement,
+    search,
     stages,
     tokens,
     uploads,
     versions,
+    webhooks,
 )
 from mlreg.registry.api.boundary import Boundary
 from mlreg.registry.api.cache import Caches
@@ -47,11 +51,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     retirement.router,
     stages.router,
     blobs.router,
+    search.router,
     uploads.router,
     deployments.router,
+    reigns.router,
     environments.router,
     audit.router,
     checkpoints.router,
+    events.router,
+    webhooks.router,
     tokens.router,
     grants.router,
     oidc.router,
@@ -74,6 +82,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.caches = caches
+    app.state.throttle = caches.throttle
     app.state.issuer_keys = IssuerKeys()
     app.state.transfers = TransferParts.of(parts)
     app.router.routes.append(look_up_route(PREFIX))
@@ -86,7 +95,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     check_every_route(app.routes)
     install_problems(app)
     app.add_middleware(Limits)
-    app.add_middleware(Gate, tokens=caches.tokens)
+    app.add_middleware(Gate, tokens=caches.tokens, throttle=caches.throttle)
     app.add_middleware(Boundary, hosts=parts.hosts)
     return app
 

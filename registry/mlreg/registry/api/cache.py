@@ -11,11 +11,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
 
 from mlreg.client.wire.deployments import DeploymentAnswer
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.errors import DatabaseUnreachableError
+from mlreg.registry.services.throttle import Throttle
 from mlreg.registry.store.checkpoints import find_newest_note
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.deployments import (
@@ -87,6 +91,7 @@ class Caches:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.throttle = Throttle()
         self.tokens = TokenCache(database)
         self.deployments = DeploymentCache(database)
         self.checkpoint: str | None = None
@@ -102,6 +107,8 @@ class Caches:
         """End within the poll's second."""
         self._stop.set()
         self._thread.join(timeout=2 * POLL_SECONDS + 1)
+        with suppress(DatabaseUnreachableError, DBAPIError):
+            self.throttle.write_down(self._database, at_once=True)
 
     def age_seconds(self) -> float:
         """How long ago the caches were last known to be as the database."""
@@ -114,6 +121,7 @@ class Caches:
         with self._database.reading() as session:
             self.checkpoint = find_newest_note(session)
         self._fresh_at = time.monotonic()
+        self.throttle.write_down(self._database)
 
     def _watch(self) -> None:
         channels = (DEPLOYMENT_CHANNEL, TOKEN_CHANNEL)

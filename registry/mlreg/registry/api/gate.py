@@ -16,7 +16,9 @@ from mlreg.registry.api.permission import PUBLIC
 from mlreg.registry.api.problems import problem_of
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.errors import RegistryError, UnauthenticatedError
+from mlreg.registry.domain.tokens import id_of
 from mlreg.registry.services.access import PAGE_COOKIE, Bearer
+from mlreg.registry.services.throttle import Throttle
 
 API_PREFIX = "/api/"
 _BEARER = b"Bearer "
@@ -25,9 +27,10 @@ _BEARER = b"Bearer "
 class Gate:
     """Lets bearers of valid tokens in, and says to the routes behind it who they are."""
 
-    def __init__(self, app: ASGIApp, tokens: TokenCache) -> None:
+    def __init__(self, app: ASGIApp, tokens: TokenCache, throttle: Throttle) -> None:
         self.app = app
         self.tokens = tokens
+        self.throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request (ASGI)."""
@@ -48,7 +51,13 @@ class Gate:
         text = _bearer(scope) or _cookie(scope)
         if text is None:
             raise UnauthenticatedError
-        return self.tokens.find(text) or await self.tokens.check(text)
+        return self.tokens.find(text) or await self._check(scope, text)
+
+    async def _check(self, scope: Scope, text: bytes) -> Bearer:
+        """Ask the database about a token that is new here, unless there was too much guessing."""
+        address, _port = scope.get("client") or (None, 0)
+        with self.throttle.attempt(address, id_of(text.decode("latin-1"))):
+            return await self.tokens.check(text)
 
 
 def _refusal(error: RegistryError, scope: Scope) -> ASGIApp:

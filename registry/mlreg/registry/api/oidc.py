@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -20,6 +22,7 @@ from mlreg.registry.api.tokens import issued_answer
 from mlreg.registry.domain.oidc import IdTokenRefusedError, Trust
 from mlreg.registry.services import oidc
 from mlreg.registry.services.oidc_keys import IssuerKeys
+from mlreg.registry.services.throttle import Throttle
 from mlreg.registry.store.clock import SystemClock
 
 LOG = logging.getLogger(__name__)
@@ -37,20 +40,18 @@ Keys = Annotated[IssuerKeys, Depends(_keys)]
 
 @router.post("/oidc/exchange", status_code=201)
 def exchange(
-    body: ExchangeRequest, reading: Reading, writing: Writing, keys: Keys
+    body: ExchangeRequest, request: Request, reading: Reading, writing: Writing, keys: Keys
 ) -> IssuedTokenAnswer:
     """Exchange a CI system's ID token for a token of a quarter of an hour; public, and once."""
     now = SystemClock().now()
-    try:
+    throttle: Throttle = request.app.state.throttle
+    with throttle.attempt(request.client.host if request.client else None), _logged():
         claimed = oidc.read_claimed(body.id_token)
         with reading() as session:
             trusts = oidc.find_trusts(session, claimed, body.issuer)
         verified = oidc.verify(body.id_token, claimed, trusts, keys, now)
         with writing() as session:
             return issued_answer(oidc.exchange(session, verified, now=now))
-    except IdTokenRefusedError as error:
-        LOG.warning("an ID token was not exchanged: %s", error.reason)
-        raise
 
 
 @router.post("/issuers", status_code=201, dependencies=[may("access.write")])
@@ -86,3 +87,13 @@ def remove_issuer(name: Word, writing: Writing, caller: Caller) -> Page[IssuerAn
     with writing() as session:
         oidc.remove_issuer(session, name, actor=caller, now=SystemClock().now())
     return Page(items=[])
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Tell the operator why an ID token was refused; its bearer is not told."""
+    try:
+        yield
+    except IdTokenRefusedError as error:
+        LOG.warning("an ID token was not exchanged: %s", error.reason)
+        raise

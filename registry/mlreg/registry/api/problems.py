@@ -79,9 +79,13 @@ def problem_of(error: RegistryError) -> Response:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), HTTPStatus(500))
     kind = next((kind.code for kind in BRANCHES if isinstance(error, kind)), "internal")
     extra = {"current": error.current} if isinstance(error, StaleRevisionError) else {}
-    return problem(
+    answer = problem(
         error.status or status, error.code, str(error), kind=kind, hint=error.hint, extra=extra
     )
+    wait_seconds = getattr(error, "retry_after_seconds", None)
+    if wait_seconds is not None:
+        answer.headers["Retry-After"] = str(wait_seconds)
+    return answer
 
 
 def problem(

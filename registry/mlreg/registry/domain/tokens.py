@@ -54,6 +54,12 @@ def make_token(kind: TokenKind, choose: Callable[[str], str]) -> BearerToken:
     return BearerToken(kind, pick[:ID_LENGTH], pick[ID_LENGTH:])
 
 
+def id_of(text: str) -> str | None:
+    """Return the id of what has the form of a token, whether or not it is one."""
+    form = _FORM.fullmatch(text)
+    return None if form is None else form["id"]
+
+
 def parse_token(text: str) -> BearerToken | None:
     """Return the token that a text is, or None when its form or checksum is wrong."""
     form = _FORM.fullmatch(text)

@@ -24,9 +24,11 @@ from mlreg.registry.domain.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
+from mlreg.registry.domain.tokens import id_of
 from mlreg.registry.services import catalog, status
 from mlreg.registry.services.access import PAGE_COOKIE, check_bearer
 from mlreg.registry.services.status import DeploymentStatus
+from mlreg.registry.services.throttle import Throttle, TooManyAttemptsError
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database, ReadSession
 from mlreg.registry.store.tables import Model, Version
@@ -127,7 +129,7 @@ def model_page(model: str, request: Request) -> Response:
 @router.get("/login")
 def login_form() -> Response:
     """Show the log-in form."""
-    return _page("login.html", wrong=False)
+    return _page("login.html", wrong="")
 
 
 @router.post("/login")
@@ -136,9 +138,13 @@ async def log_in(request: Request) -> Response:
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     token = fields.get("token", [""])[0].strip()
     try:
-        await run_in_threadpool(_check, _database(request), token)
+        await run_in_threadpool(_check, request, token)
     except UnauthenticatedError:
-        return _page("login.html", 401, wrong=True)
+        return _page("login.html", 401, wrong="That token is not valid.")
+    except TooManyAttemptsError as error:
+        refused = _page("login.html", 429, wrong=f"{error}.".capitalize())
+        refused.headers["Retry-After"] = str(error.retry_after_seconds)
+        return refused
     answer = RedirectResponse("/", status_code=303, headers=HEADERS)
     answer.set_cookie(
         PAGE_COOKIE,
@@ -167,8 +173,10 @@ def style() -> Response:
     )
 
 
-def _check(database: Database, token: str) -> None:
-    with database.reading() as session:
+def _check(request: Request, token: str) -> None:
+    throttle: Throttle = request.app.state.throttle
+    address = request.client.host if request.client else None
+    with throttle.attempt(address, id_of(token)), _database(request).reading() as session:
         check_bearer(session, token, SystemClock().now())
 
 
