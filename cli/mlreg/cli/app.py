@@ -49,6 +49,7 @@ COMMANDS = {
     "model": Entry("model", "app", "Create, list, show, archive and delete models."),
     "version": Entry("version", "app", "Register, list, show, download and verify versions."),
     "import": Entry("importing", "app", "Bring models over from other registries."),
+    "search": Entry("search", "search", "Find versions by what is true of them."),
     "promote": Entry("deployment", "promote", "Make a version the champion."),
     "rollback": Entry("deployment", "rollback", "Return to an earlier champion, at once."),
     "fallback": Entry("deployment", "fallback", "Serve the declared fallback instead of a model."),
@@ -57,7 +58,7 @@ COMMANDS = {
     "unbar": Entry("deployment", "unbar", "Lift a guard's bar from a version."),
     "environment": Entry("environment", "app", "Declare and list places to deploy to."),
     "status": Entry("status", "status", "What is live, and who is behind."),
-    "history": Entry("status", "history", "Every revision of a deployment."),
+    "history": Entry("history", "history", "Every revision of a deployment, or what served when."),
     "incident": Entry("incident", "app", "List, show, close and report incidents."),
     "policy": Entry("policy", "app", "Apply, show, enable and disable policies."),
     "retrain": Entry("run", "retrain", "Request a retrain."),
@@ -69,6 +70,8 @@ COMMANDS = {
     "drift": Entry("monitor", "drift", "Show how far the features have drifted."),
     "snapshot": Entry("snapshot", "app", "Create, show and export snapshots."),
     "clock": Entry("clock", "app", "Show and advance the virtual clock."),
+    "webhook": Entry("webhook", "app", "Have others told of events: create, test, switch."),
+    "events": Entry("webhook", "events", "What happened, in order; --follow goes on."),
     "audit": Entry("audit", "app", "List, verify and export the audit log."),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.controller.services.chore import ChoreSettings
+from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.witnesses.settings import WitnessSettings
 
 if TYPE_CHECKING:
@@ -22,5 +23,9 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
             s3=settings.s3,
             retention_days=settings.checkpoint_retention_days,
             syslog=settings.checkpoint_syslog,
-        )
+        ),
+        posts=PostSettings(
+            allow=frozenset(name.lower() for name in settings.webhook_allow),
+            ca_file=settings.webhook_ca_file,
+        ),
     )

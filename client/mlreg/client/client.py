@@ -13,6 +13,7 @@ from mlreg.client.errors import NotAllowedError
 from mlreg.client.transport import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from mlreg.client.tokens import Tokens
     from mlreg.client.training.context import Options, Training
     from mlreg.client.versions import Versions
+    from mlreg.client.wire.versions import VersionAnswer
+    from mlreg.client.webhooks import Events, Webhooks
 
 
 class NoCredentialsError(NotAllowedError):
@@ -99,6 +102,23 @@ class Client:
         from mlreg.client.training.context import Training
 
         return Training(self.transport, model, features=features, data=data, **options)
+
+    def search(self, query: str) -> Iterator[VersionAnswer]:
+        """Iterate over the versions of all models for which a query holds, the newest first.
+
+        Pages are fetched as they are needed. The language is described in docs/reference/search.md.
+
+        ```python
+        for version in client.search("features:temp metric.auc>=0.8 created>2026-01-01"):
+            print(version.model, version.number, version.metrics["auc"])
+        ```
+
+        Raises:
+            InvalidError: the query breaks a rule (`invalid_query`); the message names the column.
+        """
+        from mlreg.client.paging import walk_pages
+
+        return walk_pages(lambda cursor: self.versions.search(query, cursor=cursor))
 
     @cached_property
     def models(self) -> Models:
@@ -211,3 +231,17 @@ class Client:
         from mlreg.client.environments import Environments
 
         return Environments(self.transport)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Webhooks: create, list, show, test, switch, delete."""
+        from mlreg.client.webhooks import Webhooks
+
+        return Webhooks(self.transport)
+
+    @cached_property
+    def events(self) -> Events:
+        """Events, in the order in which everybody is told of them."""
+        from mlreg.client.webhooks import Events
+
+        return Events(self.transport)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.store.database import Database, ReadSession
 from mlreg.registry.witnesses.settings import WitnessSettings
 
@@ -25,6 +26,7 @@ class ChoreSettings:
     """What the operator told the chores of this process: one field per chore that needs any."""
 
     witnesses: WitnessSettings = field(default_factory=WitnessSettings)
+    posts: PostSettings = field(default_factory=PostSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlreg.controller.services import checkpointing, jobs
+from mlreg.controller.services import checkpointing, delivering, jobs
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.chore import (
     Chore,
@@ -34,7 +34,9 @@ PRIORITY = 20
 MAX_OUTCOME_CHARACTERS = 500
 URGENT_PAUSE = timedelta(seconds=5)
 
-CHORES: Chores = chores_by_name(checkpointing.SIGN, checkpointing.WALK)
+CHORES: Chores = chores_by_name(
+    checkpointing.SIGN, checkpointing.WALK, delivering.SEND, delivering.PRUNE
+)
 
 log = logging.getLogger("mlreg.chores")
 

@@ -18,6 +18,12 @@ _START = text("""
     INSERT INTO chore (name, last_at) VALUES (:name, clock_timestamp())
     ON CONFLICT (name) DO UPDATE SET last_at = excluded.last_at
 """)
+_PRUNE_JOBS = text("""
+    DELETE FROM job WHERE id IN (
+        SELECT id FROM job WHERE kind = 'chore' AND ended_at < clock_timestamp() - interval '1 day'
+        LIMIT :limit
+    )
+""")
 _NOTE = text("UPDATE chore SET outcome = :outcome WHERE name = :name")
 
 
@@ -40,3 +46,9 @@ def note_start(session: WriteSession, name: str) -> None:
 def note_outcome(session: WriteSession, name: str, outcome: str) -> None:
     """Write down what came of a chore's newest run."""
     session.execute(_NOTE, {"name": name, "outcome": outcome})
+
+
+def prune_jobs(session: WriteSession, before: datetime, limit: int) -> int:
+    """Delete the ended jobs of chores after a day: there are thousands a day; return how many."""
+    del before
+    return int(session.execute(_PRUNE_JOBS, {"limit": limit}).rowcount)  # type: ignore[attr-defined]  # of a DELETE

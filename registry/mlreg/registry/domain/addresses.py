@@ -1,14 +1,17 @@
 """Which network addresses a server of ours may call on somebody's word: public ones.
 
 What always holds: an address is judged as the number that it is, so that no other spelling of a
-private one passes (`::ffff:127.0.0.1`, `64:ff9b::7f00:1`, a 6to4 or Teredo tunnel to it).
+private one passes (`::ffff:127.0.0.1`, `64:ff9b::7f00:1`, a 6to4 or Teredo tunnel to it), and the
+public ones at which a cloud answers only those inside are not public here.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+_NATIVE = IPv6Network("2000::/3")  # all of IPv6 that is handed out to anybody
+_INSIDE = (IPv4Network("168.63.129.16/32"), IPv4Network("192.88.99.0/24"))  # Azure's; 6to4 relays
 Address = IPv4Address | IPv6Address
 
 
@@ -18,7 +21,7 @@ def is_public(text: str) -> bool:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return False
-    return all(one.is_global and not one.is_multicast for one in (address, *_within(address)))
+    return all(_is_public(one) for one in (address, *_within(address)))
 
 
 def is_loopback(text: str) -> bool:
@@ -27,6 +30,23 @@ def is_loopback(text: str) -> bool:
         return ip_address(text.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def is_for_nobody(text: str) -> bool:
+    """Whether no call goes here even inside: link-local (a cloud's secrets), multicast, or none."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return True
+    found = (address, *_within(address))
+    return any(one.is_link_local or one.is_multicast or one.is_unspecified for one in found)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address):
+        return address.is_global and address in _NATIVE and not address.is_multicast
+    inside = any(address in network for network in _INSIDE)
+    return address.is_global and not address.is_multicast and not inside
 
 
 def _within(address: Address) -> list[Address]:

@@ -92,12 +92,21 @@ def check_destination(
 
 
 def open_destination(
-    to: Destination, *, timeout_seconds: float = TIMEOUT_SECONDS
+    to: Destination,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    trust: ssl.SSLContext | None = None,
 ) -> http.client.HTTPConnection:
-    """Return a connection, not yet open, to the checked address, under the name of the URL."""
+    """Return a connection, not yet open, to the checked address, under the name of the URL.
+
+    Args:
+        to: where to.
+        timeout_seconds: for each step.
+        trust: whose certificates count; by default the system's.
+    """
     if to.scheme == "http":
         return http.client.HTTPConnection(to.address, to.port, timeout=timeout_seconds)
-    return _PinnedConnection(to, timeout_seconds)
+    return _PinnedConnection(to, timeout_seconds, trust or ssl.create_default_context())
 
 
 def fetch(
@@ -111,7 +120,7 @@ def fetch(
     to = check_destination(url, private=private, resolved=resolved)
     connection = open_destination(to)
     try:
-        headers = {"Host": _host_header(to), "Accept": "application/json"}
+        headers = {"Host": host_header(to), "Accept": "application/json"}
         connection.request("GET", to.target, headers=headers)
         response = connection.getresponse()
         body = response.read(MAX_BYTES + 1)
@@ -129,15 +138,20 @@ def fetch(
 class _PinnedConnection(http.client.HTTPSConnection):
     """TLS to a checked address, with the certificate checked for the URL's name."""
 
-    def __init__(self, to: Destination, timeout_seconds: float) -> None:
+    def __init__(self, to: Destination, timeout_seconds: float, trust: ssl.SSLContext) -> None:
         super().__init__(to.host, to.port, timeout=timeout_seconds)
         self._address = to.address
+        self._trust = trust
 
     @override
     def connect(self) -> None:
         """Connect to the address that was checked, not to what the name leads to by now."""
         raw = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=self.host)
+        try:
+            self.sock = self._trust.wrap_socket(raw, server_hostname=self.host)
+        except BaseException:
+            raw.close()
+            raise
 
 
 def _refusal(scheme: str, addresses: list[str], *, private: bool) -> str:
@@ -150,6 +164,7 @@ def _refusal(scheme: str, addresses: list[str], *, private: bool) -> str:
     return ""
 
 
-def _host_header(to: Destination) -> str:
+def host_header(to: Destination) -> str:
+    """Return the `Host` of a request to a destination."""
     host = f"[{to.host}]" if ":" in to.host else to.host
     return host if to.port in {80, 443} else f"{host}:{to.port}"

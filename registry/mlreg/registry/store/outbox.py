@@ -24,6 +24,7 @@ _ADD = insert(_outbox).values(
 )
 _HAS_UNORDERED = text("SELECT EXISTS (SELECT FROM outbox_message WHERE seq IS NULL)")
 _HEAD = text("SELECT seq FROM outbox_head")
+_OLDEST = text("SELECT min(seq) FROM outbox_message")
 _LOCK_HEAD = text("SELECT seq FROM outbox_head FOR UPDATE")
 # A separate statement, and so a newer snapshot than the one that waited for the lock: it sees all
 # that was committed before this transaction held it.
@@ -69,6 +70,12 @@ def has_unordered(session: ReadSession) -> bool:
 def head(session: ReadSession) -> int:
     """Return the last place that was given."""
     return int(session.execute(_HEAD).scalar_one())
+
+
+def find_oldest(session: ReadSession) -> int | None:
+    """Return the first place whose event is still kept."""
+    found: int | None = session.execute(_OLDEST).scalar_one()
+    return found
 
 
 def lock_head(session: WriteSession) -> int:

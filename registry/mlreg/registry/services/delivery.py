@@ -1,0 +1,159 @@
+"""Delivering events to webhooks: at least once, in order for each of them, none lost.
+
+What always holds: a webhook's position moves past an event only after the answer to it came (or it
+was given up, which stands in `webhook_delivery`), so a kill at any point sends an event again and
+never skips one. A webhook that fails holds up itself and no other. An event that fails for a day is
+dead; if the next one fails as well, the webhook is disabled and keeps its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.domain.targets import parse_target
+from mlreg.registry.domain.webhooks import (
+    ATTEMPTS,
+    GONE,
+    pause_after,
+    signed_headers,
+    write_letter,
+)
+from mlreg.registry.services.outbox import list_events, order_events
+from mlreg.registry.services.posting import Postman
+from mlreg.registry.services.webhooks import subscription_of
+from mlreg.registry.store import outbox
+from mlreg.registry.store import webhooks as rows
+from mlreg.registry.store.database import Database
+from mlreg.registry.store.failpoint import failpoint
+from mlreg.registry.store.tables import Webhook, WebhookDelivery
+
+if TYPE_CHECKING:
+
+    from mlreg.registry.domain.events import Event
+
+AT_ONCE = 4
+ROUND_SECONDS = 15.0
+DELIVERED, DEAD = "delivered", "dead"
+_SUCCESS = range(200, 300)
+
+log = logging.getLogger("mlreg.webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of delivery works with."""
+
+    database: Database
+    postman: Postman
+    now: datetime
+    halt: threading.Event
+
+
+def deliver(work: Round) -> int:
+    """Order what was committed, send what is due, note what is settled; return how many went."""
+    order_events(work.database)
+    with work.database.reading() as session:
+        due = rows.list_due(session)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as pool:
+        sent = sum(pool.map(lambda webhook_id: _deliver_to(work, webhook_id), due))
+    with work.database.writing() as session:
+        outbox.settle(session)
+    return sent
+
+
+def _deliver_to(work: Round, webhook_id: int) -> int:
+    """Send what waits for one webhook until it fails, or the round's time is over."""
+    sent, until = 0, time.monotonic() + ROUND_SECONDS
+    while time.monotonic() < until and not work.halt.is_set():
+        with work.database.reading() as session:
+            webhook = rows.get(session, webhook_id)
+            events = list_events(session, webhook.position) if webhook else []
+        if webhook is None or not webhook.enabled or not events:
+            break
+        event = _next_wanted(work, webhook, events)
+        if event is None:
+            continue
+        if not _send(work, webhook, event):
+            break
+        sent += 1
+    return sent
+
+
+def _next_wanted(work: Round, webhook: Webhook, events: list[Event]) -> Event | None:
+    """Return the first event that a webhook wants, and move it past those before that."""
+    subscription = subscription_of(webhook)
+    wanted = next((event for event in events if subscription.wants(event)), None)
+    passed = events[-1].seq if wanted is None else wanted.seq - 1
+    if passed > webhook.position:
+        with work.database.writing() as session:
+            rows.pass_by(session, webhook.id or 0, passed)
+    return wanted
+
+
+def _send(work: Round, webhook: Webhook, event: Event) -> bool:
+    """Send one event; False when the webhook has to wait, or is out."""
+    kind = subscription_of(webhook).kind
+    letter = write_letter(kind, event, webhook.secret)
+    headers = {"Content-Type": letter.content_type}
+    if kind != "pagerduty":
+        headers |= signed_headers(webhook.secret, event.key, letter.body, work.now)
+    try:
+        status = work.postman.post(parse_target(webhook.url), letter.body, headers)
+        error = None if status in _SUCCESS else f"it answered {status}"
+    except RegistryError as failure:
+        status, error = None, str(failure)
+    failpoint("webhook.sent")
+    if error is not None:
+        return _fail(work, webhook, event, (status, error))
+    with work.database.writing() as session:
+        rows.settle(
+            session, _delivery(webhook, event, DELIVERED, webhook.attempts + 1, status), attempts=0
+        )
+    return True
+
+
+def _fail(work: Round, webhook: Webhook, event: Event, answer: tuple[int | None, str]) -> bool:
+    """Write a failed attempt down; True when the event is given up and the next one may go."""
+    attempts, (status, error) = webhook.attempts + 1, answer
+    out = status == GONE or attempts > ATTEMPTS
+    log.warning("webhook %s, event %d: %s", webhook.name, event.seq, error)
+    with work.database.writing() as session:
+        if attempts == ATTEMPTS and not out:
+            delivery = _delivery(webhook, event, DEAD, attempts, status, error)
+            rows.settle(session, delivery, attempts=attempts)
+            return True
+        rows.note_failure(
+            session,
+            webhook.id or 0,
+            f"{error}; the webhook is disabled" if out else error,
+            attempts=attempts,
+            pause_seconds=pause_after(attempts).total_seconds(),
+            enabled=not out,
+        )
+    return False
+
+
+def _delivery(
+    webhook: Webhook,
+    event: Event,
+    state: str,
+    attempts: int,
+    status: int | None,
+    error: str | None = None,
+) -> WebhookDelivery:
+    return WebhookDelivery(
+        webhook_id=webhook.id or 0,
+        seq=event.seq,
+        topic=event.topic,
+        state=state,
+        attempts=attempts,
+        status=status,
+        error=error,
+    )

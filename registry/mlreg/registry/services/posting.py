@@ -1,0 +1,116 @@
+"""One guarded POST to an address that a user has named.
+
+What always holds: besides what `outgoing` promises (https, one look-up, the checked address and no
+other, no redirect, no proxy): only allowed ports; of internal hosts only those that the operator
+allows, and never a link-local address; from the first byte to the last at most `TOTAL_SECONDS`;
+the answer's body is thrown away.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlreg.registry.domain.addresses import is_for_nobody
+from mlreg.registry.domain.targets import ForbiddenTargetError, Target, check_port, is_allowed
+from mlreg.registry.services.outgoing import (
+    Destination,
+    ForbiddenDestinationError,
+    NoAnswerError,
+    check_destination,
+    host_header,
+    open_destination,
+    resolve,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+STEP_SECONDS = 5.0
+TOTAL_SECONDS = 15.0
+MAX_ANSWER_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class PostSettings:
+    """What the operator allows.
+
+    Attributes:
+        allow: internal hosts that may be called: `host` (ports 443 and 8443), or `host:port`.
+        ca_file: certificates of authorities that count besides the system's.
+    """
+
+    allow: frozenset[str] = frozenset()
+    ca_file: Path | None = None
+
+
+class Postman:
+    """Posts to targets, under the operator's rules."""
+
+    def __init__(
+        self, settings: PostSettings, resolved: Callable[[str, int], list[str]] = resolve
+    ) -> None:
+        self._allow = settings.allow
+        self._resolved = resolved
+        self._trust = ssl.create_default_context()
+        if settings.ca_file is not None:
+            self._trust.load_verify_locations(settings.ca_file)
+
+    def post(self, target: Target, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send a body, and return the status of the answer.
+
+        Raises:
+            ForbiddenTargetError: the target may not be called; nothing was connected to.
+            NoAnswerError: it cannot be reached, is not who it should be, or is too slow.
+        """
+        to = self._destination(target)
+        connection = open_destination(to, timeout_seconds=STEP_SECONDS, trust=self._trust)
+        try:
+            with _deadline(connection):
+                own = {"Host": host_header(to), "User-Agent": "mlreg", "Connection": "close"}
+                connection.request("POST", to.target, body=body, headers={**headers, **own})
+                answer = connection.getresponse()
+                answer.read(MAX_ANSWER_BYTES)
+                return answer.status
+        except (OSError, http.client.HTTPException) as error:
+            cause = str(error) or type(error).__name__
+            raise NoAnswerError(url=target.shown, cause=cause[:200]) from error
+        finally:
+            connection.close()
+
+    def _destination(self, target: Target) -> Destination:
+        check_port(target, self._allow)
+        allowed = is_allowed(target, self._allow)
+        try:
+            to = check_destination(target.url, private=allowed, resolved=self._resolved)
+        except ForbiddenDestinationError:
+            reason = "its name leads into a private network"
+            raise ForbiddenTargetError(place=target.place, reason=reason) from None
+        except NoAnswerError:
+            raise NoAnswerError(url=target.shown, cause="its name is unknown") from None
+        if is_for_nobody(to.address):
+            reason = "its address is link-local, multicast or none"
+            raise ForbiddenTargetError(place=target.place, reason=reason)
+        return to
+
+
+@contextmanager
+def _deadline(connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Break a connection off that lives too long, however steadily it drips."""
+
+    def break_off() -> None:
+        with suppress(OSError, AttributeError):
+            connection.sock.shutdown(2)
+
+    timer = threading.Timer(TOTAL_SECONDS, break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
