@@ -53,18 +53,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("issuer", "jti", name=op.f("pk_oidc_jti")),
     )
     op.create_index(op.f("ix_oidc_jti_expires_at"), "oidc_jti", ["expires_at"])
-    op.create_table(
-        "blob_holder",
-        sa.Column("digest", sa.String(), nullable=False),
-        sa.Column("actor", sa.String(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("digest", "actor", name=op.f("pk_blob_holder")),
-    )
-    op.create_index(op.f("ix_blob_holder_at"), "blob_holder", ["at"])
 
 
 def downgrade() -> None:
-    op.drop_table("blob_holder")
     op.drop_table("oidc_jti")
     op.drop_table("oidc_issuer")
     op.drop_table("model_grant")

@@ -141,9 +141,7 @@ class Version(SQLModel, table=True):
     data: list[dict[str, Any]] | None = optional_document()
     trained_by: str | None = None
     duration_seconds: float | None = None
-    peak_memory_bytes: int | None = Field(
-        default=None, sa_column=Column(BigInteger, nullable=True)
-    )
+    peak_memory_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     stage_digest: str | None = Field(default=None, foreign_key="manifest.digest")
     metrics: dict[str, Any] = document()
     tags: dict[str, Any] = document()
@@ -817,16 +815,3 @@ class OidcJti(SQLModel, table=True):
     issuer: str = Field(primary_key=True)
     jti: str = Field(primary_key=True)
     expires_at: datetime = moment(index=True)
-
-
-class BlobHolder(SQLModel, table=True):
-    """Who has put a blob whole, and so may register it without reading another model's files.
-
-    Written only for callers whose token is for some models: others may read every blob.
-    """
-
-    __tablename__ = "blob_holder"
-
-    digest: str = Field(primary_key=True)
-    actor: str = Field(primary_key=True)
-    at: datetime = moment(index=True)
