@@ -1,4 +1,4 @@
-"""What is live, who is behind, and what was."""
+"""`mlreg status`: what is live, and who is behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from mlreg.cli.output import Table, show, warn
 from mlreg.cli.session import open_client
-from mlreg.client.wire.deployments import RevisionAnswer, StatusAnswer
+from mlreg.client.wire.deployments import StatusAnswer
 
 DAY_AND_MINUTE = "%Y-%m-%d %H:%M"
 
@@ -24,21 +24,6 @@ def status(
     show(found, table=Table(headers, [_status_row(item) for item in found], empty))
     for item in found:
         _warn_of(item)
-
-
-def history(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
-    env: Annotated[str, typer.Option("--env", help="Where.")] = "production",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
-) -> None:
-    """Show every revision of a deployment: when, what, why, by whose hand."""
-    with open_client() as client:
-        found = [
-            item
-            for _, item in zip(range(limit), client.deployments.history(model, env), strict=False)
-        ]
-    headers = ("revision", "champion", "cause", "actor", "at", "reason")
-    show(found, table=Table(headers, [_history_row(item) for item in found]))
 
 
 def _status_row(item: StatusAnswer) -> list[object]:
@@ -74,10 +59,3 @@ def _warn_of(item: StatusAnswer) -> None:
                 f"{client.client} serves revision {client.revision} of {item.model}, "
                 f"{client.behind} behind, since {client.at.strftime(DAY_AND_MINUTE)}"
             )
-
-
-def _history_row(item: RevisionAnswer) -> list[object]:
-    cause = item.cause + (", forced" if item.forced else "")
-    cause += ", undone" if item.ended_by_rollback else ""
-    champion = f"{item.champion or '-'} ({item.fallback})" if item.fallback else item.champion
-    return [item.number, champion, cause, item.actor, item.at.strftime(DAY_AND_MINUTE), item.reason]
