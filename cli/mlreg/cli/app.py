@@ -51,6 +51,9 @@ COMMANDS = {
     "import": Entry("importing", "app", "Bring models over from other registries."),
     "search": Entry("search", "search", "Find versions by what is true of them."),
     "promote": Entry("deployment", "promote", "Make a version the champion."),
+    "approve": Entry("approval", "approve", "Stand behind the promote of a version."),
+    "approval": Entry("approval", "app", "List, ask for and withdraw approvals."),
+    "protect": Entry("approval", "protect", "Ask for approvals before every promote."),
     "rollback": Entry("deployment", "rollback", "Return to an earlier champion, at once."),
     "fallback": Entry("deployment", "fallback", "Serve the declared fallback instead of a model."),
     "freeze": Entry("deployment", "freeze", "Stop automation for a deployment."),
@@ -72,6 +75,8 @@ COMMANDS = {
     "clock": Entry("clock", "app", "Show and advance the virtual clock."),
     "webhook": Entry("webhook", "app", "Have others told of events: create, test, switch."),
     "events": Entry("webhook", "events", "What happened, in order; --follow goes on."),
+    "scrub": Entry("cleanup", "scrub", "Hash stored files anew."),
+    "gc": Entry("cleanup", "collect", "Collect what nobody needs."),
     "audit": Entry("audit", "app", "List, verify and export the audit log."),
 }
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from mlreg.client.approvals import Approvals
     from mlreg.client.audit import Audit
+    from mlreg.client.cleanup import Cleanup
     from mlreg.client.clock import VirtualClock
     from mlreg.client.decisions import Decisions
     from mlreg.client.deployments import Deployments
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from mlreg.client.tokens import Tokens
     from mlreg.client.training.context import Options, Training
     from mlreg.client.versions import Versions
-    from mlreg.client.wire.versions import VersionAnswer
     from mlreg.client.webhooks import Events, Webhooks
+    from mlreg.client.wire.versions import VersionAnswer
 
 
 class NoCredentialsError(NotAllowedError):
@@ -128,11 +130,25 @@ class Client:
         return Models(self.transport)
 
     @cached_property
+    def cleanup(self) -> Cleanup:
+        """Bytes at rest: scrub, list garbage, collect."""
+        from mlreg.client.cleanup import Cleanup
+
+        return Cleanup(self.transport)
+
+    @cached_property
     def versions(self) -> Versions:
         """Versions: register, list, show, download."""
         from mlreg.client.versions import Versions
 
         return Versions(self.transport)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """Approvals: stand behind a promote or against it, ask for approvals, list them."""
+        from mlreg.client.approvals import Approvals
+
+        return Approvals(self.transport)
 
     @cached_property
     def deployments(self) -> Deployments:

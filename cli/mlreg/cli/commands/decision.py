@@ -1,4 +1,4 @@
-"""`mlreg evaluate` and `mlreg decision`: have a version judged, and read the verdicts."""
+"""`mlreg evaluate` and `mlreg decision`: have a version judged, read the verdict, and answer it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.commands.approval import tell_given
 from mlreg.cli.commands.deployment import version_number
 from mlreg.cli.commands.verdict import end_by_verdict
 from mlreg.cli.output import Table, progress, show
@@ -73,6 +74,28 @@ def list_decisions(
         for one in page.items
     ]
     show(page, table=Table(headers, rows, "no decisions"))
+
+
+@app.command()
+def approve(
+    number: Annotated[int, typer.Argument(help="The decision's number.", min=1)],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")] = "",
+) -> None:
+    """Stand behind the promote of what a decision is about."""
+    with open_client() as client:
+        given = client.approvals.judge(number, "approved", reason=reason)
+    tell_given(given)
+
+
+@app.command()
+def reject(
+    number: Annotated[int, typer.Argument(help="The decision's number.", min=1)],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")] = "",
+) -> None:
+    """Stand against the promote of what a decision is about, until it is withdrawn."""
+    with open_client() as client:
+        given = client.approvals.judge(number, "rejected", reason=reason)
+    tell_given(given)
 
 
 def _sentence(decision: DecisionAnswer) -> str:

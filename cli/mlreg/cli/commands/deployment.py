@@ -33,6 +33,12 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Go without an accepted decision; needs --reason.")
     ] = False,
+    break_glass: Annotated[
+        bool,
+        typer.Option(
+            "--break-glass", help="Go without the approvals; needs --reason, alerts, for ever seen."
+        ),
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make a version the champion."""
@@ -42,8 +48,9 @@ def promote(
             version_number(version),
             environment=env,
             reason=reason,
-            expect=_expected(client, model, env, expect),
+            expect=expected_revision(client, model, env, expect),
             force=force,
+            break_glass=break_glass,
             dry_run=dry_run,
         )
     _tell(changed)
@@ -64,7 +71,7 @@ def rollback(
             to=to,
             environment=env,
             reason=reason,
-            expect=_expected(client, model, env, expect),
+            expect=expected_revision(client, model, env, expect),
             dry_run=dry_run,
         )
     _tell(changed)
@@ -85,7 +92,7 @@ def fallback(
             None if off else name,
             environment=env,
             reason=reason,
-            expect=_expected(client, model, env, expect),
+            expect=expected_revision(client, model, env, expect),
         )
     _tell(changed)
 
@@ -95,7 +102,7 @@ def freeze(
 ) -> None:
     """Stop automation for a deployment; people can still promote and roll back."""
     with open_client() as client:
-        expected = _expected(client, model, env, expect)
+        expected = expected_revision(client, model, env, expect)
         changed = client.deployments.freeze(model, environment=env, reason=reason, expect=expected)
     _tell(changed)
 
@@ -105,7 +112,7 @@ def unfreeze(
 ) -> None:
     """Let automation go on."""
     with open_client() as client:
-        expected = _expected(client, model, env, expect)
+        expected = expected_revision(client, model, env, expect)
         changed = client.deployments.unfreeze(
             model, environment=env, reason=reason, expect=expected
         )
@@ -134,7 +141,7 @@ def version_number(text: str) -> int:
     return int(digits)
 
 
-def _expected(client: Client, model: str, env: str, expect: int | None) -> str:
+def expected_revision(client: Client, model: str, env: str, expect: int | None) -> str:
     """Return the ETag to send: of the revision asked for, else of the one that is read now."""
     state = client.deployments.find(model, env)
     if expect is not None:

@@ -13,9 +13,12 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from mlreg.registry.api import (
+    approvals,
     audit,
     blobs,
     checkpoints,
+    cleanup,
+    comparison,
     deployments,
     documents,
     environments,
@@ -48,12 +51,15 @@ PREFIX = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     versions.router,
+    comparison.router,
     retirement.router,
+    cleanup.router,
     stages.router,
     blobs.router,
     search.router,
     uploads.router,
     deployments.router,
+    approvals.router,
     reigns.router,
     environments.router,
     audit.router,

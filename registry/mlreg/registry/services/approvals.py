@@ -26,7 +26,7 @@ from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.revisions import AlreadySoError
 from mlreg.registry.services import audit, deployments
 from mlreg.registry.services.change import Change, ChangedState, lock_present, subject_of
-from mlreg.registry.services.deployments import check_promotable, get_deployment
+from mlreg.registry.services.deployments import check_accepted, check_promotable
 from mlreg.registry.store import approvals as rows
 from mlreg.registry.store import outbox
 from mlreg.registry.store.approvals import Binding, binding_of
@@ -156,14 +156,19 @@ def withdraw(
 
 def request(
     session: WriteSession, change: Change, *, version: int, cause: Cause = "promote", now: datetime
-) -> ApprovalRequest:
+) -> Waiting:
     """Have a promote wait for its approvals; the last one does it, in the name of who asks.
 
     Raises:
-        As `promote`, but for the approvals; AlreadySoError: it waits already.
+        NotAcceptedError: no accepted decision stands behind it. And the rest as `promote`.
+        AlreadySoError: it waits already, or no approval is lacking.
     """
     present = lock_present(session, change, now, version=version)
     candidate = check_promotable(present, version, None)
+    check_accepted(present.state, candidate)
+    counted = tally(candidate.words, authors=candidate.authors, promoter=change.actor.name)
+    if counted.suffices(present.state.approvals_required):
+        raise AlreadySoError(model=f"{change.model}/{version}", state="free to be promoted")
     deployment_id = present.state.deployment_id
     binding = _binding(candidate)
     waiting = rows.find_waiting(session, deployment_id, version)
@@ -184,24 +189,14 @@ def request(
     body = _event(change, asked)
     outbox.add(session, "approval.requested", body, now)
     _audit(session, "approval.requested", change, body, now)
-    return asked
+    return Waiting(asked, holds=True, approvers=counted.approvers, objectors=counted.objectors)
 
 
 def list_given(
-    session: ReadSession,
-    model: str,
-    environment: str,
-    *,
-    before: int | None = None,
-    limit: int = 100,
+    session: ReadSession, state: DeploymentState, *, before: int | None = None, limit: int = 100
 ) -> Page[Given]:
-    """Return a page of the words on versions in a deployment, newest first.
-
-    Raises:
-        ModelNotFoundError, EnvironmentNotFoundError, NoDeploymentError: it is not there.
-    """
+    """Return a page of the words on versions in a deployment, newest first."""
     limit = min(max(limit, 1), MAX_PAGE)
-    state = get_deployment(session, model, environment)
     found = rows.list_approvals(session, state.deployment_id, before=before, limit=limit + 1)
     now = rows.list_bindings(session, state.deployment_id, {row.version for row in found})
     given = [

@@ -106,14 +106,9 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
     def act(present: Present) -> NextRevision:
         state = present.state
         candidate = check_promotable(present, version, store)
-        accepted = candidate.verdict == "accepted" and decision_id in {None, candidate.decision_id}
-        if state.champion is not None and not accepted and not force:
-            raise NotAcceptedError(
-                model=state.model,
-                version=version,
-                champion=state.champion,
-                verdict=candidate.verdict,
-            )
+        accepted = _is_accepted(candidate, decision_id)
+        if not force:
+            check_accepted(state, candidate, decision_id)
         counted = tally(candidate.words, authors=candidate.authors, promoter=change.actor.name)
         broke_glass = break_glass and not counted.suffices(state.approvals_required)
         if not broke_glass:
@@ -156,6 +151,23 @@ def check_promotable(present: Present, version: int, store: ArtifactStore | None
     if candidate.barred:
         raise VersionBarredError(model=state.model, version=version, environment=state.environment)
     return candidate
+
+
+def check_accepted(
+    state: DeploymentState, candidate: Candidate, decision_id: int | None = None
+) -> None:
+    """Let a version pass that an accepted decision stands behind, or that nothing serves before.
+
+    Raises:
+        NotAcceptedError: it is not so.
+    """
+    if state.champion is not None and not _is_accepted(candidate, decision_id):
+        raise NotAcceptedError(
+            model=state.model,
+            version=candidate.number,
+            champion=state.champion,
+            verdict=candidate.verdict,
+        )
 
 
 def check_approved(state: DeploymentState, version: int, counted: Tally) -> None:
@@ -340,6 +352,10 @@ def previous_champion(session: ReadSession, deployment_id: int) -> int | None:
     current = rows.get_state(session, deployment_id).champion
     gone = rows.deleted_versions(session, deployment_id)
     return find_rollback_target(rows.walk_facts(session, deployment_id), current, gone=gone)
+
+
+def _is_accepted(candidate: Candidate, decision_id: int | None) -> bool:
+    return candidate.verdict == "accepted" and decision_id in {None, candidate.decision_id}
 
 
 def _rollback_target(
