@@ -30,17 +30,17 @@ class Audit:
     ) -> Iterator[AuditAnswer]:
         """Iterate over the entries, newest first."""
 
-        def page_before(before: str | None) -> Page[AuditAnswer]:
+        def page_at(cursor: str | None) -> Page[AuditAnswer]:
             return self._transport.get(
                 path("audit"),
                 Page[AuditAnswer],
                 action=action,
                 subject=subject,
-                before=before,
+                cursor=cursor,
                 limit=PAGE,
             )
 
-        return walk_pages(page_before)
+        return walk_pages(page_at)
 
     def verify(self, held: Sequence[tuple[int, bytes]] = ()) -> VerificationAnswer:
         """Have the server walk the hash chain and name the first bad entry.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlreg.client.paging import walk_pages
 from mlreg.client.transport import path
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.models import (
@@ -15,6 +16,8 @@ from mlreg.client.wire.models import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlreg.client.transport import Transport
 
 
@@ -45,22 +48,38 @@ class Models:
         self,
         *,
         after: str | None = None,
+        cursor: str | None = None,
         limit: int = 100,
         archived: bool = False,
         deleted: bool = False,
     ) -> Page[ModelAnswer]:
-        """Return a page of models by name; `after` is the `next` of the page before.
+        """Return a page of models by name; `cursor` is the `next` of the page before.
 
-        Archived ones come when asked for; `deleted` asks for the deleted ones and no others.
+        Args:
+            after: only models whose names come after this one.
+            cursor: where the page begins; None is the first.
+            limit: the most models of this page, up to 500.
+            archived: archived ones too.
+            deleted: the deleted ones, and no others.
         """
         return self._transport.get(
             path("models"),
             Page[ModelAnswer],
             after=after,
+            cursor=cursor,
             limit=limit,
             archived=archived,
             deleted=deleted or None,
         )
+
+    def walk(self, *, page: int = 100) -> Iterator[ModelAnswer]:
+        """Iterate over all models by name; pages are fetched as they are needed.
+
+        ```python
+        tasks = {model.name: model.task for model in client.models.walk()}
+        ```
+        """
+        return walk_pages(lambda cursor: self.list(cursor=cursor, limit=page))
 
     def archive(self, name: str, *, reason: str) -> ModelAnswer:
         """Archive a model: it stays readable and takes no new versions.

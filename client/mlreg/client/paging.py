@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def walk_pages(page_before: Callable[[str | None], Page[Item]]) -> Iterator[Item]:
-    """Yield the items of all pages; each page is asked for when the one before it is used up."""
-    before: str | None = None
+def walk_pages(page_at: Callable[[str | None], Page[Item]]) -> Iterator[Item]:
+    """Yield the items of all pages; each page is asked for when the one before it is used up.
+
+    Args:
+        page_at: returns the page at a cursor; None is the first.
+    """
+    cursor: str | None = None
     while True:
-        page = page_before(before)
+        page = page_at(cursor)
         yield from page.items
-        before = page.next
-        if before is None:
+        cursor = page.next
+        if cursor is None:
             return

@@ -12,9 +12,11 @@ from mlreg.client.cache import BlobCache
 from mlreg.client.downloads import Downloads
 from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
 from mlreg.client.new_files import new_folder
+from mlreg.client.paging import walk_pages
 from mlreg.client.transport import path
 from mlreg.client.uploads import Uploads, no_progress
 from mlreg.client.wire.base import Page
+from mlreg.client.wire.comparison import DiffAnswer
 from mlreg.client.wire.models import RetirementRequest
 from mlreg.client.wire.versions import (
     FileAnswer,
@@ -27,7 +29,7 @@ from mlreg.client.wire.versions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from mlreg.client.stage import StagePath
@@ -133,22 +135,71 @@ class Versions:
         model: str,
         *,
         before: int | None = None,
+        cursor: str | None = None,
         limit: int = 100,
         archived: bool = False,
         deleted: bool = False,
     ) -> Page[VersionAnswer]:
-        """Return a page of versions, newest first; `before` is the `next` of the page before.
+        """Return a page of versions, newest first; `cursor` is the `next` of the page before.
 
-        Archived ones come when asked for; `deleted` asks for the deleted ones and no others.
+        Args:
+            model: the name of the model.
+            before: only versions below this number.
+            cursor: where the page begins; None is the first.
+            limit: the most versions of this page, up to 500.
+            archived: archived ones too.
+            deleted: the deleted ones, and no others.
         """
         return self._transport.get(
             path("models", model, "versions"),
             Page[VersionAnswer],
             before=before,
+            cursor=cursor,
             limit=limit,
             archived=archived or None,
             deleted=deleted or None,
         )
+
+    def walk(self, model: str, *, page: int = 100) -> Iterator[VersionAnswer]:
+        """Iterate over all versions of a model, newest first; pages are fetched as they are needed.
+
+        ```python
+        newest_refit = next(v for v in client.versions.walk("flights") if v.lane == "refit")
+        ```
+        """
+        return walk_pages(lambda cursor: self.list(model, cursor=cursor, limit=page))
+
+    def search(
+        self, query: str, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[VersionAnswer]:
+        """Return a page of the versions for which a query holds, newest registration first.
+
+        Args:
+            query: such as `model:flights metric.auc>=0.8 -lane:refit`; the language is described in
+                docs/reference/search.md.
+            cursor: `next` of the page before; None is the first.
+            limit: the most versions of this page, up to 500.
+
+        Raises:
+            InvalidError: the query breaks a rule (`invalid_query`); the message names the column.
+        """
+        return self._transport.get(
+            path("search"), Page[VersionAnswer], q=query, cursor=cursor, limit=limit
+        )
+
+    def diff(self, model: str, before: int, after: int) -> DiffAnswer:
+        """Return what differs from one version to another; equal parts are empty.
+
+        ```python
+        changed = client.versions.diff("flights", 11, 12)
+        print(changed.code.url, [metric.delta for metric in changed.metrics])
+        ```
+
+        Raises:
+            NotFoundError: there is no such model or version.
+        """
+        place = path("models", model, "versions", before, "diff", after)
+        return self._transport.get(place, DiffAnswer)
 
     def archive(self, model: str, number: int, *, reason: str) -> VersionAnswer:
         """Archive a version: hidden from lists and search, not promoted, still downloaded.

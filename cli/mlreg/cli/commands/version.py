@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlreg.cli.commands.comparison import diff
 from mlreg.cli.commands.described import described
 from mlreg.cli.commands.reproduction import reproduce
 from mlreg.cli.output import Table, plain, progress, say, show, warn
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 app.command("reproduce")(reproduce)
+app.command("diff")(diff)
 Model = Annotated[str, typer.Argument(metavar="MODEL", show_default=False)]
 Reference = Annotated[
     str, typer.Argument(metavar="MODEL/VERSION", help="flights/12 or flights@champion")

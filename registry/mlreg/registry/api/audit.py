@@ -11,6 +11,7 @@ from mlreg.client.wire.audit import AuditAnswer, VerificationAnswer
 from mlreg.client.wire.base import Page
 from mlreg.registry.api.checkpoints import parse_held, permit_whole_log
 from mlreg.registry.api.context import Caller, Reading
+from mlreg.registry.api.paging import Cursor, PageRequest
 from mlreg.registry.api.permission import may
 from mlreg.registry.services import audit
 from mlreg.registry.services.audit import AuditFilter
@@ -26,9 +27,11 @@ def list_entries(
     action: str | None = None,
     subject: str | None = None,
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
 ) -> Page[AuditAnswer]:
     """List entries, newest first."""
+    before = PageRequest(cursor, limit).below(before)
     with reading() as session:
         found = audit.list_entries(session, AuditFilter(action, subject, before, limit))
     last = found[-1].seq if len(found) == limit else 1

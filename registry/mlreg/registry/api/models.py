@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.models import ArchiveRequest, ModelAnswer, ModelRequest
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Paging
 from mlreg.registry.api.permission import PermissionDeniedError, may
 from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
-from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.services import catalog, retirement
 from mlreg.registry.services.catalog import ModelSpecification
 from mlreg.registry.store.tables import Model
 
 router = APIRouter(prefix="/models", tags=["models"])
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 @router.post("", status_code=201, response_model=ModelAnswer, dependencies=[may("model.write")])
@@ -47,14 +44,14 @@ def create_model(
 def list_models(
     reading: Reading,
     caller: Caller,
+    paging: Paging,
     after: str = "",
-    limit: Limit = 100,
     *,
     archived: bool = False,
     deleted: bool = False,
 ) -> Page[ModelAnswer]:
     """List models by name: those in use, with `archived` these too, with `deleted` only those."""
-    names = caller.models_for("read")
+    names, after, limit = caller.models_for("read"), paging.after(after), paging.limit
     with reading() as session:
         if deleted:
             page = retirement.list_deleted_models(session, after=after, limit=limit, names=names)

@@ -18,11 +18,11 @@ from mlreg.client.wire.versions import (
 )
 from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Paging
 from mlreg.registry.api.permission import may
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
-from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitState, Provenance
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.domain.stage import Stage, StagedFile
@@ -34,8 +34,9 @@ from mlreg.registry.store.database import ReadSession
 from mlreg.registry.store.tables import Attestation, Model, Version
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["versions"])
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-Before = Annotated[int | None, Query(ge=1, le=MAX_NUMBER)]
+Before = Annotated[
+    int | None, Query(ge=1, le=MAX_NUMBER, description="Only versions below this number.")
+]
 Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
 
 
@@ -76,13 +77,14 @@ def register(
 def list_versions(
     model: str,
     reading: Reading,
+    paging: Paging,
     before: Before = None,
-    limit: Limit = 100,
     *,
     archived: bool = False,
     deleted: bool = False,
 ) -> Page[VersionAnswer]:
     """List versions, newest first: with `archived` these too, with `deleted` only those."""
+    before, limit = paging.below(before), paging.limit
     with reading() as session:
         found = catalog.get_model(session, model)
         if deleted:
@@ -120,7 +122,7 @@ def verify_version(
         manifest = catalog.get_manifest(session, version)
     digests = [file.digest for file in manifest.files]
     found = scrubbing.look_again(parts.database, parts.store, digests, actor=caller, now=now)
-    corrupt = {look.blob.digest for look in found.corrupt}
+    corrupt = {blob.digest for blob in found.corrupt}
     broken = tuple(file for file in manifest.files if file.digest in corrupt)
     return VerificationAnswer(
         model=model,
