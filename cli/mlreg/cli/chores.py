@@ -28,4 +28,5 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
             allow=frozenset(name.lower() for name in settings.webhook_allow),
             ca_file=settings.webhook_ca_file,
         ),
+        upkeep=settings.upkeep,
     )

@@ -78,6 +78,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     )
     from mlreg.controller.services.alerts import alert_of_broken_glass
     from mlreg.controller.services.incidents import count_open
+    from mlreg.controller.services.snapshots import find_times
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
     from mlreg.registry.web import pages
@@ -102,7 +103,9 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             extra_routers=[room.router for room in rooms],
             page_routers=[pages.router],
             open_incidents=count_open,
+            snapshot_times=find_times,
             raise_alarm=alert_of_broken_glass,
+            upkeep=settings.upkeep,
         )
     )
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,6 +33,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.domain.garbage import Retention
+from mlreg.registry.domain.upkeep import UpkeepSettings
 
 PREFIX = "MLREG_"
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://[^\s]*/[^\s]+$")
@@ -69,6 +72,9 @@ class Settings(BaseSettings):
     checkpoint_syslog: str | None = None
     webhook_allow: Annotated[list[str], NoDecode] = []
     webhook_ca_file: Path | None = None
+    scrub_days: float = Field(default=14, gt=0, le=3650)
+    scrub_bytes_per_second: int = Field(default=32 * 2**20, ge=2**16)
+    retention_days: int = Field(default=365, ge=0, le=36_500)
 
     @field_validator("database_url", "database_owner_url")
     @classmethod
@@ -101,6 +107,15 @@ class Settings(BaseSettings):
             region=self.s3_region,
             access_key_id=self.s3_access_key_id,
             secret_access_key=secret.get_secret_value() if secret else None,
+        )
+
+    @property
+    def upkeep(self) -> UpkeepSettings:
+        """What is said about keeping bytes."""
+        return UpkeepSettings(
+            scrub_within=timedelta(days=self.scrub_days),
+            scrub_bytes_per_second=self.scrub_bytes_per_second,
+            retention=Retention(served_within=timedelta(days=self.retention_days)),
         )
 
     @property

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mlreg.client.approvals import Approvals
     from mlreg.client.audit import Audit
+    from mlreg.client.cards import Cards
     from mlreg.client.cleanup import Cleanup
     from mlreg.client.clock import VirtualClock
     from mlreg.client.decisions import Decisions
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mlreg.client.environments import Environments
     from mlreg.client.feedback import FeedbackLog
     from mlreg.client.incidents import Incidents
+    from mlreg.client.lineage import Lineage
     from mlreg.client.models import Models
     from mlreg.client.monitors import Monitors
     from mlreg.client.oidc import Issuers
@@ -123,6 +125,13 @@ class Client:
         return walk_pages(lambda cursor: self.versions.search(query, cursor=cursor))
 
     @cached_property
+    def lineage(self) -> Lineage:
+        """Lineage: what things were made of, and what came of them."""
+        from mlreg.client.lineage import Lineage
+
+        return Lineage(self.transport)
+
+    @cached_property
     def models(self) -> Models:
         """Models: create, list, show, archive."""
         from mlreg.client.models import Models
@@ -149,6 +158,13 @@ class Client:
         from mlreg.client.approvals import Approvals
 
         return Approvals(self.transport)
+
+    @cached_property
+    def cards(self) -> Cards:
+        """Model cards: read them, write into them."""
+        from mlreg.client.cards import Cards
+
+        return Cards(self.transport)
 
     @cached_property
     def deployments(self) -> Deployments:

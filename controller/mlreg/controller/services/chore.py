@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.store.database import Database, ReadSession
 from mlreg.registry.witnesses.settings import WitnessSettings
@@ -27,6 +28,7 @@ class ChoreSettings:
 
     witnesses: WitnessSettings = field(default_factory=WitnessSettings)
     posts: PostSettings = field(default_factory=PostSettings)
+    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
 
 
 @dataclass(frozen=True, slots=True)

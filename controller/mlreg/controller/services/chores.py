@@ -10,7 +10,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlreg.controller.services import checkpointing, delivering, jobs
+from mlreg.controller.services import checkpointing, delivering, jobs, upkeep
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.chore import (
     Chore,
@@ -35,7 +35,12 @@ MAX_OUTCOME_CHARACTERS = 500
 URGENT_PAUSE = timedelta(seconds=5)
 
 CHORES: Chores = chores_by_name(
-    checkpointing.SIGN, checkpointing.WALK, delivering.SEND, delivering.PRUNE
+    checkpointing.SIGN,
+    checkpointing.WALK,
+    delivering.SEND,
+    delivering.PRUNE,
+    upkeep.SCRUB,
+    upkeep.COLLECT,
 )
 
 log = logging.getLogger("mlreg.chores")

@@ -10,10 +10,12 @@ from fastapi import APIRouter
 
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
+from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.change import Change, ChangedState
 from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
 RaiseAlarm = Callable[[WriteSession, Change, ChangedState, datetime], None]
+FindTimes = Callable[[ReadSession, Sequence[str]], Mapping[str, tuple[datetime, datetime]]]
 CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -30,8 +32,10 @@ class ApiParts:
         extra_routers: routes of rooms above the registry (the controller's).
         open_incidents: counts open incidents by (model, environment), where a controller is.
         raise_alarm: opens an incident of a promote through broken glass, where a controller is.
+        snapshot_times: finds the times of the rows of snapshots, where a controller is.
         page_routers: pages for browsers (the dashboards'), beside the API.
         extras: what those routes need besides, by name; they find it by `extra(request, name)`.
+        upkeep: what the operator says about keeping bytes.
     """
 
     database: Database
@@ -40,6 +44,8 @@ class ApiParts:
     hosts: tuple[str, ...] = LOCAL_HOSTS
     extra_routers: Sequence[APIRouter] = ()
     open_incidents: CountIncidents | None = None
+    snapshot_times: FindTimes | None = None
     raise_alarm: RaiseAlarm | None = None
     page_routers: Sequence[APIRouter] = ()
     extras: Mapping[str, object] = field(default_factory=dict)
+    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)

@@ -1,7 +1,9 @@
 """What others can be told of: every topic, when it is sent, and how it is put into words.
 
 What always holds: an event is of a change that is committed; its body names the model it is about,
-or null; bodies gain fields and lose none. `docs/reference/events.md` is held against this table.
+or null; bodies gain fields and lose none. What somebody must get up for is paged once (as an
+incident, corrupt bytes, a broken log), and not again by what led to it. The page
+`docs/reference/events.md` is held against this table.
 """
 
 from __future__ import annotations
@@ -47,9 +49,6 @@ KINDS: tuple[EventKind, ...] = (
         "deployment.break_glass",
         "somebody promoted without the approvals that are asked for",
         _PLACE + ": {actor} broke the glass to promote version {version}: {reason}",
-        "trigger",
-        "warning",
-        "break_glass/{model}/{environment}/{revision}",
     ),
     EventKind(
         "approval.requested",
@@ -60,6 +59,17 @@ KINDS: tuple[EventKind, ...] = (
         "approval.given",
         "somebody approved a version, or refused it",
         _PLACE + ": {actor} says {verdict} to version {version}",
+    ),
+    EventKind("model.archived", "a model is archived", "{model} is archived by {actor}"),
+    EventKind(
+        "model.deleted",
+        "a model is deleted; it can be restored for 30 days",
+        "{model} is deleted by {actor}: {reason}",
+    ),
+    EventKind(
+        "model.restored",
+        "a deleted or archived model is back",
+        "{model} is restored by {actor}",
     ),
     EventKind(
         "version.registered",
@@ -88,6 +98,33 @@ KINDS: tuple[EventKind, ...] = (
         "blob/{digest}",
     ),
     EventKind(
+        "blob.healed",
+        "bytes that were corrupt are whole again",
+        "blob {digest} is whole again",
+        "resolve",
+        "info",
+        "blob/{digest}",
+    ),
+    EventKind(
+        "blob.healed",
+        "the right bytes of a corrupt blob are back",
+        "blob {digest} is whole again",
+        "resolve",
+        "info",
+        "blob/{digest}",
+    ),
+    EventKind("model.archived", "a model is archived", "{model} is archived by {actor}: {reason}"),
+    EventKind(
+        "model.deleted",
+        "a model is deleted with its versions; it can be restored",
+        "{model} is deleted by {actor}: {reason}",
+    ),
+    EventKind(
+        "model.restored",
+        "a deleted or archived model is back",
+        "{model} is restored by {actor}",
+    ),
+    EventKind(
         "incident.opened",
         "an incident is opened, by the controller or by a person",
         "incident {number} ({kind}) of " + _PLACE + ": {title}",
@@ -112,9 +149,6 @@ KINDS: tuple[EventKind, ...] = (
         "run.failed",
         "a run has failed, or is dead",
         "run {run} ({lane}) of " + _PLACE + " is {state}: {error}",
-        "trigger",
-        "error",
-        "run/{run}",
     ),
     EventKind(
         "audit.broken",

@@ -285,7 +285,8 @@ def _adopt_page(database: Database, page: list[StoredBlob], now: datetime) -> in
     if not page:
         return 0
     with database.writing() as session:
-        return rows.adopt_orphans(session, page, now)
+        found = [(stored.digest, stored.size, stored.modified_at) for stored in page]
+        return rows.adopt_orphans(session, found, now)
 
 
 def _orphans(database: Database, store: ArtifactStore, now: datetime) -> Iterator[StoredBlob]:

@@ -20,7 +20,9 @@ from mlreg.registry.services import audit
 from mlreg.registry.store import at_rest as rows
 from mlreg.registry.store import outbox
 from mlreg.registry.store.at_rest import RestingBlob
+from mlreg.registry.store.blobs import CORRUPT
 from mlreg.registry.store.failpoint import failpoint
+from mlreg.registry.store.garbage import ORPHAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +69,14 @@ def remember(session: WriteSession, looks: Iterable[Look], *, actor: Actor = SYS
     for look in turned:
         _tell(session, look, actor)
     return [look for look in turned if look.fault is not None]
+
+
+def heal(session: WriteSession, digest: str, size: int, fault: str, *, now: datetime) -> None:
+    """Write that the right bytes of a blob came again, and tell of it if it was called corrupt."""
+    rows.note_whole(session, digest, now)
+    if fault != ORPHAN:
+        blob = RestingBlob(digest, size, CORRUPT, now)
+        _tell(session, Look(blob, None, now), SYSTEM)
 
 
 def put_aside(database: Database, store: ArtifactStore) -> list[str]:

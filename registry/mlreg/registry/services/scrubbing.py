@@ -12,21 +12,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.actor import SYSTEM, Actor
+from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services import integrity
 from mlreg.registry.services.catalog import get_model
 from mlreg.registry.services.integrity import Look
 from mlreg.registry.store import at_rest
+from mlreg.registry.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.at_rest import RestingBlob
-    from mlreg.registry.store.database import Database
 
-MIB = 2**20
 PAGE = 50
+DEFAULTS = UpkeepSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +41,15 @@ class Pace:
         halt: set when it should stop at the next blob.
     """
 
-    max_age: timedelta = timedelta(days=14)
+    max_age: timedelta = DEFAULTS.scrub_within
     seconds: float = 5.0
-    bytes_per_second: float | None = 32.0 * MIB
+    bytes_per_second: float | None = DEFAULTS.scrub_bytes_per_second
     halt: threading.Event = field(default_factory=threading.Event)
 
     @property
     def due_after(self) -> timedelta:
         """The age of a look at which the next one is due."""
         return self.max_age / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Scrubbed:
-    """What a turn of a scrub saw.
-
-    Attributes:
-        corrupt: the blobs that were found to be corrupt, now or before.
-        next: where to go on, the empty text at the end.
-    """
-
-    blobs: int
-    bytes: int
-    corrupt: tuple[Look, ...]
-    next: str = ""
-
-
-def scrub_some(
-    database: Database, store: ArtifactStore, now: datetime, *, pace: Pace | None = None
-) -> Scrubbed:
-    """Look at the blobs that are due, as many as the pace allows; then put wrong bytes aside.
-
-    Raises:
-        StoreUnreachableError: nothing can be said about the rest.
-    """
-    pace = pace or Pace()
-    with database.reading() as session:
-        due = at_rest.list_due(session, now - pace.due_after, PAGE)
-    looks = _look(database, store, due, pace, now, SYSTEM)
-    integrity.put_aside(database, store)
-    return _scrubbed(looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +67,51 @@ class Scope:
     after: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CorruptBlob:
+    """A blob that was found to be corrupt, now or before, and the versions that have it."""
+
+    digest: str
+    size: int
+    fault: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """What a turn of a scrub saw; `next` is where to go on, the empty text at the end."""
+
+    blobs: int
+    bytes: int
+    corrupt: tuple[CorruptBlob, ...]
+    next: str = ""
+    remaining_blobs: int = 0
+    remaining_bytes: int = 0
+
+
+def scrub_some(
+    database: Database, store: ArtifactStore, now: datetime, *, pace: Pace | None = None
+) -> Scrubbed:
+    """Look at the blobs that are due, as many as the pace allows; then put wrong bytes aside.
+
+    Raises:
+        StoreUnreachableError: nothing can be said about the rest.
+    """
+    pace = pace or Pace()
+    with database.reading() as session:
+        due = at_rest.list_due(session, now - pace.due_after, PAGE)
+    looks = _Turn(database, store, pace, SYSTEM, now).take(due)
+    return _scrubbed(database, looks)
+
+
 def scrub_by_hand(
-    database: Database, store: ArtifactStore, scope: Scope, *, actor: Actor, now: datetime
+    database: Database,
+    store: ArtifactStore,
+    scope: Scope,
+    *,
+    max_age: timedelta = DEFAULTS.scrub_within,
+    actor: Actor,
+    now: datetime,
 ) -> Scrubbed:
     """Look at the next blobs of a scope for some seconds; `next` says where to go on.
 
@@ -106,22 +119,25 @@ def scrub_by_hand(
         ModelNotFoundError: there is no such model.
         StoreUnreachableError: nothing can be said about the rest.
     """
-    pace = Pace(bytes_per_second=None)
-    before = None if scope.everything or scope.model is not None else now - pace.due_after
+    pace = Pace(max_age=max_age, bytes_per_second=None)
+    chosen = scope.everything or scope.model is not None
+    before = None if chosen else now - pace.due_after
     with database.reading() as session:
         if scope.model is not None:
             get_model(session, scope.model)
-        found = at_rest.list_after(session, scope.after, PAGE, model=scope.model, before=before)
-    looks = _look(database, store, found, pace, now, actor)
-    integrity.put_aside(database, store)
-    ended = len(looks) == len(found) < PAGE
-    return _scrubbed(looks, "" if ended or not looks else looks[-1].blob.digest)
+        wanted = at_rest.Wanted(scope.model, before)
+        found = at_rest.list_after(session, wanted, scope.after, PAGE)
+    looks = _Turn(database, store, pace, actor, now).take(found)
+    last = looks[-1].blob.digest if looks else scope.after
+    with database.reading() as session:
+        blobs, size = at_rest.count_after(session, wanted, last)
+    return _scrubbed(database, looks, last if blobs else "", (blobs, size))
 
 
 def look_again(
     database: Database,
     store: ArtifactStore,
-    digests: Sequence[str],
+    digests: Collection[str],
     *,
     actor: Actor,
     now: datetime,
@@ -133,35 +149,58 @@ def look_again(
     """
     with database.reading() as session:
         found = at_rest.list_named(session, digests)
-    looks = _look(database, store, found, Pace(seconds=float("inf")), now, actor)
-    integrity.put_aside(database, store)
-    return _scrubbed(looks)
+    pace = Pace(seconds=float("inf"), bytes_per_second=None)
+    looks = _Turn(database, store, pace, actor, now).take(found)
+    return _scrubbed(database, looks)
 
 
-def _look(
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One turn of a scrub."""
+
+    database: Database
+    store: ArtifactStore
+    pace: Pace
+    actor: Actor
+    now: datetime
+
+    def take(self, blobs: Sequence[RestingBlob]) -> list[Look]:
+        """Look at blobs one by one, and write down each look before the next."""
+        began, looks, read = time.monotonic(), list[Look](), 0
+        for blob in blobs:
+            if self.pace.halt.is_set() or time.monotonic() - began > self.pace.seconds:
+                break
+            looks.append(self._look(blob))
+            read += blob.size
+            self._wait(read, began)
+        integrity.put_aside(self.database, self.store)
+        return looks
+
+    def _look(self, blob: RestingBlob) -> Look:
+        look = integrity.look_at(self.store, blob, self.now)
+        with self.database.writing() as session:
+            integrity.remember(session, [look], actor=self.actor)
+        return look
+
+    def _wait(self, read: int, began: float) -> None:
+        if self.pace.bytes_per_second is not None:
+            ahead = read / self.pace.bytes_per_second - (time.monotonic() - began)
+            self.pace.halt.wait(max(0.0, min(ahead, self.pace.seconds)))
+
+
+def _scrubbed(
     database: Database,
-    store: ArtifactStore,
-    blobs: Sequence[RestingBlob],
-    pace: Pace,
-    now: datetime,
-    actor: Actor,
-) -> list[Look]:
-    """Look at blobs one by one, and write down each look before the next."""
-    began, looks, read = time.monotonic(), [], 0
-    for blob in blobs:
-        if pace.halt.is_set() or time.monotonic() - began > pace.seconds:
-            break
-        look = integrity.look_at(store, blob, now)
-        with database.writing() as session:
-            integrity.remember(session, [look], actor=actor)
-        looks.append(look)
-        read += blob.size
-        if pace.bytes_per_second is not None:
-            ahead = read / pace.bytes_per_second - (time.monotonic() - began)
-            pace.halt.wait(max(0.0, min(ahead, pace.seconds)))
-    return looks
-
-
-def _scrubbed(looks: Sequence[Look], after: str = "") -> Scrubbed:
-    corrupt = tuple(look for look in looks if look.fault is not None)
-    return Scrubbed(len(looks), sum(look.blob.size for look in looks), corrupt, after)
+    looks: Sequence[Look],
+    after: str = "",
+    remaining: tuple[int, int] = (0, 0),
+) -> Scrubbed:
+    corrupt = []
+    with database.reading() as session:
+        for look in looks:
+            if look.fault is not None:
+                digest = look.blob.digest
+                held = at_rest.versions_with(session, digest)
+                named = tuple(f"{version.model}/{version.number}" for version in held)
+                corrupt.append(CorruptBlob(digest, look.blob.size, look.fault, named))
+    size = sum(look.blob.size for look in looks)
+    return Scrubbed(len(looks), size, tuple(corrupt), after, *remaining)

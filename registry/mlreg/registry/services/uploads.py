@@ -14,6 +14,7 @@ from mlreg.registry.artifacts.reading import save_blob
 from mlreg.registry.artifacts.verified import CHUNK_BYTES
 from mlreg.registry.domain.errors import RefusedError, UnavailableError
 from mlreg.registry.domain.manifests import InvalidManifestError, Manifest, ManifestFile
+from mlreg.registry.services import integrity
 from mlreg.registry.services.catalog import get_manifest
 from mlreg.registry.store import blobs
 from mlreg.registry.store import uploads as upload_rows
@@ -117,12 +118,14 @@ def keep_blob(
         BlobGoneError: the bytes are not there any more.
         WrongSizeError: bytes of that name have another size.
     """
-    blobs.keep_blob(session, blob.digest, blob.size, now)
+    fault = blobs.keep_blob(session, blob.digest, blob.size, now)
     size = store.size(blob.digest)
     if size is None:
         raise BlobGoneError(digest=blob.digest)
     if size != blob.size:
         raise WrongSizeError(expected=blob.size, actual=size)
+    if fault is not None:
+        integrity.heal(session, blob.digest, blob.size, fault, now=now)
     if owner is not None:
         upload_rows.keep_receipt(session, blob.digest, owner)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import func, text, update
 from sqlmodel import col, select
 
 from mlreg.registry.store.blobs import CORRUPT, VERIFIED
-from mlreg.registry.store.tables import Blob, BlobReference
+from mlreg.registry.store.tables import Blob
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from sqlalchemy import ColumnElement
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -34,6 +36,16 @@ _VERSIONS_WITH = text("""
     WHERE r.digest = :digest AND v.purged_at IS NULL
     GROUP BY m.name, v.number ORDER BY m.name, v.number
 """)
+_OF_MODEL = cast(
+    "ColumnElement[bool]",
+    text("""EXISTS (
+        SELECT FROM blob_reference r
+        JOIN version v ON (r.kind = 'manifest' AND v.manifest_digest = r.owner)
+            OR (r.kind = 'stage' AND v.stage_digest = r.owner)
+        JOIN model m ON m.id = v.model_id
+        WHERE r.digest = blob.digest AND m.name = :model AND v.purged_at IS NULL
+    )"""),
+)
 _ENDANGERED = text("""
     SELECT d.model_id, m.name, d.environment, v.number, b.digest, b.fault
     FROM deployment d
@@ -93,41 +105,42 @@ def list_due(session: ReadSession, before: datetime, limit: int) -> Sequence[Res
     return [RestingBlob(*row) for row in session.exec(statement)]
 
 
-def count_due(session: ReadSession, before: datetime) -> tuple[int, int]:
-    """Return how many blobs, and how many bytes, were last looked at before a moment."""
-    statement = select(func.count(), func.coalesce(func.sum(Blob.size), 0))
-    found = session.exec(statement.where(Blob.state == VERIFIED, Blob.verified_at < before)).one()
-    return int(found[0]), int(found[1])
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which blobs are wanted.
+
+    Attributes:
+        model: only those that versions of this model have; None is every model.
+        before: only those whose last good look was before; None is all, the corrupt ones too.
+    """
+
+    model: str | None
+    before: datetime | None
+
+    def conditions(self, after: str) -> list[ColumnElement[bool]]:
+        """Return the conditions on a blob's row, those behind a digest only."""
+        found = [col(Blob.state).in_(_LOOKED_AT), col(Blob.digest) > after]
+        if self.before is not None:
+            found.append(col(Blob.verified_at) < self.before)
+        if self.model is not None:
+            found.append(_OF_MODEL.bindparams(model=self.model))
+        return found
 
 
 def list_after(
-    session: ReadSession, after: str, limit: int, *, model: str | None, before: datetime | None
+    session: ReadSession, wanted: Wanted, after: str, limit: int
 ) -> Sequence[RestingBlob]:
-    """Return blobs by digest, those behind `after` first.
-
-    Args:
-        session: any.
-        after: a digest, or the empty text.
-        limit: how many at most.
-        model: only those that versions of this model have.
-        before: only those whose last good look was before; None is all, the corrupt ones too.
-    """
-    statement = select(*_COLUMNS).where(col(Blob.state).in_(_LOOKED_AT), Blob.digest > after)
-    if before is not None:
-        statement = statement.where(Blob.verified_at < before)
-    if model is not None:
-        statement = statement.where(text(_OF_MODEL).bindparams(model=model))
+    """Return wanted blobs by digest, those behind `after` first."""
+    statement = select(*_COLUMNS).where(*wanted.conditions(after))
     found = session.exec(statement.order_by(col(Blob.digest)).limit(limit))
     return [RestingBlob(*row) for row in found]
 
 
-_OF_MODEL = """EXISTS (
-    SELECT FROM blob_reference r
-    JOIN version v ON (r.kind = 'manifest' AND v.manifest_digest = r.owner)
-        OR (r.kind = 'stage' AND v.stage_digest = r.owner)
-    JOIN model m ON m.id = v.model_id
-    WHERE r.digest = blob.digest AND m.name = :model AND v.purged_at IS NULL
-)"""
+def count_after(session: ReadSession, wanted: Wanted, after: str) -> tuple[int, int]:
+    """Return how many wanted blobs, and how many bytes, there are behind a digest."""
+    statement = select(func.count(), func.coalesce(func.sum(Blob.size), 0))
+    blobs, size = session.exec(statement.where(*wanted.conditions(after))).one()
+    return int(blobs), int(size)
 
 
 def list_named(session: ReadSession, digests: Collection[str]) -> Sequence[RestingBlob]:
@@ -202,9 +215,3 @@ def versions_with(session: ReadSession, digest: str) -> Sequence[HoldingVersion]
 def list_endangered(session: ReadSession) -> Sequence[EndangeredChampion]:
     """Return every champion that has a corrupt file."""
     return [EndangeredChampion(*row) for row in session.execute(_ENDANGERED)]
-
-
-def has_reference(session: ReadSession, digest: str) -> bool:
-    """Say whether anybody needs a blob."""
-    statement = select(BlobReference.digest).where(BlobReference.digest == digest).limit(1)
-    return session.exec(statement).first() is not None

@@ -29,10 +29,13 @@ def find_blob(session: ReadSession, digest: str) -> Blob | None:
     return session.get(Blob, digest)
 
 
-def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> None:
+def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> str | None:
     """Write a blob's row as verified now, whatever it was before, and hold its lock.
 
-    One that was corrupt is healed by this; one that was condemned, or about to be removed, stays.
+    One that was condemned, or about to be removed, stays.
+
+    Returns:
+        What was wrong with its bytes before, or None; `at_rest.note_whole` forgets it.
     """
     row = {
         "digest": digest,
@@ -42,12 +45,10 @@ def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> N
         "verified_at": now,
     }
     statement = insert(Blob).values(row)
-    changed = {
-        "state": VERIFIED,
-        "verified_at": now,
-        **dict.fromkeys(("condemned_at", "corrupt_at", "fault", "quarantine")),
-    }
-    session.execute(statement.on_conflict_do_update(index_elements=["digest"], set_=changed))
+    changed = {"state": VERIFIED, "verified_at": now, "condemned_at": None}
+    kept = statement.on_conflict_do_update(index_elements=["digest"], set_=changed)
+    fault: str | None = session.execute(kept.returning(col(Blob.fault))).scalar_one()
+    return fault
 
 
 def verified_sizes(session: WriteSession, digests: Iterable[str]) -> Mapping[str, int]:

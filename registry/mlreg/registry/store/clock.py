@@ -61,4 +61,10 @@ def virtual_now(session: ReadSession) -> datetime:
     return moment
 
 
+def business_now(session: ReadSession, real: datetime | None = None) -> datetime:
+    """Return business time as this transaction sees it: the virtual moment, else real time."""
+    virtual = session.exec(select(Installation.virtual_now)).one_or_none()
+    return virtual or real or SystemClock().now()
+
+
 _PROOF: tuple[type[Clock], ...] = (SystemClock, VirtualClock)

@@ -22,12 +22,11 @@ from mlreg.registry.store.tables import METADATA, Blob, BlobReceipt, BlobReferen
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from mlreg.registry.artifacts.upkeep import StoredBlob
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 _blob = METADATA.tables["blob"]
 ORPHAN = "an object without a row"
-_UNNEEDED = ~exists().where(BlobReference.digest == Blob.digest)
+_UNNEEDED = ~exists().where(col(BlobReference.digest) == col(Blob.digest))
 _LAST_REIGN = text("""
     SELECT max(coalesce(
         (SELECT n.at FROM revision n WHERE n.deployment_id = r.deployment_id
@@ -150,20 +149,28 @@ def without_row(session: ReadSession, digests: Collection[str]) -> set[str]:
     return set(digests) - set(known)
 
 
-def adopt_orphans(session: WriteSession, orphans: Sequence[StoredBlob], now: datetime) -> int:
-    """Give objects without a row one that is condemned and was never verified; return how many."""
+def adopt_orphans(
+    session: WriteSession, orphans: Sequence[tuple[str, int, datetime]], now: datetime
+) -> int:
+    """Give objects without a row one that is condemned and was never verified; return how many.
+
+    Args:
+        session: the caller's transaction.
+        orphans: of each the digest it is named by, its size in bytes and when it was written.
+        now: real time.
+    """
     rows = [
         {
-            "digest": orphan.digest,
-            "size": orphan.size,
+            "digest": digest,
+            "size": size,
             "state": CONDEMNED,
-            "created_at": orphan.modified_at,
-            "verified_at": orphan.modified_at,
+            "created_at": written_at,
+            "verified_at": written_at,
             "condemned_at": now,
             "corrupt_at": now,
             "fault": ORPHAN,
         }
-        for orphan in orphans
+        for digest, size, written_at in orphans
     ]
     if not rows:
         return 0

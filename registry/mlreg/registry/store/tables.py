@@ -203,8 +203,8 @@ class CardNote(SQLModel, table=True):
 class Blob(SQLModel, table=True):
     """One file by the sha256 of its bytes; state is verified, corrupt, condemned or deleting.
 
-    `verified_at` is when its bytes were last hashed and found right; `fault` says what a corrupt one
-    was found to be, and `quarantine` where the store keeps its wrong bytes for who looks into it.
+    `verified_at` is when its bytes were last hashed and found right; `fault` is what was found of a
+    corrupt one, and `quarantine` where the store keeps its wrong bytes for who looks into it.
     """
 
     __tablename__ = "blob"
