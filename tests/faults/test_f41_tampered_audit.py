@@ -37,7 +37,7 @@ def log(database, folder):
 
 
 @pytest.fixture
-def superuser(log, postgres, database_url):
+def superuser(postgres, database_url):
     name = database_url.split("?")[0].rpartition("/")[2]
     someone = Superuser(postgres.url(name))
     yield someone

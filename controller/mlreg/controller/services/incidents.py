@@ -16,6 +16,7 @@ from sqlmodel import col, func, select
 from mlreg.controller.store.tables import Incident, IncidentEntry
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.services import catalog
+from mlreg.registry.services.outbox import tell
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def open_incident(session: WriteSession, alarm: Alarm, *, actor: Actor, now: dat
     session.flush()
     number = incident.id or 0
     add_entry(session, number, alarm.line, evidence=alarm.evidence, actor=actor, now=now)
+    _tell(session, "incident.opened", incident, actor, now)
     return number
 
 
@@ -121,6 +123,7 @@ def close_incident(
     incident.state, incident.closed_at, incident.closed_by = "closed", now, actor.name
     session.add(incident)
     session.flush()
+    _tell(session, "incident.closed", incident, actor, now)
 
 
 def is_open(session: ReadSession, number: int) -> bool:
@@ -207,6 +210,21 @@ def report_incident(story: IncidentStory) -> str:
         f"- {key}: {value}" for e in story.entries for key, value in (e.evidence or {}).items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _tell(
+    session: WriteSession, topic: str, incident: Incident, actor: Actor, now: datetime
+) -> None:
+    model = session.get_one(Model, incident.model_id)
+    body = {
+        "model": model.name,
+        "environment": incident.environment,
+        "number": incident.id,
+        "kind": incident.kind,
+        "title": incident.title,
+        "actor": actor.name,
+    }
+    tell(session, topic, body, now=now)
 
 
 def _lock_open(session: WriteSession, number: int) -> Incident:

@@ -25,6 +25,7 @@ from mlreg.controller.services.judging_run import (
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.recording import lock_before_audit, record_judged
 from mlreg.controller.services.registering import register_trained
+from mlreg.controller.services.run_events import tell_of_run
 from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.runs import OPEN_STATES, RunEndedError, RunNotFoundError
@@ -33,8 +34,9 @@ from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor, ActorKind
+from mlreg.registry.domain.approvals import ApprovalRequiredError
 from mlreg.registry.domain.errors import IntegrityError, RefusedError
-from mlreg.registry.services import deployments
+from mlreg.registry.services import approvals, deployments
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.lineage import add_edges
 from mlreg.registry.store.tables import Model
@@ -192,6 +194,7 @@ def _finish(work: _Work, run: Run, version: int, judged: Judged) -> None:
         rows.add_lines(session, work.run_id, run.attempt, [said], now)
         run.state, run.decision_id, run.ended_at = "succeeded", decision.id, now
         session.add(run)
+        tell_of_run(session, run, work.model.name, now)
         work.attempt.outcome = {"decision_id": decision.id, "verdict": decision.verdict}
         failpoint("run_promoted")
 
@@ -251,6 +254,9 @@ def _promote_if_accepted(
                 cause="policy",
                 now=now,
             )
+    except ApprovalRequiredError as error:
+        approvals.request(session, change, version=decision.challenger, cause="policy", now=now)
+        return f"waits to be promoted: {error}. {error.hint}"
     except (RefusedError, IntegrityError) as error:
         return f"not promoted: {error}"
     return f"promoted: version {decision.challenger} is champion since revision {promoted.revision}"
@@ -278,6 +284,8 @@ def ended(session: WriteSession, job: Ended, now: datetime) -> None:
     session.flush()
     rows.add_lines(session, run.id or 0, run.attempt, [f"{job.state}: {job.error}"], now)
     alert_if_dead(session, job, now)
+    if run.state in {"failed", "dead"}:
+        tell_of_run(session, run, model_of(session, run.model_id).name, now)
     if run.state == "failed" and run.firing_id is not None:
         alert_of_failed_run(session, run, now)
 

@@ -7,11 +7,25 @@ public ones at which a cloud answers only those inside are not public here.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 _NATIVE = IPv6Network("2000::/3")  # all of IPv6 that is handed out to anybody
-_INSIDE = (IPv4Network("168.63.129.16/32"), IPv4Network("192.88.99.0/24"))  # Azure's; 6to4 relays
+# Special by IANA's registries or a cloud's word, and global to some version of Python:
+_INSIDE = tuple(
+    map(
+        ip_network,
+        (
+            "168.63.129.16/32",  # Azure's own
+            "192.0.0.0/24",  # IETF's, and Oracle's 192.0.0.192
+            "192.88.99.0/24",  # 6to4 relays
+            "198.18.0.0/15",
+            "2001::/23",
+            "2001:db8::/32",
+            "3fff::/20",
+        ),
+    )
+)
 Address = IPv4Address | IPv6Address
 
 
@@ -43,10 +57,9 @@ def is_for_nobody(text: str) -> bool:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, IPv6Address):
-        return address.is_global and address in _NATIVE and not address.is_multicast
-    inside = any(address in network for network in _INSIDE)
-    return address.is_global and not address.is_multicast and not inside
+    inside = any(address in network for network in _INSIDE if network.version == address.version)
+    foreign = isinstance(address, IPv6Address) and address not in _NATIVE
+    return address.is_global and not (inside or foreign or address.is_multicast)
 
 
 def _within(address: Address) -> list[Address]:

@@ -57,7 +57,7 @@ class Target:
     @property
     def place(self) -> str:
         """Host and port, as an operator's list of allowed ones has them."""
-        return f"{self.host}:{self.port}"
+        return f"{self._written}:{self.port}"
 
     @property
     def shown(self) -> str:
