@@ -43,6 +43,8 @@ MISSING = [
 class Connection(asyncio.Protocol):
     """Sends one request after another and keeps the seconds that each took."""
 
+    wanted = b" 200 "
+
     def __init__(self, request: bytes) -> None:
         self.request, self.seconds, self.failed = request, [], 0
         self.received, self.length = b"", -1
@@ -67,7 +69,7 @@ class Connection(asyncio.Protocol):
                 for line in head.lower().split(b"\r\n")
                 if line.startswith(b"content-length:")
             )
-            self.failed += b" 200 " not in head[:20]
+            self.failed += self.wanted not in head[:20]
             self.length = len(head) + 4 + length
         if 0 <= self.length <= len(self.received):
             self.seconds.append(time.perf_counter() - self.sent)

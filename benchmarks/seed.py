@@ -12,17 +12,21 @@ import hashlib
 import json
 import random
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
+from sqlalchemy import text
 
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
+from mlreg.registry.store.database import Database
+from mlreg.registry.store.search_index import index_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SPAN = timedelta(days=1000)
@@ -48,14 +52,17 @@ class Seeded:
     per_model: int
 
 
-def seed_versions(url: str, count: int, models: int = 1, *, prefix: str = "seed") -> Seeded:
-    """Write `count` versions, spread evenly over `models` new models `seed-0`, `seed-1` …
+def seed_versions(
+    url: str, count: int, models: int = 1, *, prefix: str = "seed", searchable: bool = False
+) -> Seeded:
+    """Write `count` versions, spread evenly over new models `seed-0`, `seed-1` and so on.
 
     Args:
         url: of the database, as its owner or superuser; `+psycopg` in it is fine.
         count: all versions together; a multiple of `models`.
         models: how many models share them.
         prefix: the beginning of the models' names; a second call needs another.
+        searchable: whether to index them for search too, which takes longer than all the rest.
     """
     per_model = count // models
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
@@ -69,6 +76,8 @@ def seed_versions(url: str, count: int, models: int = 1, *, prefix: str = "seed"
         _lineage(cursor, ids)
         connection.commit()
         connection.autocommit = True
+        if searchable:
+            _index(url, ids)
         connection.execute("VACUUM ANALYZE")
     return Seeded(names, ids, per_model)
 
@@ -141,7 +150,7 @@ def _versions(
 ) -> Iterator[tuple[object, ...]]:
     """Yield the rows of all models, oldest first, the models taking turns."""
     chance = random.Random(7)
-    environments = [_environment(number) for number in range(LOCKFILES)]
+    environments = [environment_of(number) for number in range(LOCKFILES)]
     count = len(manifests)
     for index in range(count):
         number, model = index // len(ids) + 1, ids[index % len(ids)]
@@ -161,10 +170,10 @@ def _versions(
             json.dumps(git),
             json.dumps([digest("snapshot", index // 4)]),
             contracts[index * len(contracts) // count],
-            _hyperparameters(chance),
+            hyperparameters_of(chance),
             json.dumps({"seed": index % 10, "bagging_seed": 3}),
             environments[index * LOCKFILES // count],
-            _metrics(chance),
+            metrics_of(chance),
             json.dumps({"team": team, "ticket": f"ML-{index}", "stage": "candidate"}),
             "[]",
             (at - timedelta(days=90)).isoformat(),
@@ -175,7 +184,8 @@ def _versions(
         )
 
 
-def _environment(number: int) -> str:
+def environment_of(number: int) -> str:
+    """Return what a lock file of that number installs, and where, as JSON."""
     packages = {f"package-{n}": f"{n % 7}.{n % 13}.{number if n == 5 else 0}" for n in range(56)}
     packages |= {
         "lightgbm": "4.6.0" if number >= LOCKFILES // 2 else "4.5.0",
@@ -193,7 +203,8 @@ def _environment(number: int) -> str:
     )
 
 
-def _hyperparameters(chance: random.Random) -> str:
+def hyperparameters_of(chance: random.Random) -> str:
+    """Return 20 parameters as JSON, some of them by chance."""
     return json.dumps(
         {
             "objective": "binary",
@@ -210,7 +221,8 @@ def _hyperparameters(chance: random.Random) -> str:
     )
 
 
-def _metrics(chance: random.Random) -> str:
+def metrics_of(chance: random.Random) -> str:
+    """Return 10 metrics as JSON, all of them by chance."""
     auc = chance.betavariate(40, 12)
     return json.dumps(
         {
@@ -229,6 +241,15 @@ def _lineage(cursor: psycopg.Cursor, ids: Sequence[int]) -> None:
         " WHERE model_id = ANY(%s)",
         (list(ids),),
     )
+
+
+def _index(url: str, ids: Sequence[int]) -> None:
+    database = Database(url)
+    with database.writing() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        session.execute(text("SET LOCAL work_mem = '256MB'"))
+        index_models(session, ids)
+    database.dispose()
 
 
 def _copy(
