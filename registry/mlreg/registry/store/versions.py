@@ -46,6 +46,17 @@ def find_champion_number(session: ReadSession, model_id: int, environment: str) 
     return session.exec(statement).one_or_none()
 
 
+def list_champion_numbers(session: ReadSession, model_id: int) -> Sequence[int]:
+    """Return the versions that serve a model anywhere, ascending."""
+    statement = (
+        select(Deployment.champion)
+        .where(Deployment.model_id == model_id, col(Deployment.champion).is_not(None))
+        .distinct()
+        .order_by(col(Deployment.champion))
+    )
+    return [number for number in session.exec(statement) if number is not None]
+
+
 def environment_exists(session: ReadSession, name: str) -> bool:
     """Say whether an environment is declared."""
     return session.get(Environment, name) is not None
