@@ -15,14 +15,15 @@ from mlreg.registry.store.clock import SystemClock
 
 
 class RunningApi:
-    """An API over `parts`, and the admin token to it."""
+    """An API over `parts` (or that app over them), and the admin token to it."""
 
-    def __init__(self, parts) -> None:
+    def __init__(self, parts, app=None) -> None:
         self.parts = parts
-        self.app = create_api(parts)
+        self.app = app or create_api(parts)
         with parts.database.writing() as session:
             self.token = ensure_admin_token(session, SystemClock().now())
-        self._socket = socket.socket()
+        # the protocol is named, or asyncio sets no TCP_NODELAY, and each answer waits for 40 ms
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(self.app, log_level="error", loop="asyncio", lifespan="on")
