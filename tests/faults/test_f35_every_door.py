@@ -111,7 +111,7 @@ def fill(database):
                 id=ID, **own, kind="outage", title=THEIRS, opened_at=AT, state="open"
             )
         )
-        payload = {"model_id": model.id, "environment": "production", "version": 1}
+        payload = {"model_id": model.id, "environment": "production", "version": 1, "deep": False}
         for number, kind in ((ID, "evaluate"), (ID + 1, "reproduce")):
             session.add(
                 controller_tables.Job(
