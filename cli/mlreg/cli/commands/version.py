@@ -11,12 +11,12 @@ from mlreg.cli.commands.comparison import diff
 from mlreg.cli.commands.described import described
 from mlreg.cli.commands.reproduction import reproduce
 from mlreg.cli.output import Table, plain, progress, say, show, warn
+from mlreg.cli.references import find_version
 from mlreg.cli.session import open_client
 from mlreg.client.errors import IntegrityError, InvalidError
 from mlreg.client.versions import staged_files
 
 if TYPE_CHECKING:
-    from mlreg.client.client import Client
     from mlreg.client.wire.base import Page
     from mlreg.client.wire.versions import VersionAnswer
 
@@ -144,7 +144,7 @@ def list_versions(
 def show_version(reference: Reference) -> None:
     """Show a version with all its provenance, its loss curves and its searches."""
     with open_client() as client:
-        version = _find(client, reference)
+        version = find_version(client, reference)
         stage = client.versions.stage(version.model, version.number) if version.stage else None
     shown = plain(version) | (stage.model_dump(include=_SHOWN) if stage else {})
     show(shown, text=described(version, stage))
@@ -162,7 +162,7 @@ def download(
 ) -> None:
     """Write the files of a version into a folder, verified, all or nothing."""
     with open_client() as client:
-        version = _find(client, reference)
+        version = find_version(client, reference)
         if stage:
             version = staged_files(version)
         target = folder or Path(f"{version.model}-{version.number}{'-stage' if stage else ''}")
@@ -179,7 +179,7 @@ def download(
 def verify(reference: Reference) -> None:
     """Let the server hash every file of a version anew."""
     with open_client(timeout_seconds=3600) as client:
-        version = _find(client, reference)
+        version = find_version(client, reference)
         found = client.versions.verify(version.model, version.number)
     named = f"{version.model}/{version.number}"
     if found.broken:
@@ -244,22 +244,6 @@ def _show_deleted(page: Page[VersionAnswer]) -> None:
     show(page, table=Table(("version", "deleted", "by", "why"), rows, empty="none is deleted"))
     if page.next is not None:
         say(f"more: --before {page.next}")
-
-
-def _find(client: Client, reference: str) -> VersionAnswer:
-    """Return the version that a reference names."""
-    model, slash, number = reference.partition("/")
-    if slash and number.isascii() and number.isdigit():
-        return client.versions.get(model, int(number))
-    model, _, champion = reference.partition("@")
-    role, _, environment = champion.partition(":")
-    if role != "champion":
-        raise InvalidError(
-            f"{reference!r} names no version",
-            code="invalid_reference",
-            hint="Write MODEL/NUMBER, MODEL@champion or MODEL@champion:ENVIRONMENT.",
-        )
-    return client.versions.champion(model, environment or "production")
 
 
 def _warn_of(version: VersionAnswer) -> None:

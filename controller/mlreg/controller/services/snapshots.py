@@ -47,6 +47,7 @@ __all__ = [
     "SnapshotNotFoundError",
     "SnapshotTooLargeError",
     "counts_of",
+    "find_times",
     "freeze",
     "get_exportable",
     "get_snapshot",
@@ -223,3 +224,10 @@ def _clipped(intervals: Sequence[Interval], span: Interval) -> tuple[Interval, .
 def _snapshot(row: SnapshotRow) -> Snapshot:
     body = SnapshotBody.from_json(json.loads(row.body))
     return Snapshot(row.digest, body, row.created_at, row.created_by)
+
+
+def find_times(
+    session: ReadSession, digests: Sequence[str]
+) -> Mapping[str, tuple[datetime, datetime]]:
+    """Return the times of the rows of those digests that are snapshots here."""
+    return {row.digest: (row.start, row.end) for row in snapshots.find_all(session, digests)}

@@ -44,6 +44,11 @@ def find_snapshot(session: ReadSession, digest: str) -> Snapshot | None:
     return session.get(Snapshot, digest)
 
 
+def find_all(session: ReadSession, digests: Sequence[str]) -> Sequence[Snapshot]:
+    """Return the snapshots of those digests that there are."""
+    return session.exec(select(Snapshot).where(col(Snapshot.digest).in_(digests))).all()
+
+
 def list_snapshots(session: ReadSession, model_id: int, limit: int) -> Sequence[Snapshot]:
     """Return the newest snapshots of a model."""
     statement = (
