@@ -43,6 +43,7 @@ def make_version(session, model, number, *, flavour="lightgbm-text", state="veri
             )
         )
         session.flush()
+        session.add(tables.BlobReference(digest=digest, kind="manifest", owner=manifest.digest))
     session.add(
         tables.Version(
             model_id=model.id,

@@ -84,10 +84,11 @@ def put_aside(database: Database, store: ArtifactStore) -> list[str]:
 
     What cannot be moved now stays where it is, unserved, and is tried again the next time.
     """
-    upkeep, keys = open_upkeep(store), []
+    keys = list[str]()
     with database.reading() as session:
         digests = rows.list_unquarantined(session)
-    for digest in digests:
+    upkeep = open_upkeep(store) if digests else None
+    for digest in digests if upkeep else ():
         with database.writing() as session:
             if not rows.lock_unquarantined(session, digest):
                 continue

@@ -36,7 +36,7 @@ class Pace:
 
     Attributes:
         max_age: within which every blob is looked at; a look is due at half of it.
-        seconds: after which a turn begins no further blob.
+        seconds: after which a turn begins no further blob; one it always takes.
         bytes_per_second: how fast it reads on average; None is as fast as it can.
         halt: set when it should stop at the next blob.
     """
@@ -168,7 +168,8 @@ class _Turn:
         """Look at blobs one by one, and write down each look before the next."""
         began, looks, read = time.monotonic(), list[Look](), 0
         for blob in blobs:
-            if self.pace.halt.is_set() or time.monotonic() - began > self.pace.seconds:
+            spent = looks and time.monotonic() - began > self.pace.seconds
+            if spent or self.pace.halt.is_set():
                 break
             looks.append(self._look(blob))
             read += blob.size

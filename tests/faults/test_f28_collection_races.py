@@ -1,0 +1,341 @@
+"""Fault 28: uploads, registrations, deletes and collections interleaved, with kills in between.
+
+No blob that anybody refers to ever lacks its bytes; what nobody needs is gone after its grace.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlmodel import select
+
+from mlreg.registry.artifacts.opening import open_upkeep
+from mlreg.registry.artifacts.reading import read_blob
+from mlreg.registry.domain import garbage as rules
+from mlreg.registry.domain.digests import digest_of
+from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.domain.garbage import Retention
+from mlreg.registry.domain.manifests import Manifest, ManifestFile
+from mlreg.registry.domain.provenance import REQUIRED, Provenance
+from mlreg.registry.services import deployments, garbage, retirement, uploads
+from mlreg.registry.services.deployments import Change
+from mlreg.registry.services.registration import Registration, register_version
+from mlreg.registry.services.uploads import BlobFile
+from mlreg.registry.store import tables
+from mlreg.registry.store.clock import SystemClock
+from mlreg.registry.store.database import Database
+from tests.faults.forks import run_forked
+from tests.makers import PERSON, make_model
+
+pytestmark = [pytest.mark.slow]
+CONTENTS = st.integers(0, 5)
+FAILPOINTS = [
+    "",
+    "garbage.condemned",
+    "garbage.deleting",
+    "garbage.removed",
+    "garbage.dropped",
+    "garbage.purged",
+]
+NONE_KEPT = Retention(timedelta(0), 2)
+
+
+def content_of(number, salt=""):
+    return f"content {number} {salt}".encode()
+
+
+def file_of(content):
+    return ManifestFile(path="model.bin", size=len(content), digest=digest_of(content))
+
+
+def put(store, content):
+    store.put(digest_of(content), io.BytesIO(content), len(content))
+
+
+def keep(database, store, content, now):
+    with database.writing() as session:
+        blob = BlobFile(digest_of(content), len(content))
+        uploads.keep_blob(session, store, blob, now=now)
+
+
+def register(database, content, now, model="flights"):
+    registration = Registration(
+        model=model,
+        manifest=Manifest.of([file_of(content)]),
+        provenance=Provenance(),
+        allow_missing=frozenset(REQUIRED),
+    )
+    with database.writing() as session:
+        return register_version(session, registration, actor=PERSON, now=now).number
+
+
+def check_all_there(database, store):
+    """Every blob that anybody refers to is verified, and has its bytes."""
+    with database.reading() as session:
+        needed = session.exec(
+            select(tables.Blob.digest, tables.Blob.state).where(
+                tables.Blob.digest.in_(select(tables.BlobReference.digest))
+            )
+        ).all()
+    for digest, state in needed:
+        assert state == "verified", digest
+        assert digest_of(read_blob(store, digest)) == digest
+
+
+class Collection(RuleBasedStateMachine):
+    """One step after another; kills are real (a forked process and SIGKILL)."""
+
+    url = ""
+    store = None
+    examples = itertools.count(1)
+
+    def __init__(self):
+        super().__init__()
+        self.database = Database(self.url)
+        self.example = next(self.examples)
+        self.model = f"flights-{self.example}"
+        self.now = SystemClock().now()
+        self.half_done = set()
+        with self.database.writing() as session:
+            make_model(session, self.model)
+
+    def teardown(self):
+        """What nobody needs is gone in the end, and nothing else."""
+        for days in (8, 2, 0):
+            self.now += timedelta(days=days)
+            self.collect("")
+        with self.database.reading() as session:
+            needed = set(session.exec(select(tables.BlobReference.digest)).all())
+            known = set(session.exec(select(tables.Blob.digest)).all())
+        there = {stored.digest for stored in open_upkeep(self.store).list_blobs()}
+        assert there == needed == known
+        self.database.dispose()
+
+    @rule(number=CONTENTS)
+    def upload(self, number):
+        put(self.store, self.content(number))
+        keep(self.database, self.store, self.content(number), self.now)
+
+    def content(self, number):
+        return content_of(number, self.example)
+
+    @rule(number=CONTENTS)
+    def begin_upload(self, number):
+        """The bytes are in the store; the server has not come to write the row."""
+        put(self.store, self.content(number))
+        self.half_done.add(number)
+
+    @precondition(lambda self: self.half_done)
+    @rule(data=st.data())
+    def end_upload(self, data):
+        number = data.draw(st.sampled_from(sorted(self.half_done)))
+        self.half_done.discard(number)
+        try:
+            keep(self.database, self.store, self.content(number), self.now)
+        except uploads.BlobGoneError:
+            self.upload(number)
+
+    @rule(number=CONTENTS)
+    def register(self, number):
+        try:
+            register(self.database, self.content(number), self.now, self.model)
+        except RegistryError as error:
+            assert error.code == "blobs_missing"
+
+    @rule(number=st.integers(1, 5))
+    def delete(self, number):
+        self.retire(retirement.delete_version, number)
+
+    @rule(number=st.integers(1, 5))
+    def restore(self, number):
+        self.retire(retirement.restore_version, number)
+
+    def retire(self, verb, number):
+        try:
+            with self.database.writing() as session:
+                verb(session, self.model, number, reason="why", actor=PERSON, now=self.now)
+        except RegistryError as error:
+            assert error.code in {"purged", "nothing_to_restore", "version_not_found"}
+
+    @rule(days=st.sampled_from([0.1, 1.1, 7.1, 31.0]))
+    def wait(self, days):
+        self.now += timedelta(days=days)
+
+    @rule(failpoint=st.sampled_from(FAILPOINTS))
+    def collect(self, failpoint):
+        if not failpoint:
+            garbage.collect(self.database, self.store, self.now, retention=NONE_KEPT)
+            return
+
+        def killed():
+            database = Database(self.url)
+            garbage.collect(database, self.store, self.now, retention=NONE_KEPT)
+            database.dispose()
+
+        code, _ = run_forked(killed, failpoint)
+        assert code in {0, -signal.SIGKILL}
+
+    @invariant()
+    def whole(self):
+        check_all_there(self.database, self.store)
+
+
+def run_machine(database_url, store, examples, steps):
+    machine = type("Machine", (Collection,), {"url": database_url, "store": store})
+    case = machine.TestCase
+    case.settings = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    case().runTest()
+
+
+def test_whatever_the_order_no_needed_blob_is_missing(database_url, store):
+    run_machine(database_url, store, 15, 20)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_whatever_the_order_for_long(database_url, store):
+    run_machine(database_url, store, 400, 50)
+
+
+def race(database_url, store, seconds, monkeypatch):
+    """Threads upload, register and delete; others collect with no grace at all."""
+    for name in ("GRACE", "REPRIEVE", "RECOVERABLE"):
+        monkeypatch.setattr(garbage, name, timedelta(0))
+    database, stop, wrong, done = Database(database_url), threading.Event(), [], []
+    clock = SystemClock()
+    with database.writing() as session:
+        make_model(session)
+
+    def bring(seed):
+        chance = random.Random(seed)
+        while not stop.is_set():
+            number = chance.randrange(4)
+            try:
+                put(store, content_of(number))
+                keep(database, store, content_of(number), clock.now())
+                version = register(database, content_of(number), clock.now())
+                done.append(version)
+                if chance.random() < 0.7:
+                    with database.writing() as session:
+                        retirement.delete_version(
+                            session, "flights", version, reason="x", actor=PERSON, now=clock.now()
+                        )
+            except RegistryError as error:
+                if error.code not in {"blobs_missing", "blob_gone", "blob_corrupt"}:
+                    wrong.append(error)
+            except Exception as error:
+                wrong.append(error)
+
+    def sweep():
+        while not stop.is_set():
+            try:
+                garbage.collect(database, store, clock.now(), retention=NONE_KEPT)
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=bring, args=(seed,)) for seed in range(3)]
+    threads += [threading.Thread(target=sweep) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong, wrong[:3]
+    assert len(done) > 5
+    check_all_there(database, store)
+    database.dispose()
+
+
+def test_racing_threads_lose_nothing(database_url, store, monkeypatch):
+    race(database_url, store, 4, monkeypatch)
+
+
+@pytest.mark.nightly
+def test_racing_threads_lose_nothing_for_long(database_url, store, monkeypatch):
+    race(database_url, store, 60, monkeypatch)
+
+
+def test_the_bytes_of_champions_stay_though_deleted(database, store):
+    """What served lately stays: current, the last ones, and whatever the retention names."""
+    now = SystemClock().now()
+    with database.writing() as session:
+        make_model(session)
+    for number in range(4):
+        put(store, content_of(number))
+        keep(database, store, content_of(number), now)
+        register(database, content_of(number), now)
+    for number in (1, 2, 3):
+        with database.writing() as session:
+            change = Change("flights", "production", PERSON, "why")
+            deployments.promote(session, change, version=number, force=True, now=now)
+    with database.writing() as session:
+        for number in (1, 4):
+            retirement.delete_version(
+                session, "flights", number, reason="tidy", actor=PERSON, now=now
+            )
+    late = now + timedelta(days=31)
+    kept = garbage.plan(database, store, late, retention=Retention())
+    assert [(item.verb, item.what) for item in kept] == [
+        ("keep", "flights/1"),
+        ("purge", "flights/4"),
+    ]
+    with database.reading() as session:
+        before = set(session.exec(select(tables.Blob.digest)).all())
+    for days in (0, 8, 2):
+        late += timedelta(days=days)
+        garbage.collect(database, store, late, retention=Retention())
+    with database.reading() as session:
+        gone = before - set(session.exec(select(tables.Blob.digest)).all())
+    assert gone == {digest_of(content_of(3))}
+    with pytest.raises(RegistryError, match="no blob"):
+        read_blob(store, digest_of(content_of(3)))
+    much_later = late + timedelta(days=400)
+    purged = garbage.purge(database, much_later, Retention(champions=2))
+    assert [item.what for item in purged] == ["flights/1"]
+
+
+def test_orphans_are_told_of_a_day_before_they_go(database, store):
+    put(store, content_of(1))
+    put(store, content_of(2))
+    now = SystemClock().now()
+    (path,) = store.root.glob(f"blobs/sha256/*/{digest_of(content_of(1))[7:]}")
+    week_ago = time.time() - rules.GRACE.total_seconds() - 60
+    os.utime(path, (week_ago, week_ago))
+    (item,) = garbage.plan(database, store, now)
+    assert (item.verb, item.what) == ("condemn", digest_of(content_of(1)))
+    assert garbage.collect(database, store, now).orphans == 1
+    (item,) = garbage.plan(database, store, now)
+    assert (item.verb, item.due_at) == ("remove", now + rules.REPRIEVE)
+    with pytest.raises(RegistryError, match="not stored"):  # nobody ever hashed it here
+        with database.writing() as session:
+            make_model(session)
+        register(database, content_of(1), now)
+    assert garbage.collect(database, store, now).removed == 0
+
+
+def test_a_dry_run_changes_nothing(database, store):
+    now = SystemClock().now()
+    put(store, content_of(1))
+    keep(database, store, content_of(1), now)
+    late = now + timedelta(days=8)
+    for _ in range(2):
+        assert [item.verb for item in garbage.plan(database, store, late)] == ["condemn"]
+    with database.reading() as session:
+        assert session.exec(select(tables.Blob.state)).all() == ["verified"]
