@@ -3,11 +3,13 @@
 Faults: `flip_request` and `flip_response` (one bit of one byte in the middle of the body),
 `truncate` (half a body under the full length), `short` and `long` (a body of a wrong length that is
 announced honestly), `status` (an answer from nobody), `reset`, `stall` (silence for `seconds`).
+A fault passes over the first `after` requests that fit, then takes a `share` of them at random.
 """
 
 from __future__ import annotations
 
 import http.client
+import random
 import socket
 import struct
 import threading
@@ -27,6 +29,8 @@ class Fault:
     times: int = 1
     status: int = 500
     seconds: float = 0.0
+    after: int = 0
+    share: float = 1.0
     done: int = 0
 
 
@@ -64,9 +68,12 @@ class FaultProxy:
         with self._lock:
             self.seen.append(f"{method} {path}")
             for fault in self.faults:
-                if fault.method == method and fault.path in path and fault.done < fault.times:
-                    fault.done += 1
-                    return fault
+                if fault.method in {method, "*"} and fault.path in path:
+                    if fault.after > 0:
+                        fault.after -= 1
+                    elif fault.done < fault.times and random.random() < fault.share:
+                        fault.done += 1
+                        return fault
         return None
 
 

@@ -64,6 +64,7 @@ class DirectUpload:
                 if not piece or any(f.done() and f.exception() for f in futures):
                     break
                 number += 1
+                self._url(number)  # asked for here, not in a thread with a connection of its own
                 future = pool.submit(self._part, number, piece, there.get(number))
                 future.add_done_callback(lambda _: room.release())
                 futures.append(future)
@@ -86,7 +87,10 @@ class DirectUpload:
             return self._store.put(self._url(number), piece)
         except UrlExpiredError:
             self._urls.pop(number, None)
-            return self._store.put(self._url(number), piece)
+            try:
+                return self._store.put(self._url(number), piece)
+            finally:
+                self._transport.close()  # this thread's own
 
     def _url(self, number: int) -> str:
         with self._lock:

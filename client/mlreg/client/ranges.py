@@ -10,23 +10,19 @@ import hashlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from mlreg.client.errors import UnreachableError
 from mlreg.client.store_connection import StoreConnections, UrlExpiredError
-from mlreg.client.transport import Call
 from mlreg.client.wire.uploads import LocationAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mlreg.client.transport import Transport
 
 THREADS = 4
 RANGE_BYTES = 8 * 2**20
-TRANSFER_SECONDS = 600.0
 
 
 class RangedDownload:
@@ -36,9 +32,9 @@ class RangedDownload:
         self._transport = transport
         self._place = place
         self._size = size
-        self._store = StoreConnections()
         self._lock = threading.Lock()
-        self._url: str | None = None
+        self._store = StoreConnections()
+        self._url = ""
         self._buffers = threading.local()
 
     def receive(self, part: Path, on_bytes: Callable[[int], None]) -> str:
@@ -48,7 +44,8 @@ class RangedDownload:
             IntegrityError: the server knows that its bytes are wrong.
             UnreachableError: a range did not come; those that did stay.
         """
-        self._url = self._locate()
+        self._url, headers = self._locate()
+        self._store = StoreConnections(headers)
         done = part.with_name(part.name + ".done")
         sha256 = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT
@@ -57,16 +54,14 @@ class RangedDownload:
         try:
             os.ftruncate(file, self._size)
             there = os.pread(marks, self._count, 0).ljust(self._count, b"\0")
-            with closing(self._store):
-                ready = pool.map(
-                    lambda n: self._range(file, marks, n, there[n]), range(self._count)
-                )
-                for number in ready:
-                    piece = os.pread(file, RANGE_BYTES, number * RANGE_BYTES)
-                    sha256.update(piece)
-                    on_bytes(len(piece))
+            numbers = range(self._count)
+            for number in pool.map(lambda n: self._range(file, marks, n, there[n]), numbers):
+                piece = os.pread(file, RANGE_BYTES, number * RANGE_BYTES)
+                sha256.update(piece)
+                on_bytes(len(piece))
         finally:
             pool.shutdown(cancel_futures=True)
+            self._store.close()
             os.close(file)
             os.close(marks)
         done.unlink(missing_ok=True)
@@ -88,33 +83,25 @@ class RangedDownload:
 
     def _fill(self, start: int, into: memoryview) -> None:
         url = self._url
-        if url is None:
-            self._fill_from_server(start, into)
-            return
         try:
             self._store.get_range(url, start, into)
         except UrlExpiredError:
             self._store.get_range(self._renewed(url), start, into)
 
-    def _fill_from_server(self, start: int, into: memoryview) -> None:
-        headers = {"Range": f"bytes={start}-{start + len(into) - 1}"}
-        call = Call("GET", self._place, headers=headers, timeout_seconds=TRANSFER_SECONDS)
-        reply = self._transport.send(call)
-        if len(reply.body) != len(into):
-            raise UnreachableError("a range came with other bytes", code="range_broken")
-        into[:] = reply.body
-
     def _renewed(self, old: str) -> str:
         """Return another URL than the expired one; the first thread that asks gets it for all."""
         with self._lock:
             if self._url == old:
-                self._url = self._locate()
-            if self._url is None:
-                raise UnreachableError("the server names no place to read from", code="no_url")
+                try:
+                    self._url, _ = self._locate()
+                finally:
+                    self._transport.close()  # this thread's own
             return self._url
 
-    def _locate(self) -> str | None:
-        return self._transport.get(f"{self._place}/location", LocationAnswer).url
+    def _locate(self) -> tuple[str, Mapping[str, str]]:
+        """Return where to read, and the headers that this needs: at the store, or at the server."""
+        url = self._transport.get(f"{self._place}/location", LocationAnswer).url
+        return (url, {}) if url else self._transport.authorised(self._place)
 
     def _buffer(self) -> memoryview:
         buffer: bytearray | None = getattr(self._buffers, "own", None)

@@ -1,7 +1,7 @@
-"""Speaking to the artifact store itself, at URLs that the server signed.
+"""Parts and ranges at plain URLs: the store's, which the server signed, or the server's own.
 
-What always holds: a URL is a secret, so no message names more of it than its host; attempts are
-bounded; every thread has a connection of its own, kept alive.
+What always holds: a signed URL is a secret, so no message names more of it than its host; attempts
+are bounded; every thread has a connection of its own, kept alive until all are closed together.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ class UrlExpiredError(UnreachableError):
 
 
 class StoreConnections:
-    """Connections to one store, one per thread."""
+    """Connections to one store, one per thread; `headers` go with every request."""
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        self._headers = dict(headers or {})
         self._local = threading.local()
         self._all: list[http.client.HTTPConnection] = []
 
@@ -102,7 +103,8 @@ class StoreConnections:
             self._local.connection = connection
             self._all.append(connection)
         parts = urlsplit(url)
-        connection.request(method, f"{parts.path}?{parts.query}", body, dict(headers))
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, target, body, {**self._headers, **headers})
         return connection.getresponse()
 
     def _drop(self) -> None:

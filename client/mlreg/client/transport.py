@@ -131,6 +131,12 @@ class Transport:
             finally:
                 self.close()
 
+    def authorised(self, place: str) -> tuple[str, Mapping[str, str]]:
+        """Return the whole URL of a path, and the headers without which it opens nothing."""
+        origin = self._origin
+        url = f"{origin.scheme}://{origin.host}:{origin.port}{origin.prefix}{place}"
+        return url, {"Authorization": f"Bearer {self._token}"}
+
     def close(self) -> None:
         """Close this thread's connection; the next call opens another."""
         connection = getattr(self._local, "connection", None)

@@ -63,7 +63,7 @@ class S3Transfers:
         with self._store.named_errors():
             for multipart in self._multiparts(upload_key(session)):
                 self._abort(multipart)
-            for key in [upload_key(session), *self._keys(upload_key(session) + "/")]:
+            for key in self._keys(upload_key(session)):
                 self._store.client.delete_object(**self._store.place(key))
 
     def stale(self, before: datetime) -> Iterable[str]:
@@ -119,10 +119,12 @@ class S3Transfers:
 
     def _multiparts(self, prefix: str) -> list[Any]:
         place = self._store.place(prefix)
-        answer = self._store.client.list_multipart_uploads(
-            Bucket=place["Bucket"], Prefix=place["Key"]
-        )
-        return list(answer.get("Uploads", ()))
+        with suppress(ObjectMissingError), self._store.named_errors():  # rclone's word for none
+            answer = self._store.client.list_multipart_uploads(
+                Bucket=place["Bucket"], Prefix=place["Key"]
+            )
+            return list(answer.get("Uploads", ()))
+        return []
 
     def _abort(self, multipart: Any) -> None:  # noqa: ANN401 - boto3's own record
         place = {**self._store.place(""), "Key": multipart["Key"]}
