@@ -14,7 +14,7 @@ from mlreg.registry.witnesses.settings import WitnessSettings
 from tests.makers import PERSON, START
 
 
-def record_entries(database, count):
+def record_entries(database, count, start=START):
     with database.writing() as session:
         for number in range(count):
             audit.record(
@@ -23,7 +23,7 @@ def record_entries(database, count):
                 subject=f"deployment:flights:{number % 3}",
                 actor=PERSON,
                 body={"number": number, "reason": "because"},
-                now=START + timedelta(minutes=number),
+                now=start + timedelta(minutes=number),
             )
 
 
