@@ -24,6 +24,7 @@ BEFORE_COMMIT = (
     "change.judged",
     "change.revised",
     "audit.recorded",
+    "change.audited",
 )
 AFTER_COMMIT = ("change.committed",)
 

@@ -1,4 +1,4 @@
-"""Fault 5: a state machine of deployments against a model of twenty lines.
+"""Fault 5: a state machine of deployments and approvals against a model of fifty lines.
 
 After each step the database is what the model says; at the end the audit log replays to it.
 """
@@ -19,18 +19,24 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
+from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import RegistryError
-from mlreg.registry.services import audit, deployments
+from mlreg.registry.services import approvals, audit, deployments
+from mlreg.registry.services.approvals import Opinion
 from mlreg.registry.services.deployments import Change
+from mlreg.registry.store import approvals as rows
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.deployments import list_all_barred
-from tests.makers import GUARD, PERSON, START, make_decision, make_models
+from tests.makers import GUARD, PERSON, POLICY, START, make_decision, make_models
 
+APPROVERS = [PERSON, *(Actor(name, "person", "approver") for name in ("bea", "cal", "test"))]
+AUTHOR = "test"
 VERSIONS = st.integers(1, 5)
 CHANGE = Change("flights", "production", PERSON, "why")
 EMPTY = (
-    "TRUNCATE revision, audit_entry, outbox_message, idempotency_key, version_bar, decision,"
-    " acknowledgement, deployment, version, manifest, blob, model RESTART IDENTITY CASCADE"
+    "TRUNCATE approval, approval_request, revision, audit_entry, outbox_message, idempotency_key,"
+    " version_bar, decision, acknowledgement, deployment, version, manifest, blob, model"
+    " RESTART IDENTITY CASCADE"
 )
 
 
@@ -45,7 +51,11 @@ class Live:
         self.reigns: list[list[object]] = []  # [version, ended by a rollback]
         self.frozen = False
         self.barred: set[int] = set()
-        self.accepted: dict[tuple[int, int | None], bool] = {}
+        self.decisions: dict[tuple[int, int | None], tuple[int, str]] = {}
+        self.required = 0
+        self.words: dict[tuple[int, str], tuple[str, object]] = {}  # (verdict, what it is about)
+        self.waiting: dict[int, object] = {}
+        self.reign = 0  # the revision that brought the champion
 
     @property
     def champion(self) -> int | None:
@@ -56,6 +66,26 @@ class Live:
             self.reigns[-1][1] = by_rollback
         self.reigns.append([version, False])
         self.revision += 1
+        self.reign = self.revision
+
+    def decision(self, version: int) -> tuple[int, str]:
+        return self.decisions.get((version, self.champion), (0, "none"))
+
+    def binding(self, version: int) -> object:
+        return self.decision(version)[0], self.reign
+
+    def passes_the_gate(self, version: int) -> bool:
+        return self.champion is None or self.decision(version)[1] == "accepted"
+
+    def is_approved(self, version: int, promoter: str) -> bool:
+        bound = self.binding(version)
+        said = {
+            who: verdict
+            for (about, who), (verdict, binding) in self.words.items()
+            if about == version and binding == bound
+        }
+        given = [w for w, v in said.items() if v == "approved" and w not in {promoter, AUTHOR}]
+        return "rejected" not in said.values() and len(given) >= self.required
 
     def target(self) -> int | None:
         latest = {}
@@ -90,27 +120,110 @@ class Deployments(RuleBasedStateMachine):
             return False
         return True
 
-    @rule(version=VERSIONS, force=st.booleans())
-    def promote(self, version, force):
+    @rule(version=VERSIONS, force=st.booleans(), break_glass=st.booleans())
+    def promote(self, version, force, break_glass, who=PERSON):
         live = self.live
-        judged = live.accepted.get((version, live.champion), False)
+        approved = live.is_approved(version, who.name)
         allowed = (
-            version != live.champion
-            and version not in live.barred
-            and (force or live.champion is None or judged)
+            version not in {live.champion, *live.barred}
+            and (force or live.passes_the_gate(version))
+            and (break_glass or approved)
         )
+        change, options = replace(CHANGE, actor=who), {"force": force, "break_glass": break_glass}
         done = self.attempt(
-            lambda s: deployments.promote(s, CHANGE, version=version, force=force, now=START)
+            lambda s: deployments.promote(s, change, version=version, now=START, **options)
         )
         assert done == allowed
         if done:
+            assert self.state.broke_glass == (not approved)
             live.begin(version)
+            live.waiting.pop(version, None)
+
+    @precondition(lambda self: self.live.words)
+    @rule(data=st.data())
+    def promote_what_one_spoke_of(self, data):
+        version, name = data.draw(st.sampled_from(sorted(self.live.words)))
+        who = Actor(name, "person", "admin")
+        self.promote(version, force=True, break_glass=False, who=who)
 
     @rule(version=VERSIONS, verdict=st.sampled_from(["accepted", "rejected", "inconclusive"]))
     def judge(self, version, verdict):
         with self.database.writing() as session:
-            make_decision(session, self.model_id, version, self.live.champion, verdict)
-        self.live.accepted[version, self.live.champion] = verdict == "accepted"
+            number = make_decision(session, self.model_id, version, self.live.champion, verdict)
+        self.live.decisions[version, self.live.champion] = number, verdict
+
+    @rule(approvals=st.integers(0, 2))
+    def protect(self, approvals):
+        done = self.attempt(
+            lambda s: deployments.protect(s, CHANGE, approvals=approvals, now=START)
+        )
+        assert done == (approvals != self.live.required)
+        if done:
+            self.live.required = approvals
+            self.live.revision += 1
+
+    @rule(
+        version=VERSIONS,
+        who=st.sampled_from(APPROVERS),
+        verdict=st.sampled_from(["approved", "approved", "rejected"]),
+    )
+    def say(self, version, who, verdict):
+        live = self.live
+        word = verdict, live.binding(version)
+        allowed = (
+            version not in {live.champion, *live.barred}
+            and not (verdict == "approved" and who.name == AUTHOR)
+            and live.words.get((version, who.name)) != word
+        )
+        by_who = replace(CHANGE, actor=who)
+        done = self.attempt(
+            lambda s: approvals.give(s, by_who, Opinion(version, verdict), now=START)
+        )
+        assert done == allowed
+        if not done:
+            return
+        live.words[version, who.name] = word
+        completes = (
+            verdict == "approved"
+            and live.waiting.get(version) == live.binding(version)
+            and live.is_approved(version, POLICY.name)
+            and not live.frozen
+        )
+        assert (self.state.promoted is not None) == completes
+        if completes:
+            live.begin(version)
+            del live.waiting[version]
+
+    @precondition(lambda self: self.live.words)
+    @rule(version=VERSIONS, who=st.sampled_from(APPROVERS))
+    def withdraw(self, version, who):
+        key = version, who.name
+        by_who = replace(CHANGE, actor=who)
+        with self.database.reading() as session:
+            state = deployments.find_deployment(session, "flights", "production")
+            standing = rows.find_standing(session, state.deployment_id, version, who.name)
+        assert (standing is not None) == (key in self.live.words)
+        if standing is not None:
+            assert self.attempt(
+                lambda s: approvals.withdraw(s, by_who, standing.id, for_others=False, now=START)
+            )
+            del self.live.words[key]
+
+    @rule(version=VERSIONS)
+    def ask(self, version):
+        live = self.live
+        by_policy = replace(CHANGE, actor=POLICY)
+        done = self.attempt(
+            lambda s: approvals.request(s, by_policy, version=version, cause="policy", now=START)
+        )
+        assert done == (
+            version not in {live.champion, *live.barred}
+            and live.passes_the_gate(version)
+            and not live.is_approved(version, POLICY.name)
+            and live.waiting.get(version) != live.binding(version)
+        )
+        if done:
+            live.waiting[version] = live.binding(version)
 
     @rule()
     def roll_back(self):
@@ -171,8 +284,9 @@ class Deployments(RuleBasedStateMachine):
             if state is None:
                 assert self.live.revision == 0
                 return
-            seen = (state.revision, state.champion, state.frozen)
-            assert seen == (self.live.revision, self.live.champion, self.live.frozen)
+            seen = (state.revision, state.champion, state.frozen, state.approvals_required)
+            live = self.live
+            assert seen == (live.revision, live.champion, live.frozen, live.required)
             barred = list_all_barred(session, [state.deployment_id])
             assert barred.get(state.deployment_id, []) == sorted(self.live.barred)
             previous = deployments.previous_champion(session, state.deployment_id)
@@ -183,25 +297,34 @@ class Deployments(RuleBasedStateMachine):
             assert audit.verify(session).first_bad is None
             entries = audit.list_entries(session, audit.AuditFilter(limit=1000))
             state = deployments.find_deployment(session, "flights", "production")
-        changes = [e for e in reversed(entries) if e.action != "deployment.unbar"]
+        changes = [
+            entry
+            for entry in reversed(entries)
+            if entry.action.startswith("deployment.") and entry.action != "deployment.unbar"
+        ]
         replayed = [json.loads(entry.body) for entry in changes]
         assert [body["revision"] for body in replayed] == list(range(1, len(replayed) + 1))
         if replayed and state:
             last = replayed[-1]
+            assert last["approvals_required"] == state.approvals_required
             assert (last["revision"], last["champion"]) == (state.revision, state.champion)
 
 
-def test_deployments_are_as_the_model_says(database, postgres):
+def run_model(database, postgres, **options):
     superuser = Database(postgres.url(database.engine.url.database))
     bound = type("Bound", (Deployments,), {"database": database, "superuser": superuser})
     run = settings(
-        max_examples=25,
         stateful_step_count=25,
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
+        **options,
     )
     try:
         run_state_machine_as_test(bound, settings=run)
     finally:
         superuser.dispose()
+
+
+def test_deployments_are_as_the_model_says(database, postgres):
+    run_model(database, postgres, max_examples=25)

@@ -23,7 +23,7 @@ from mlreg.controller.store.tables import PolicyState
 from mlreg.controller.triggers.kinds import trigger_kinds
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
-from mlreg.registry.services import audit, catalog
+from mlreg.registry.services import approvals, audit, catalog
 
 if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
@@ -132,6 +132,8 @@ def set_enabled(
 ) -> PolicyInForce:
     """Enable or disable the automation of a deployment; repeating it changes nothing.
 
+    What a disabled policy wanted promoted waits for approvals no longer.
+
     Raises:
         ModelNotFoundError, PolicyNotFoundError: there is none.
     """
@@ -142,6 +144,8 @@ def set_enabled(
     if state is not None:
         state.enabled = enabled
         session.add(state)
+    if not enabled:
+        approvals.drop_waiting(session, model_name, environment, cause="policy", now=now)
     action = "policy.enable" if enabled else "policy.disable"
     _record(session, action, found.policy, actor, {"number": found.number}, now)
     return get_policy(session, model_name, environment)

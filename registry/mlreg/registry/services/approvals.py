@@ -192,6 +192,15 @@ def request(
     return Waiting(asked, holds=True, approvers=counted.approvers, objectors=counted.objectors)
 
 
+def drop_waiting(
+    session: WriteSession, model: str, environment: str, *, cause: Cause, now: datetime
+) -> None:
+    """Have no promote of this cause wait any longer; the caller audits why."""
+    state = deployments.find_deployment(session, model, environment)
+    if state is not None:
+        rows.end_waiting(session, state.deployment_id, cause=cause, outcome="withdrawn", now=now)
+
+
 def list_given(
     session: ReadSession, state: DeploymentState, *, before: int | None = None, limit: int = 100
 ) -> Page[Given]:

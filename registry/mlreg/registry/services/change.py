@@ -254,6 +254,7 @@ def _write(
         body=body,
         now=now,
     )
+    failpoint("change.audited")
     return changed
 
 

@@ -121,13 +121,21 @@ def find_waiting(session: ReadSession, deployment_id: int, version: int) -> Appr
 
 
 def end_waiting(
-    session: WriteSession, deployment_id: int, *, version: int | None, outcome: str, now: datetime
+    session: WriteSession,
+    deployment_id: int,
+    *,
+    version: int | None = None,
+    cause: str | None = None,
+    outcome: str,
+    now: datetime,
 ) -> None:
-    """End the promotes of a version (None: of every version) that wait."""
+    """End the promotes of a deployment that wait: of a version, of a cause, or all (None)."""
     ended = update(ApprovalRequest).where(
         col(ApprovalRequest.deployment_id) == deployment_id,
         col(ApprovalRequest.ended_at).is_(None),
     )
     if version is not None:
         ended = ended.where(col(ApprovalRequest.version) == version)
+    if cause is not None:
+        ended = ended.where(col(ApprovalRequest.cause) == cause)
     session.execute(ended.values(ended_at=now, outcome=outcome))
