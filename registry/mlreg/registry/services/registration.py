@@ -7,15 +7,16 @@ token of a known form is in what is kept, and nothing under a name such as `pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mlreg.client.redaction import redact_mapping
-from mlreg.registry.domain.contracts import check_contract
+from mlreg.registry.domain.contracts import FeatureSchema, check_contract
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.domain.flavours import Flavour
 from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.provenance import Provenance, accepted_missing
 from mlreg.registry.domain.records import PARTS, digest_parts
 from mlreg.registry.domain.secrets import refuse_secrets
@@ -23,19 +24,19 @@ from mlreg.registry.domain.stage import Stage
 from mlreg.registry.services import audit, outbox
 from mlreg.registry.services.catalog import (
     ModelArchivedError,
-    feature_schema_of,
-    get_version,
-    id_of,
-    lock_model,
+    ModelNotFoundError,
+    VersionNotFoundError,
 )
-from mlreg.registry.store import blobs, lineage, search_index, stages, versions
-from mlreg.registry.store.tables import Model, Version
+from mlreg.registry.store import blobs, stages, versions
+from mlreg.registry.store import registration as rows
+from mlreg.registry.store.tables import Version
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import WriteSession
+    from mlreg.registry.store.registration import LockedModel
 
 
 class BlobsMissingError(RefusedError):
@@ -86,21 +87,18 @@ def register_version(
     registration = without_secrets(registration)
     provenance, manifest = registration.provenance, registration.manifest
     missing = accepted_missing(provenance, registration.allow_missing)
-    model = lock_model(session, registration.model)
+    model = rows.lock_model_row(session, checked_name(registration.model))
+    if model is None:
+        raise ModelNotFoundError(model=registration.model)
     _check_fits(session, model, provenance)
     _check_stored(session, manifest, registration.stage)
-    model.last_version += 1
-    session.add(model)
-    versions.keep_manifest(session, manifest, now)
-    digests = [file.digest for file in manifest.files]
-    blobs.refer_to_blobs(session, digests, "manifest", manifest.digest)
     version = _version(model, registration, created_at=now, created_by=actor.name)
     version.missing = list(missing)
-    version.feature_contract = _keep_contract(session, provenance)
-    _keep_stage(session, version, registration.stage, now)
-    target = ("version", _name(model, version))
-    lineage.add_edges(session, _sources(model, version), target, now, model_id=version.model_id)
-    search_index.index_version(session, version.model_id, version.number)
+    sources = _sources(model, version)
+    parts = _parts(registration, version, sources, _name(model, version))
+    rows.write_version(session, version, parts)
+    if registration.stage is not None:
+        stages.keep_stage(session, version, registration.stage)
     outbox.tell(session, "version.registered", _event(model, version), now=now)
     audit.record(
         session,
@@ -150,31 +148,14 @@ def _kept_texts(registration: Registration) -> dict[str, object]:
     }
 
 
-def _check_fits(session: WriteSession, model: Model, provenance: Provenance) -> None:
-    if model.archived_at is not None:
+def _check_fits(session: WriteSession, model: LockedModel, provenance: Provenance) -> None:
+    parent, contract = provenance.parent, provenance.feature_contract
+    if model.archived:
         raise ModelArchivedError(model=model.name)
-    if provenance.parent is not None:
-        get_version(session, model, provenance.parent)
-    schema = feature_schema_of(model)
-    if schema is not None and provenance.feature_contract is not None:
-        check_contract(provenance.feature_contract, schema)
-
-
-def _keep_stage(
-    session: WriteSession, version: Version, stage: Stage | None, now: datetime
-) -> None:
-    """Write the version, and the files of its stage as its own, with references that keep them."""
-    if stage is None:
-        session.add(version)
-        session.flush()
-        return
-    versions.keep_manifest(session, stage.manifest, now)
-    digests = [file.digest for file in stage.files]
-    blobs.refer_to_blobs(session, digests, "stage", stage.manifest.digest)
-    version.stage_digest = stage.manifest.digest
-    session.add(version)
-    session.flush()
-    stages.keep_stage(session, version, stage)
+    if parent is not None and versions.find_version_row(session, model.id, parent) is None:
+        raise VersionNotFoundError(model=model.name, number=parent)
+    if contract is not None and model.feature_schema is not None:
+        check_contract(contract, FeatureSchema.from_json(model.feature_schema))
 
 
 def _check_stored(session: WriteSession, manifest: Manifest, stage: Stage | None) -> None:
@@ -186,23 +167,33 @@ def _check_stored(session: WriteSession, manifest: Manifest, stage: Stage | None
         raise BlobsMissingError(path=first.path, digest=first.digest, count=len(lacking))
 
 
-def _keep_contract(session: WriteSession, provenance: Provenance) -> str | None:
-    contract = provenance.feature_contract
-    if contract is None:
-        return None
-    digest = contract.digest
-    versions.keep_contract(session, digest, "feature", contract.to_document())
-    return digest
+def _parts(
+    registration: Registration, version: Version, sources: Sequence[tuple[str, str]], name: str
+) -> rows.Parts:
+    """Return what is written with the version's row, by the same statement."""
+    contract, stage = registration.provenance.feature_contract, registration.stage
+    owned = [("manifest", version.manifest_digest, registration.manifest)]
+    if stage is not None and version.stage_digest is not None:
+        owned.append(("stage", version.stage_digest, stage.manifest))
+    return rows.Parts(
+        manifests=owned,
+        contract=None if contract is None else contract.to_document(),
+        sources=sources,
+        name=name,
+    )
 
 
 def _version(
-    model: Model, registration: Registration, *, created_at: datetime, created_by: str
+    model: LockedModel, registration: Registration, *, created_at: datetime, created_by: str
 ) -> Version:
-    given = registration.provenance
+    given, stage = registration.provenance, registration.stage
+    contract = given.feature_contract
     return Version(
-        model_id=id_of(model),
-        number=model.last_version,
+        model_id=model.id,
+        number=model.last_version + 1,
         manifest_digest=registration.manifest.digest,
+        feature_contract=None if contract is None else contract.digest,
+        stage_digest=None if stage is None else stage.manifest.digest,
         flavour=registration.flavour,
         lane=given.lane,
         trainer=given.trainer,
@@ -232,11 +223,11 @@ def _plain(mapping: Mapping[str, object] | None) -> dict[str, object] | None:
     return None if mapping is None else dict(mapping)
 
 
-def _name(model: Model, version: Version) -> str:
+def _name(model: LockedModel, version: Version) -> str:
     return f"{model.name}/{version.number}"
 
 
-def _sources(model: Model, version: Version) -> list[tuple[str, str]]:
+def _sources(model: LockedModel, version: Version) -> list[tuple[str, str]]:
     """Return what the version was made of."""
     sources = [("snapshot", digest) for digest in version.snapshots or ()]
     if version.feature_contract is not None:
@@ -248,7 +239,7 @@ def _sources(model: Model, version: Version) -> list[tuple[str, str]]:
     return sources
 
 
-def _event(model: Model, version: Version) -> dict[str, object]:
+def _event(model: LockedModel, version: Version) -> dict[str, object]:
     return {
         "model": model.name,
         "version": version.number,

@@ -1,10 +1,11 @@
 """Writing what a search looks into: the facts of a version, taken from its row by one statement.
 
-What always holds: a version's facts are written once, in the transaction that registers it, by
-PostgreSQL from the row itself; `search_version.id` counts up in the order of registration. Texts
-count with their first 300 characters, keys with 200. Only scalars of the top level are facts.
+What always holds: a version's facts are written once, by the statement that registers it
+(`store/registration.py`) or after a bulk load; `search_version.id` counts up in the order of
+registration. Texts count with their first 300 characters, keys with 200. Only scalars of the top
+level are facts.
 
-A version has about 45 rows of its own. Its features and packages are not among them: versions
+A version has about 50 rows of its own. Its features and packages are not among them: versions
 share them, so they are written once per set, and the version says which set it has.
 """
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import WriteSession
 
 BLOCK_BITS = 13
-_BOUNDS = {"bits": BLOCK_BITS, "max_value": 300, "max_key": 200, "hex": 32}
+BOUNDS = {"bits": BLOCK_BITS, "max_value": 300, "max_key": 200, "hex": 32}
 
-_STATEMENT = """
-WITH place AS (
+FACTS = """
+place AS (
   INSERT INTO search_version (model_id, number)
   SELECT model_id, number FROM version WHERE WANTED ORDER BY created_at, model_id, number
   RETURNING id, model_id, number
@@ -86,15 +87,9 @@ FROM sets JOIN (SELECT DISTINCT packages FROM one) AS known
   ON md5(CAST(packages AS text)) = sets.id, jsonb_each_text(packages) AS found
 ON CONFLICT DO NOTHING
 """
-_INDEX_ONE = text(_STATEMENT.replace("WANTED", "model_id = :model_id AND number = :number"))
-_INDEX_MODELS = text(_STATEMENT.replace("WANTED", "model_id = ANY(:model_ids)"))
-
-
-def index_version(session: WriteSession, model_id: int, number: int) -> None:
-    """Write the facts of a version that was just registered."""
-    session.execute(_INDEX_ONE, {**_BOUNDS, "model_id": model_id, "number": number})
+_INDEX_MODELS = text("WITH " + FACTS.replace("WANTED", "model_id = ANY(:model_ids)"))
 
 
 def index_models(session: WriteSession, model_ids: Sequence[int]) -> None:
     """Write the facts of all versions of models that have none yet, as after a bulk load."""
-    session.execute(_INDEX_MODELS, {**_BOUNDS, "model_ids": list(model_ids)})
+    session.execute(_INDEX_MODELS, {**BOUNDS, "model_ids": list(model_ids)})

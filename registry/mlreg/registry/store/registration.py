@@ -1,0 +1,138 @@
+"""The statements of a registration: lock the model, then write all that a version is at once.
+
+What always holds: one statement writes the version's row, its manifests and contract, the
+references that keep its blobs, its arrows of lineage and its facts for search; a part of it that is
+there already stays as it is. A statement per part cost more than the rows: eight clients register
+twice as many versions this way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, select, text
+
+from mlreg.registry.domain.forms import Json
+from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.store.search_index import BOUNDS, FACTS
+from mlreg.registry.store.tables import METADATA
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlreg.registry.store.database import WriteSession
+    from mlreg.registry.store.tables import Version
+
+_model = METADATA.tables["model"]
+_LOCK = (
+    select(
+        _model.c.id,
+        _model.c.name,
+        _model.c.last_version,
+        _model.c.archived_at.is_not(None),
+        _model.c.feature_schema,
+    )
+    .where(_model.c.name == bindparam("model"), _model.c.deleted_at.is_(None))
+    .with_for_update(key_share=True)
+)
+# `version` and `contract` are named as the tables whose rows they become: what FACTS reads of
+# those tables is then read from here, where the rows are before they are in the tables.
+_WRITE = text(
+    """
+WITH version AS (
+  SELECT * FROM jsonb_populate_record(CAST(NULL AS version), CAST(:version AS jsonb))
+), contract AS (
+  SELECT CAST(:contract AS text) AS digest, CAST(:document AS jsonb) AS body
+), moved AS (
+  UPDATE model SET last_version = version.number FROM version WHERE model.id = version.model_id
+), kept AS (
+  INSERT INTO manifest (digest, body, total_size, created_at)
+  SELECT DISTINCT ON (part.digest) part.digest, part.body, part.total_size, version.created_at
+  FROM version, jsonb_to_recordset(CAST(:manifests AS jsonb))
+    AS part (digest text, body text, total_size bigint)
+  ON CONFLICT DO NOTHING
+), known AS (
+  INSERT INTO contract (digest, kind, body)
+  SELECT digest, 'feature', body FROM contract WHERE digest IS NOT NULL
+  ON CONFLICT DO NOTHING
+), referred AS (
+  INSERT INTO blob_reference (digest, kind, owner)
+  SELECT DISTINCT part.digest, part.kind, part.owner
+  FROM jsonb_to_recordset(CAST(:needed AS jsonb)) AS part (digest text, kind text, owner text)
+  ORDER BY part.digest
+  ON CONFLICT DO NOTHING
+), arrows AS (
+  INSERT INTO lineage_edge
+    (source_kind, source, target_kind, target, model_id, created_at)
+  SELECT DISTINCT part.kind, part.name, 'version', :name, version.model_id, version.created_at
+  FROM version, jsonb_to_recordset(CAST(:sources AS jsonb)) AS part (kind text, name text)
+  ON CONFLICT DO NOTHING
+), written AS (
+  INSERT INTO version SELECT * FROM version
+), FACTS
+""".replace("FACTS", FACTS.replace("WANTED", "true"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedModel:
+    """A model as last committed, its row locked until the commit."""
+
+    id: int
+    name: str
+    last_version: int
+    archived: bool
+    feature_schema: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What belongs to a version beside its row.
+
+    Attributes:
+        manifests: (kind of the references, digest, manifest) of its files, and of its stage.
+        contract: the document of its feature contract, or None.
+        sources: (kind, name) of what it was made of.
+        name: `model/number`.
+    """
+
+    manifests: Sequence[tuple[str, str, Manifest]]
+    contract: Mapping[str, Json] | None
+    sources: Sequence[tuple[str, str]]
+    name: str
+
+
+def lock_model_row(session: WriteSession, name: str) -> LockedModel | None:
+    """Lock a model that is not deleted, against changes and not against references to it."""
+    row = session.execute(_LOCK, {"model": name}).first()
+    return LockedModel(*row) if row else None
+
+
+def write_version(session: WriteSession, version: Version, parts: Parts) -> None:
+    """Write a version under the lock of its model, whose next number it has, with all its parts."""
+    manifests = [
+        {"digest": digest, "body": manifest.body, "total_size": manifest.total_size}
+        for _, digest, manifest in parts.manifests
+    ]
+    needed = [
+        {"digest": file.digest, "kind": kind, "owner": digest}
+        for kind, digest, manifest in parts.manifests
+        for file in manifest.files
+    ]
+    values = {
+        "version": json.dumps(version.model_dump(), default=_moment),
+        "contract": version.feature_contract,
+        "document": json.dumps(parts.contract),
+        "manifests": json.dumps(manifests),
+        "needed": json.dumps(needed),
+        "sources": json.dumps([{"kind": kind, "name": name} for kind, name in parts.sources]),
+        "name": parts.name,
+    }
+    session.execute(_WRITE, {**BOUNDS, **values})
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat()
