@@ -6,6 +6,7 @@
 | `MLREG_DATABASE_OWNER_URL` | the same database as the role that migrates; by default the above |
 | `MLREG_ARTIFACTS_URL` | `file:///folder` or `s3://bucket/prefix` |
 | `MLREG_S3_ENDPOINT_URL`, `_REGION`, `_ACCESS_KEY_ID`, `_SECRET_ACCESS_KEY` | the S3 endpoint |
+| `MLREG_S3_PUBLIC_ENDPOINT_URL`, `MLREG_S3_DIRECT` | where clients reach it; `false`: they do not |
 | `MLREG_MODE` | `default`, or `production`: refuses the virtual clock |
 | `MLREG_HOST`, `MLREG_PORT` | where the API listens: 127.0.0.1 and 8000 |
 | `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
@@ -16,6 +17,9 @@
 | `MLREG_CHECKPOINT_URL`, `_RETENTION_DAYS` | an S3 place that keeps them too; its Object Lock |
 | `MLREG_CHECKPOINT_SYSLOG` | a system log that keeps them too: `/dev/log`, or `host:port` |
 | `MLREG_WEBHOOK_ALLOW` | internal hosts that webhooks may call: `host` or `host:port`, by commas |
+| `MLREG_OPENLINEAGE_URL`, `_KEY` | a receiver of lineage events, and its bearer token |
+| `MLREG_OPENLINEAGE_FILE` | or a file to append them to |
+| `MLREG_OPENLINEAGE_NAMESPACE` | of their jobs and datasets: mlreg |
 | `MLREG_WEBHOOK_CA_FILE` | certificates that webhooks' hosts may be signed by besides |
 """
 
@@ -59,6 +63,8 @@ class Settings(BaseSettings):
     s3_region: str | None = None
     s3_access_key_id: str | None = None
     s3_secret_access_key: SecretStr | None = None
+    s3_public_endpoint_url: str | None = None
+    s3_direct: bool = True
     mode: Literal["default", "production"] = "default"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -72,6 +78,10 @@ class Settings(BaseSettings):
     checkpoint_syslog: str | None = None
     webhook_allow: Annotated[list[str], NoDecode] = []
     webhook_ca_file: Path | None = None
+    openlineage_url: str | None = None
+    openlineage_key: SecretStr | None = None
+    openlineage_file: Path | None = None
+    openlineage_namespace: str = Field(default="mlreg", min_length=1, max_length=200)
     scrub_days: float = Field(default=14, gt=0, le=3650)
     scrub_bytes_per_second: int = Field(default=32 * 2**20, ge=2**16)
     retention_days: int = Field(default=365, ge=0, le=36_500)
@@ -107,6 +117,8 @@ class Settings(BaseSettings):
             region=self.s3_region,
             access_key_id=self.s3_access_key_id,
             secret_access_key=secret.get_secret_value() if secret else None,
+            public_endpoint_url=self.s3_public_endpoint_url,
+            direct=self.s3_direct,
         )
 
     @property

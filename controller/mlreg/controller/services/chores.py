@@ -10,7 +10,14 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlreg.controller.services import checkpointing, delivering, jobs, upkeep
+from mlreg.controller.services import (
+    checkpointing,
+    delivering,
+    jobs,
+    lineage_chore,
+    upkeep,
+    upload_sweeping,
+)
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.chore import (
     Chore,
@@ -41,6 +48,8 @@ CHORES: Chores = chores_by_name(
     delivering.PRUNE,
     upkeep.SCRUB,
     upkeep.COLLECT,
+    lineage_chore.EXPORT,
+    upload_sweeping.SWEEP,
 )
 
 log = logging.getLogger("mlreg.chores")
