@@ -56,7 +56,6 @@ INSTALLATION: frozenset[Action] = frozenset(
         "audit.read",
         "metrics.read",
         "cleanup",
-        "webhook.write",
         "access.write",
         "clock.write",
     }

@@ -108,7 +108,7 @@ def create_webhook(
 
     Raises:
         InvalidNameError, InvalidTargetError, UnknownTopicError, RoutingKeyError: as they say.
-        ModelNotFoundError: it names a model that there is not.
+        ModelNotFoundError: it names a model that there is not, for this caller.
         WebhookScopeError: the caller may not be told of all that.
         WebhookExistsError: the name is taken.
     """
@@ -121,6 +121,8 @@ def create_webhook(
     if (form.kind == "pagerduty") != bool(form.routing_key):
         raise RoutingKeyError
     for model in form.models or ():
+        if not actor.may("read", model):
+            raise catalog.ModelNotFoundError(model=model)
         catalog.get_model(session, model)
     if not _may_see(actor, form.models):
         raise WebhookScopeError

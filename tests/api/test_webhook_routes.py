@@ -1,0 +1,133 @@
+"""Webhooks and events over HTTP: who may, what is shown, what is refused, and reading on."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlreg.client.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError
+from mlreg.registry.domain.events import TOPICS
+from mlreg.registry.services.outbox import tell
+from tests.makers import START, make_models
+
+URL = "https://hooks.example.com/services/T000/SECRET"
+
+
+@pytest.fixture
+def models(database):
+    make_models(database)
+    make_models(database, "fraud")
+    return database
+
+
+@pytest.fixture
+def narrow(models, api, client):  # noqa: ARG001 - the models it is for
+    """A client that is admin of one model, and of nothing else."""
+    token = client.tokens.create("narrow", role="admin", models=["flights"]).token
+    with api.client(token) as narrow:
+        yield narrow
+
+
+@pytest.mark.usefixtures("models")
+def test_a_webhook_from_its_making_to_its_end(client):
+    made = client.webhooks.create("hook", url=URL, topics=["run.failed"], models=["flights"])
+    assert made.secret.startswith("whsec_")
+    assert (made.url, made.behind) == ("https://hooks.example.com/…", 0)
+    shown = client.webhooks.get("hook")
+    assert (shown.topics, shown.models, shown.enabled) == (["run.failed"], ["flights"], True)
+    assert "secret" not in shown.model_dump_json().lower()
+    assert client.webhooks.deliveries("hook") == []
+    assert not client.webhooks.disable("hook").enabled
+    assert client.webhooks.enable("hook").enabled
+    client.webhooks.test("hook")
+    assert client.events.after(0).items[-1].topic == "webhook.test"
+    client.webhooks.delete("hook")
+    assert client.webhooks.list() == []
+    actions = [entry.action for entry in client.audit.list(subject="webhook:hook")]
+    assert actions == [f"webhook.{one}" for one in ("deleted", "enabled", "disabled", "created")]
+
+
+def test_a_pagers_key_is_given_and_never_shown(client):
+    made = client.webhooks.create("pager", kind="pagerduty", topics=["*"], routing_key="R0UT1NG")
+    assert (made.url, made.secret) == ("https://events.pagerduty.com/…", None)
+    assert "R0UT1NG" not in client.webhooks.get("pager").model_dump_json()
+    bodies = [entry.model_dump_json() for entry in client.audit.list()]
+    assert not any("R0UT1NG" in body for body in bodies)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "code"),
+    [
+        ({"url": "http://example.com/"}, InvalidError, "invalid_webhook_url"),
+        ({"url": "https://user:pw@example.com/"}, InvalidError, "invalid_webhook_url"),
+        ({"url": None}, InvalidError, "invalid_webhook_url"),
+        ({"topics": ["no.such"]}, InvalidError, "unknown_topic"),
+        ({"models": ["nowhere"]}, NotFoundError, "model_not_found"),
+        ({"routing_key": "x"}, InvalidError, "routing_key"),
+        ({"kind": "pagerduty"}, InvalidError, "routing_key"),
+    ],
+)
+def test_what_is_refused(client, options, error, code):
+    with pytest.raises(error) as caught:
+        client.webhooks.create("hook", **{"url": URL, "topics": ["*"], **options})
+    assert caught.value.code == code
+    assert "pw" not in str(caught.value)
+
+
+def test_a_name_is_taken_once(client):
+    client.webhooks.create("hook", url=URL, topics=["*"])
+    with pytest.raises(RefusedError) as caught:
+        client.webhooks.create("hook", url=URL, topics=["*"])
+    assert caught.value.code == "webhook_exists"
+    with pytest.raises(NotFoundError):
+        client.webhooks.get("another")
+
+
+def test_who_has_one_model_is_told_of_one_model(client, narrow):
+    client.webhooks.create("all", url=URL, topics=["*"])
+    client.webhooks.create("both", url=URL, topics=["*"], models=["flights", "fraud"])
+    for models in (None, ["fraud"], ["flights", "fraud"]):
+        with pytest.raises((RefusedError, NotFoundError)):
+            narrow.webhooks.create("hook", url=URL, topics=["*"], models=models)
+    narrow.webhooks.create("hook", url=URL, topics=["*"], models=["flights"])
+    assert [one.name for one in narrow.webhooks.list()] == ["hook"]
+    for verb in ("get", "test", "disable", "enable", "delete", "deliveries"):
+        with pytest.raises(NotFoundError):
+            getattr(narrow.webhooks, verb)("both")
+    assert [one.name for one in client.webhooks.list()] == ["all", "both", "hook"]
+
+
+@pytest.mark.parametrize("role", ["viewer", "ci", "operator", "approver"])
+def test_others_make_no_webhooks(api, client, role):
+    token = client.tokens.create("other", role=role).token
+    with api.client(token) as other:
+        with pytest.raises(NotAllowedError):
+            other.webhooks.create("hook", url=URL, topics=["*"])
+        with pytest.raises(NotAllowedError):
+            other.webhooks.list()
+
+
+def test_events_are_read_on_from_a_place(client, narrow, models):
+    bodies = [("flights", 1), ("fraud", 1), ("flights", 2), (None, 0)]
+    for model, version in bodies:
+        with models.writing() as session:
+            tell(session, "version.registered", {"model": model, "version": version}, now=START)
+    page = client.events.after(0, limit=3)
+    assert [event.seq for event in page.items] == [1, 2, 3]
+    assert (page.after, page.newest, page.lost) == (3, 4, False)
+    assert page.items[0].line.startswith("flights/1 is registered")
+    assert [event.seq for event in client.events.after(3).items] == [4]
+    end = client.events.after(4)
+    assert (end.items, end.after) == ([], 4)
+    seen = narrow.events.after(0)
+    assert ([event.seq for event in seen.items], seen.after) == ([1, 3], 4)
+
+
+def test_a_reader_that_was_away_too_long_is_told(client, models):
+    for _ in range(3):
+        with models.writing() as session:
+            tell(session, TOPICS[0], {"model": None}, now=START)
+    client.events.after(0)
+    with models.writing() as session:
+        session.connection().exec_driver_sql("DELETE FROM outbox_message WHERE seq < 3")
+    assert client.events.after(1).lost
+    assert not client.events.after(2).lost
