@@ -38,7 +38,9 @@ def kinds(found, kind):
     return {node.name for node in found.nodes if node.kind == kind}
 
 
-def test_a_run_from_its_segments_to_its_revision(api, client, database, store, tmp_path):
+def test_a_run_from_its_segments_to_its_revision(  # noqa: PLR0915 - one run, seen from everywhere
+    api, client, database, store, tmp_path
+):
     clock = SystemClock()
     model = make_model(database)
     log_stream(database, model, TODAY - 33 * DAY, 32)
@@ -148,7 +150,7 @@ def test_what_is_not_there_or_names_nothing(client, database):
             client.lineage.of(thing)
 
 
-def test_a_large_graph_is_walked_by_indexes_and_within_bounds(database, postgres):
+def test_a_large_graph_is_walked_by_indexes_and_within_bounds(database):
     """Ten thousand versions on few snapshots, and a chain of a thousand parents."""
     seed_versions(database.url, 10_000)
     with database.writing() as session:

@@ -170,7 +170,7 @@ def test_other_libraries_and_machines_are_told_but_no_difference(postgres, datab
         database,
         "UPDATE version SET trainer = 'lightgbm/4.0.0', environment = environment"
         " || jsonb_build_object('platform', 'Plan9', 'packages', environment -> 'packages'"
-        " || '{\"lightgbm\": \"4.0.0\", \"numpy\": \"1.0\"}')",
+        ' || \'{"lightgbm": "4.0.0", "numpy": "1.0"}\')',
     )
     tamper(
         postgres,

@@ -86,9 +86,7 @@ def test_the_first_tree_that_differs_is_named_with_the_part(field, edit, part):
 
 def test_a_category_that_goes_the_other_way_is_a_threshold(text):
     tree = next(
-        number
-        for number, block in enumerate(text.split("\nTree=")[1:])
-        if "num_cat=0" not in block
+        number for number, block in enumerate(text.split("\nTree=")[1:]) if "num_cat=0" not in block
     )
     edited = changed(text, tree, "cat_threshold", first_word(lambda word: str(int(word) ^ 1)))
     found = find_difference(hash_model(text.encode()), hash_model(edited))

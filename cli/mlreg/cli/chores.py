@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.controller.services.chore import ChoreSettings
+from mlreg.controller.services.lineage_sinks import LineageSettings
 from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.witnesses.settings import WitnessSettings
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def chore_settings_of(settings: Settings) -> ChoreSettings:
     """Return what a worker's chores are told."""
-    key = settings.checkpoint_key
+    key, lineage_key = settings.checkpoint_key, settings.openlineage_key
     return ChoreSettings(
         witnesses=WitnessSettings(
             folder=settings.checkpoint_folder,
@@ -29,4 +30,10 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
             ca_file=settings.webhook_ca_file,
         ),
         upkeep=settings.upkeep,
+        lineage=LineageSettings(
+            url=settings.openlineage_url,
+            key=lineage_key.get_secret_value() if lineage_key else None,
+            file=settings.openlineage_file,
+            namespace=settings.openlineage_namespace,
+        ),
     )

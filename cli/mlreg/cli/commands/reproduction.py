@@ -93,10 +93,11 @@ def _lines(model: str, finding: FindingAnswer) -> Iterator[str]:
         yield f"  rebuilt     {finding.comparison.rebuilt[:SHORT]}{same}"
     if finding.reason:
         yield f"  {finding.reason}"
-    for one in finding.partings:
-        yield f"  {one.where:<10}  {_spell(one)}"
-    for one in finding.ancestors:
-        yield f"  ancestor    {model}/{one.version}: {one.outcome.replace('_', ' ')}"
+    for parting in finding.partings:
+        yield f"  {parting.where:<10}  {_spell(parting)}"
+    for ancestor in finding.ancestors:
+        outcome = ancestor.outcome.replace("_", " ")
+        yield f"  ancestor    {model}/{ancestor.version}: {outcome}"
 
 
 def _spell(parting: PartingAnswer) -> str:

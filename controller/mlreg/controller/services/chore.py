@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from mlreg.controller.services.lineage_sinks import LineageSettings
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.posting import PostSettings
@@ -29,6 +30,7 @@ class ChoreSettings:
     witnesses: WitnessSettings = field(default_factory=WitnessSettings)
     posts: PostSettings = field(default_factory=PostSettings)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    lineage: LineageSettings = field(default_factory=LineageSettings)
 
 
 @dataclass(frozen=True, slots=True)

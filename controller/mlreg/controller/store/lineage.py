@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from sqlalchemy import TextClause
 
@@ -48,9 +48,7 @@ def describe_runs(session: ReadSession, names: Collection[str]) -> Facts:
 def _by_name(session: ReadSession, statement: TextClause, names: Collection[str]) -> Facts:
     if not names:
         return {}
-    rows: Collection[Mapping[str, Any]] = (
-        session.execute(statement, {"names": list(names)}).mappings().all()
-    )
+    rows = session.execute(statement, {"names": list(names)}).mappings()
     return {
         row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows
     }
