@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from mlreg.client.wire.attestations import AttestationAnswer
 from mlreg.client.wire.base import Answer, Count, Digest, Request, Text, VersionNumber
 from mlreg.client.wire.models import FeatureForm, ShortText
+from mlreg.client.wire.signing import SignatureForm
 
 MAX_FILES = 5_000
 Lane = Literal["full", "continue", "refit"]
@@ -87,6 +88,7 @@ class VersionRequest(Request):
     files: Annotated[list[FileForm], Field(min_length=1, max_length=MAX_FILES)]
     stage: Annotated[list[StageFileForm], Field(max_length=MAX_FILES)] = Field(default_factory=list)
     provenance: ProvenanceForm
+    signature: SignatureForm | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     tags: dict[str, ShortText] = Field(default_factory=dict)
     allow_missing: list[str] = Field(default_factory=list)

@@ -20,13 +20,13 @@ from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.paging import Paging
 from mlreg.registry.api.permission import may
-from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitState, Provenance
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.domain.stage import Stage, StagedFile
-from mlreg.registry.services import attestations, catalog, retirement, scrubbing, stages
+from mlreg.registry.services import attestations, catalog, retirement, scrubbing, signing, stages
 from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
@@ -48,19 +48,23 @@ def register(
 ) -> Response:
     """Register uploaded files as a version."""
     manifest, provenance = manifest_of(body), provenance_of(body.provenance)
-    with parts.database.reading() as session:
-        schema = catalog.feature_schema_of(catalog.get_model(session, model))
-        check_known(session, manifest, [file.digest for file in body.stage], caller)
+    schema: FeatureSchema | None = provenance.feature_contract
+    if schema is None or caller.models_for("read") is not None:
+        with parts.database.reading() as session:
+            schema = schema or catalog.feature_schema_of(catalog.get_model(session, model))
+            check_known(session, manifest, [file.digest for file in body.stage], caller)
+        keys = signing.keys_for(session, model, body.signature)
     registration = Registration(
         model=model,
         manifest=manifest,
         stage=stage_of(body),
         provenance=provenance,
-        flavour=inspect_artifact(parts.store, manifest, provenance.feature_contract or schema),
+        flavour=inspect_artifact(parts.store, manifest, schema),
         metrics=body.metrics,
         tags=body.tags,
         allow_missing=frozenset(body.allow_missing),
         description=body.description,
+        signature=signing.checked(model, manifest, body.signature, keys),
     )
     with parts.database.writing() as session:
         return once.run(

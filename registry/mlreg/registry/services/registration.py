@@ -15,17 +15,22 @@ from mlreg.client.redaction import redact_mapping
 from mlreg.registry.domain.contracts import FeatureSchema, check_contract
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.domain.flavours import Flavour
-from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.provenance import Provenance, accepted_missing
 from mlreg.registry.domain.records import PARTS, digest_parts
 from mlreg.registry.domain.secrets import refuse_secrets
 from mlreg.registry.domain.stage import Stage
-from mlreg.registry.services import audit, outbox
+from mlreg.registry.services import audit
 from mlreg.registry.services.catalog import (
     ModelArchivedError,
     ModelNotFoundError,
     VersionNotFoundError,
+)
+from mlreg.registry.services.signing import (
+    CheckedSignature,
+    SignatureRequiredError,
+    keep_signature,
 )
 from mlreg.registry.store import blobs, stages, versions
 from mlreg.registry.store import registration as rows
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.domain.forms import Json
     from mlreg.registry.store.database import WriteSession
     from mlreg.registry.store.registration import LockedModel
 
@@ -58,6 +64,7 @@ class Registration:
         allow_missing: the fields of the provenance that may lack (`provenance.FIELDS`).
         flavour: what `inspection.inspect_artifact` found.
         stage: the files of the training stage, kept beside the model.
+        signature: as `signing.checked` found it to hold.
     """
 
     model: str
@@ -69,6 +76,7 @@ class Registration:
     allow_missing: frozenset[str] = frozenset()
     description: str = ""
     stage: Stage | None = None
+    signature: CheckedSignature | None = None
 
 
 def register_version(
@@ -83,23 +91,28 @@ def register_version(
         ContractMismatchError: its contract is not that of the model; names the column.
         BlobsMissingError: a file is not stored.
         SecretFoundError: a token of a known form is in what would be kept; names the place.
+        SignatureRequiredError: the model takes signed versions only.
+        SignatureNotTrustedError: the key is not trusted any more.
     """
     registration = without_secrets(registration)
     provenance, manifest = registration.provenance, registration.manifest
     missing = accepted_missing(provenance, registration.allow_missing)
-    model = rows.lock_model_row(session, checked_name(registration.model))
+    files = [*manifest.files, *(registration.stage.manifest.files if registration.stage else ())]
+    digests = [file.digest for file in files]
+    model = rows.lock_model_row(session, checked_name(registration.model), digests)
     if model is None:
         raise ModelNotFoundError(model=registration.model)
     _check_fits(session, model, provenance)
-    _check_stored(session, manifest, registration.stage)
+    if model.requires_signature and registration.signature is None:
+        raise SignatureRequiredError(model=model.name)
+    _check_stored(session, model, files)
     version = _version(model, registration, created_at=now, created_by=actor.name)
     version.missing = list(missing)
-    sources = _sources(model, version)
-    parts = _parts(registration, version, sources, _name(model, version))
-    rows.write_version(session, version, parts)
+    rows.write_version(session, version, _parts(registration, version, model))
     if registration.stage is not None:
         stages.keep_stage(session, version, registration.stage)
-    outbox.tell(session, "version.registered", _event(model, version), now=now)
+    if registration.signature is not None:
+        keep_signature(session, version, model.name, registration.signature)
     audit.record(
         session,
         action="version.register",
@@ -158,18 +171,17 @@ def _check_fits(session: WriteSession, model: LockedModel, provenance: Provenanc
         check_contract(contract, FeatureSchema.from_json(model.feature_schema))
 
 
-def _check_stored(session: WriteSession, manifest: Manifest, stage: Stage | None) -> None:
-    files = [*manifest.files, *(stage.manifest.files if stage else ())]
-    sizes = blobs.verified_sizes(session, [file.digest for file in files])
+def _check_stored(session: WriteSession, model: LockedModel, files: Sequence[ManifestFile]) -> None:
+    sizes = model.sizes or {}
+    if any(file.digest not in sizes for file in files):  # condemned, perhaps: to be spared
+        sizes = blobs.verified_sizes(session, [file.digest for file in files])
     lacking = [file for file in files if sizes.get(file.digest) != file.size]
     if lacking:
         first = lacking[0]
         raise BlobsMissingError(path=first.path, digest=first.digest, count=len(lacking))
 
 
-def _parts(
-    registration: Registration, version: Version, sources: Sequence[tuple[str, str]], name: str
-) -> rows.Parts:
+def _parts(registration: Registration, version: Version, model: LockedModel) -> rows.Parts:
     """Return what is written with the version's row, by the same statement."""
     contract, stage = registration.provenance.feature_contract, registration.stage
     owned = [("manifest", version.manifest_digest, registration.manifest)]
@@ -178,8 +190,9 @@ def _parts(
     return rows.Parts(
         manifests=owned,
         contract=None if contract is None else contract.to_document(),
-        sources=sources,
-        name=name,
+        sources=_sources(model, version),
+        name=_name(model, version),
+        event=("version.registered", _event(model, version)),
     )
 
 
@@ -239,7 +252,7 @@ def _sources(model: LockedModel, version: Version) -> list[tuple[str, str]]:
     return sources
 
 
-def _event(model: LockedModel, version: Version) -> dict[str, object]:
+def _event(model: LockedModel, version: Version) -> dict[str, Json]:
     return {
         "model": model.name,
         "version": version.number,

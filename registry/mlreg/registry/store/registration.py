@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import text
 
 from mlreg.registry.domain.forms import Json
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.store.search_index import BOUNDS, FACTS
-from mlreg.registry.store.tables import METADATA
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,18 +25,15 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import WriteSession
     from mlreg.registry.store.tables import Version
 
-_model = METADATA.tables["model"]
-_LOCK = (
-    select(
-        _model.c.id,
-        _model.c.name,
-        _model.c.last_version,
-        _model.c.archived_at.is_not(None),
-        _model.c.feature_schema,
-    )
-    .where(_model.c.name == bindparam("model"), _model.c.deleted_at.is_(None))
-    .with_for_update(key_share=True)
-)
+_LOCK = text("""
+SELECT id, name, last_version, archived_at IS NOT NULL, feature_schema, requires_signature, (
+  SELECT jsonb_object_agg(digest, size) FROM (
+    SELECT digest, size FROM blob
+    WHERE digest = ANY(CAST(:digests AS text[])) AND state = 'verified'
+    ORDER BY digest FOR SHARE
+  ) AS held
+) FROM model WHERE name = :model AND deleted_at IS NULL FOR NO KEY UPDATE
+""")
 # `version` and `contract` are named as the tables whose rows they become: what FACTS reads of
 # those tables is then read from here, where the rows are before they are in the tables.
 _WRITE = text(
@@ -70,6 +66,9 @@ WITH version AS (
   SELECT DISTINCT part.kind, part.name, 'version', :name, version.model_id, version.created_at
   FROM version, jsonb_to_recordset(CAST(:sources AS jsonb)) AS part (kind text, name text)
   ON CONFLICT DO NOTHING
+), told AS (
+  INSERT INTO outbox_message (topic, body, created_at)
+  SELECT :topic, CAST(:event AS jsonb), created_at FROM version
 ), written AS (
   INSERT INTO version SELECT * FROM version
 ), FACTS
@@ -79,13 +78,19 @@ WITH version AS (
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:
-    """A model as last committed, its row locked until the commit."""
+    """A model as last committed, its row locked until the commit.
+
+    Attributes:
+        sizes: of those files that are verified, by digest, locked against removal; None is none.
+    """
 
     id: int
     name: str
     last_version: int
     archived: bool
     feature_schema: list[dict[str, Any]] | None
+    requires_signature: bool
+    sizes: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +102,22 @@ class Parts:
         contract: the document of its feature contract, or None.
         sources: (kind, name) of what it was made of.
         name: `model/number`.
+        event: (topic, body) for the outbox.
     """
 
     manifests: Sequence[tuple[str, str, Manifest]]
     contract: Mapping[str, Json] | None
     sources: Sequence[tuple[str, str]]
     name: str
+    event: tuple[str, Mapping[str, Json]]
 
 
-def lock_model_row(session: WriteSession, name: str) -> LockedModel | None:
-    """Lock a model that is not deleted, against changes and not against references to it."""
-    row = session.execute(_LOCK, {"model": name}).first()
+def lock_model_row(session: WriteSession, name: str, digests: Sequence[str]) -> LockedModel | None:
+    """Lock a model that is not deleted, and the verified ones of some blobs.
+
+    The model is locked against changes, not against references to it.
+    """
+    row = session.execute(_LOCK, {"model": name, "digests": list(digests)}).first()
     return LockedModel(*row) if row else None
 
 
@@ -130,6 +140,8 @@ def write_version(session: WriteSession, version: Version, parts: Parts) -> None
         "needed": json.dumps(needed),
         "sources": json.dumps([{"kind": kind, "name": name} for kind, name in parts.sources]),
         "name": parts.name,
+        "topic": parts.event[0],
+        "event": json.dumps(parts.event[1]),
     }
     session.execute(_WRITE, {**BOUNDS, **values})
 

@@ -1,0 +1,81 @@
+"""The child that checks one OpenSSF model-signing bundle; run by `oms.py`, never imported.
+
+Reads one JSON document from stdin (`bundle`, `kind`, `key`, `files`: path → sha256 hex) and writes
+one: `{"holds": true}` or `{"holds": false, "cause": "…"}`. No file of the version is needed: the
+bundle's own list is compared with the manifest, whose digests were checked when it was stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from model_signing import manifest as oms
+from model_signing import verifying
+from model_signing._hashing.hashing import Digest  # the one class its public API does not export
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class KnownDigests:
+    """Stands where the library hashes files: hands out the digests of the manifest."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = files
+
+    def add_ignored_paths(self, **_: object) -> None:
+        """Ignore nothing: every file of a version must be signed."""
+
+    def hash(self, _path: object, *, files_to_hash: object = None) -> oms.Manifest:
+        """Return the library's manifest of the files."""
+        del files_to_hash
+        items = [
+            oms.FileManifestItem(
+                path=PurePosixPath(path), digest=Digest("sha256", bytes.fromhex(digest))
+            )
+            for path, digest in self._files.items()
+        ]
+        serialization = {
+            "method": "files",
+            "hash_type": "sha256",
+            "allow_symlinks": False,
+            "ignore_paths": [],
+        }
+        return oms.Manifest("version", items, oms.SerializationType.from_args(serialization))
+
+
+def main() -> None:
+    """Check and answer."""
+    asked = json.load(sys.stdin)
+    with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:
+        try:
+            check(asked, Path(folder))
+            answer: dict[str, Any] = {"holds": True}
+        except Exception as error:  # noqa: BLE001 - the edge of a process: whatever it is, it is a no
+            cause = str(error).splitlines()
+            answer = {"holds": False, "cause": cause[0][:500] if cause else type(error).__name__}
+    json.dump(answer, sys.stdout)
+
+
+def check(asked: Mapping[str, Any], folder: Path) -> None:
+    """Let a bundle pass that was made with the key for exactly these files."""
+    bundle, key = folder / "bundle", folder / "key"
+    bundle.write_text(asked["bundle"])
+    key.write_text(asked["key"])
+    config = verifying.Config()  # type: ignore[no-untyped-call]
+    config.set_hashing_config(KnownDigests(asked["files"]))  # type: ignore[arg-type]  # acts as one
+    if asked["kind"] == "oms-certificate":
+        config.use_certificate_verifier(certificate_chain=[key])
+    else:
+        config.use_elliptic_key_verifier(public_key=key)
+    config.verify(folder, bundle)
+
+
+if __name__ == "__main__":
+    main()
