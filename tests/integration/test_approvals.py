@@ -100,11 +100,11 @@ def house(database):
 
 
 def test_a_promote_needs_as_many_approvals_as_the_deployment_asks_for(house):
-    with pytest.raises(ApprovalRequiredError, match="0 of the 2 .* 2 lacking") as caught:
+    with pytest.raises(ApprovalRequiredError, match=r"0 of the 2 .* 2 lacking") as caught:
         house.promote()
     assert "mlreg approve flights 2" in caught.value.hint
     assert house.say(ADA).counted == 1
-    with pytest.raises(ApprovalRequiredError, match="1 of the 2 .* 1 lacking"):
+    with pytest.raises(ApprovalRequiredError, match=r"1 of the 2 .* 1 lacking"):
         house.promote()
     assert house.say(BEA).counted == 2
     changed = house.promote()
@@ -223,11 +223,9 @@ def test_force_skips_no_approval_and_broken_glass_no_gate(house):
     house.judge(2, 1, "inconclusive")
     with pytest.raises(NotAcceptedError):
         house.promote(break_glass=True)
-    with pytest.raises(ReasonRequiredError):
-        with house.database.writing() as session:
-            deployments.promote(
-                session, replace(CHANGE, reason=""), version=2, break_glass=True, now=START
-            )
+    unsaid = replace(CHANGE, reason="")
+    with pytest.raises(ReasonRequiredError), house.database.writing() as session:
+        deployments.promote(session, unsaid, version=2, break_glass=True, now=START)
 
 
 def test_broken_glass_is_marked_for_ever_audited_and_told(house):
