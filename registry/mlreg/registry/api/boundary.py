@@ -2,7 +2,8 @@
 
 What always holds: a `Host` that is not ours is refused (DNS rebinding); an unsafe request that a
 browser sends for another site is refused (cross-site request forgery); a path or query with a NUL
-goes nowhere; every answer carries the headers that keep a browser from guessing.
+goes nowhere; every answer carries the headers that keep a browser from guessing, and a policy that
+lets nothing in, where it has none of its own (the pages').
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ SECURITY_HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
+POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 class Boundary:
@@ -43,7 +45,9 @@ class Boundary:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *SECURITY_HEADERS]
+                own = message["headers"]
+                policy = () if any(name == POLICY[0] for name, _ in own) else (POLICY,)
+                message["headers"] = [*own, *SECURITY_HEADERS, *policy]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

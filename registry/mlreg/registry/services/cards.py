@@ -120,7 +120,7 @@ def make_card(
         description=version.description or found.description,
         facts=dict(_facts(found, version)),
         notes=newest_notes(notes, version.number),
-        data=_data(session, version, find_times),
+        data=data_of(session, version, find_times),
         train_start=version.train_start,
         train_end=version.train_end,
         features=_features(session, version),
@@ -160,9 +160,10 @@ def _facts(model: Model, version: Version) -> Iterator[tuple[str, str]]:
     yield from ((name, str(value)) for name, value in named if value not in {None, ""})
 
 
-def _data(
+def data_of(
     session: ReadSession, version: Version, find_times: FindTimes | None
 ) -> tuple[DataPart, ...]:
+    """Return every part of the data of a version, with names and times where they are known."""
     digests = version.snapshots or []
     times = find_times(session, digests) if find_times is not None and digests else {}
     named = {str(item["digest"]): item for item in version.data or ()}

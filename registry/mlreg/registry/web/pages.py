@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, RedirectResponse
-from typing_extensions import override
+from starlette.responses import RedirectResponse
 
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import (
-    InvalidError,
-    NotAllowedError,
-    NotFoundError,
     UnauthenticatedError,
 )
 from mlreg.registry.domain.tokens import id_of
@@ -30,53 +23,18 @@ from mlreg.registry.services.access import PAGE_COOKIE, check_bearer
 from mlreg.registry.services.status import DeploymentStatus
 from mlreg.registry.services.throttle import Throttle, TooManyAttemptsError
 from mlreg.registry.store.clock import SystemClock
-from mlreg.registry.store.database import Database, ReadSession
+from mlreg.registry.store.database import ReadSession
 from mlreg.registry.store.tables import Model, Version
-
-
-class PageRoute(APIRoute):
-    """A page: what is not there, or may not be seen, is one and the same page."""
-
-    @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
-
-        async def shown(request: Request) -> Response:
-            try:
-                return await answer(request)
-            except (NotFoundError, InvalidError) as error:
-                return _page("missing.html", 404, message=str(error))
-            except NotAllowedError as error:
-                return _page("missing.html", 403, message=str(error))
-
-        return shown
-
+from mlreg.registry.web import version_pages
+from mlreg.registry.web.rendering import HEADERS, PageRoute, database_of, page
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
+router.include_router(version_pages.router)
 COOKIE_SECONDS = 12 * 3600
 HISTORY = 50
 VERSIONS = 20
 STYLE = Path(__file__).parent / "static" / "style.css"
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
 CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
-
-
-def _day_and_minute(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("mlreg.registry.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["moment"] = _day_and_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +48,22 @@ class Card:
 @router.get("/")
 def overview(request: Request) -> Response:
     """Show every model: what serves it, since when, and what is wrong."""
-    with _database(request).reading() as session:
+    with database_of(request).reading() as session:
         readable = _caller(request).models_for("read")
-        page = catalog.list_models(session, limit=1_000, names=readable)
+        models = catalog.list_models(session, limit=1_000, names=readable)
         found = status.list_status(session)
         incidents = _open_incidents(request, session)
     cards = [
         Card(model, [item for item in found if item.state.model == model.name])
-        for model in page.items
+        for model in models.items
     ]
-    return _page("overview.html", cards=cards, incidents=incidents)
+    return page("overview.html", cards=cards, incidents=incidents)
 
 
 @router.get("/models/{model}")
-def model_page(model: str, request: Request) -> Response:
+def modelpage(model: str, request: Request) -> Response:
     """Show a model: its deployments, their revisions, its newest versions."""
-    with _database(request).reading() as session:
+    with database_of(request).reading() as session:
         found = catalog.get_model(session, model)
         places = status.list_status(session, model)
         history = {
@@ -116,7 +74,7 @@ def model_page(model: str, request: Request) -> Response:
         }
         versions: list[Version] = list(catalog.list_versions(session, found, limit=VERSIONS).items)
         incidents = _open_incidents(request, session)
-    return _page(
+    return page(
         "model.html",
         model=found,
         places=places,
@@ -129,7 +87,7 @@ def model_page(model: str, request: Request) -> Response:
 @router.get("/login")
 def login_form() -> Response:
     """Show the log-in form."""
-    return _page("login.html", wrong="")
+    return page("login.html", wrong="")
 
 
 @router.post("/login")
@@ -140,9 +98,9 @@ async def log_in(request: Request) -> Response:
     try:
         await run_in_threadpool(_check, request, token)
     except UnauthenticatedError:
-        return _page("login.html", 401, wrong="That token is not valid.")
+        return page("login.html", 401, wrong="That token is not valid.")
     except TooManyAttemptsError as error:
-        refused = _page("login.html", 429, wrong=f"{error}.".capitalize())
+        refused = page("login.html", 429, wrong=f"{error}.".capitalize())
         refused.headers["Retry-After"] = str(error.retry_after_seconds)
         return refused
     answer = RedirectResponse("/", status_code=303, headers=HEADERS)
@@ -176,7 +134,7 @@ def style() -> Response:
 def _check(request: Request, token: str) -> None:
     throttle: Throttle = request.app.state.throttle
     address = request.client.host if request.client else None
-    with throttle.attempt(address, id_of(token)), _database(request).reading() as session:
+    with throttle.attempt(address, id_of(token)), database_of(request).reading() as session:
         check_bearer(session, token, SystemClock().now())
 
 
@@ -185,16 +143,7 @@ def _caller(request: Request) -> Actor:
     return cast("Actor", request.scope["state"]["caller"])
 
 
-def _database(request: Request) -> Database:
-    return cast("Database", request.app.state.parts.database)
-
-
 def _open_incidents(request: Request, session: ReadSession) -> Mapping[tuple[str, str], int]:
     """Return how many incidents are open, by model and environment, if anyone here counts them."""
     count = cast("CountIncidents | None", request.app.state.parts.open_incidents)
     return Counter() if count is None else Counter(count(session))
-
-
-def _page(template: str, status_code: int = 200, **values: object) -> Response:
-    content = _TEMPLATES.get_template(template).render(**values)
-    return HTMLResponse(content, status_code, HEADERS)
