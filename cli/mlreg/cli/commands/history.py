@@ -95,11 +95,13 @@ def _decided(decision: DecisionAnswer | None) -> Iterator[tuple[str, str]]:
         yield "decision", "none"
         return
     against = f"version {decision.champion}" if decision.champion else "no champion"
-    yield "decision", f"{decision.number}: {decision.verdict} against {against}: {decision.reason}"
+    gates = decision.evidence.get("gates", [])
+    because = f": {decision.reason}" if decision.reason and not gates else ""
+    yield "decision", f"{decision.number}: {decision.verdict} against {against}{because}"
     for role, values in decision.evidence.get("metrics", {}).items():
         shown = [f"{name} {value:.5g}" for name, value in values.items() if value is not None]
         yield "metrics", f"{role}: {', '.join(shown)}"
-    for gate in decision.evidence.get("gates", []):
+    for gate in gates:
         yield "gate", _gate(gate)
     if decision.snapshot:
         yield "rows", decision.snapshot

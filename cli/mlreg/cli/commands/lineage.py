@@ -162,12 +162,12 @@ def _named(node: NodeAnswer) -> str:
 def _said(node: NodeAnswer) -> str:
     """Return what is said of a node, in a few words."""
     words = [str(word) for word in map(node.facts.get, _SAID.get(node.kind, ())) if word]
+    if "rows" in node.facts:
+        words.append(f"{node.facts['rows']} {node.facts['rows_of']}")
     if "start" in node.facts:
         words.append(f"{_day(node.facts['start'])} to {_day(node.facts['end'])}")
     elif {"created_at", "at"} & node.facts.keys():
         words.append(_day(node.facts.get("at") or node.facts.get("created_at")))
-    if "rows" in node.facts:
-        words.append(f"{node.facts['rows']} rows")
     if node.live:
         words.append(f"LIVE in {', '.join(node.live)}")
     if node.facts.get("present"):
@@ -180,7 +180,6 @@ _SAID = {
     "run": ("lane", "state", "cause"),
     "decision": ("verdict", "environment"),
     "revision": ("cause", "actor"),
-    "segment": ("rows_of",),
 }
 
 

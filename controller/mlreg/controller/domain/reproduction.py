@@ -7,7 +7,7 @@ told, and where the trees do part it is a suspect. Values in, values out.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlreg.client.scoring.tree_hash import Difference, ModelHash, find_difference
@@ -73,8 +73,14 @@ class Finding:
     ancestors: tuple[Finding, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the body of an attestation."""
-        return {"format": FORMAT, **asdict(self)}
+        """Return the body of an attestation; of ancestors that are identical, no more than that."""
+        ancestors = [
+            one.to_json()
+            if one.outcome != "identical"
+            else {"version": one.version, "outcome": one.outcome}
+            for one in self.ancestors
+        ]
+        return {"format": FORMAT, **asdict(replace(self, ancestors=())), "ancestors": ancestors}
 
 
 def compare_models(registered: ModelHash, rebuilt: ModelHash, *, same_bytes: bool) -> Comparison:
