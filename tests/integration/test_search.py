@@ -56,7 +56,9 @@ def session(database):
         contract = FeatureContract.from_json([{"name": "temp", "dtype": "float"}])
         versions.keep_contract(session, contract.digest, "feature", contract.to_document())
         for name in ("flights", "trains"):
-            specification = ModelSpecification(name, TargetContract.from_json({"task": "regression"}))
+            specification = ModelSpecification(
+                name, TargetContract.from_json({"task": "regression"})
+            )
             model = catalog.create_model(session, specification, actor=PERSON, now=START)
             for number in range(1, COUNT + 1):
                 make_version(session, model, number)
@@ -158,9 +160,7 @@ def test_archived_and_deleted_versions_are_not_found(session):
 def test_champions_are_those_of_now(session):
     model = catalog.get_model(session, "flights")
     session.add(
-        tables.Deployment(
-            model_id=model.id, environment="production", champion=7, updated_at=START
-        )
+        tables.Deployment(model_id=model.id, environment="production", champion=7, updated_at=START)
     )
     session.flush()
     assert found_by(session, "champion:production") == [("flights", 7)]

@@ -44,9 +44,11 @@ TERMS = st.builds(
 )
 PARTS = st.recursive(
     TERMS,
-    lambda parts: st.builds(Negated, parts)
-    | st.builds(Both, st.lists(parts, min_size=2, max_size=4).map(tuple))
-    | st.builds(Either, st.lists(parts, min_size=2, max_size=4).map(tuple)),
+    lambda parts: (
+        st.builds(Negated, parts)
+        | st.builds(Both, st.lists(parts, min_size=2, max_size=4).map(tuple))
+        | st.builds(Either, st.lists(parts, min_size=2, max_size=4).map(tuple))
+    ),
     max_leaves=10,
 )
 

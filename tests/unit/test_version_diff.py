@@ -67,9 +67,7 @@ def test_every_part_is_compared():
     assert found.metrics[1] == MetricChange("old", 1.0, None, None)
     assert found.files == (Change("model.txt", "sha256:a", "sha256:b"),)
     assert found.code.commits == f"{'a' * 40}..{'b' * 40}"
-    assert found.code.url == (
-        f"https://github.com/acme/models/compare/{'a' * 40}...{'b' * 40}"
-    )
+    assert found.code.url == (f"https://github.com/acme/models/compare/{'a' * 40}...{'b' * 40}")
     assert found.code.dirty
     same = diff_versions(one, one)
     assert same.code is None
