@@ -32,7 +32,8 @@ from mlreg.registry.services import deployments, garbage, retirement, uploads
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.services.registration import Registration, register_version
 from mlreg.registry.services.uploads import BlobFile
-from mlreg.registry.store import tables
+from mlreg.registry.store import blobs, tables
+from mlreg.registry.store import garbage as rows
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
 from tests.faults.forks import run_forked
@@ -270,6 +271,81 @@ def test_racing_threads_lose_nothing(database_url, store, monkeypatch):
 @pytest.mark.nightly
 def test_racing_threads_lose_nothing_for_long(database_url, store, monkeypatch):
     race(database_url, store, 60, monkeypatch)
+
+
+def test_a_blob_that_comes_back_while_others_are_removed_stays(database, store):
+    now = SystemClock().now()
+    contents = sorted((content_of(number) for number in range(2)), key=digest_of)
+    for content in contents:
+        put(store, content)
+        keep(database, store, content, now)
+    with database.writing() as session:
+        make_model(session)
+    late = now + timedelta(days=8)
+    garbage.collect(database, store, late)
+
+    class Slow(type(store)):
+        """A store in which, while the first blob is removed, somebody registers the second."""
+
+        def delete(self, digest):
+            super().delete(digest)
+            if digest == digest_of(contents[0]):
+                put(store, contents[1])
+                keep(database, store, contents[1], late)
+                register(database, contents[1], late)
+
+    done = garbage.collect(database, Slow(store.root), late + timedelta(days=2))
+    assert done.removed == 1
+    check_all_there(database, store)
+    assert read_blob(store, digest_of(contents[1])) == contents[1]
+
+
+def test_what_somebody_refers_to_is_never_marked(database, store):
+    """The last count before a deletion begins: a reference alone, with no more said, is enough."""
+    now = SystemClock().now()
+    put(store, content_of(1))
+    keep(database, store, content_of(1), now)
+    garbage.collect(database, store, now + timedelta(days=8))
+    with database.writing() as session:
+        blobs.refer_to_blobs(session, [digest_of(content_of(1))], "snapshot", "one")
+    with database.writing() as session:
+        assert rows.begin_deleting(session, now + timedelta(days=10), 10) == []
+    assert garbage.collect(database, store, now + timedelta(days=10)).spared == 1
+    check_all_there(database, store)
+
+
+def test_a_purge_takes_no_claim_of_another_version_with_the_same_files(database, store):
+    now = SystemClock().now()
+    with database.writing() as session:
+        make_model(session)
+    put(store, content_of(1))
+    keep(database, store, content_of(1), now)
+    for _ in range(2):
+        register(database, content_of(1), now)
+    with database.writing() as session:
+        retirement.delete_version(session, "flights", 1, reason="x", actor=PERSON, now=now)
+    for days in (31, 39, 41):
+        garbage.collect(database, store, now + timedelta(days=days))
+    assert read_blob(store, digest_of(content_of(1))) == content_of(1)
+    check_all_there(database, store)
+    with database.reading() as session:
+        assert len(session.exec(select(tables.BlobReference)).all()) == 1
+
+
+def test_an_upload_whose_bytes_were_swept_meanwhile_is_told_so(database, store):
+    now = SystemClock().now()
+    put(store, content_of(1))
+    (path,) = store.root.glob("blobs/sha256/*/*")
+    os.utime(path, (0, 0))
+    for days in (0, 2):
+        garbage.collect(database, store, now + timedelta(days=days))
+    assert store.size(digest_of(content_of(1))) is None
+    with pytest.raises(uploads.BlobGoneError):
+        keep(database, store, content_of(1), now)
+    with database.reading() as session:
+        assert session.get(tables.Blob, digest_of(content_of(1))) is None
+    put(store, content_of(1))
+    keep(database, store, content_of(1), now)
 
 
 def test_the_bytes_of_champions_stay_though_deleted(database, store):

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from mlreg.client.environments import Environments
     from mlreg.client.feedback import FeedbackLog
     from mlreg.client.incidents import Incidents
+    from mlreg.client.keys import Keys
     from mlreg.client.lineage import Lineage
     from mlreg.client.models import Models
     from mlreg.client.monitors import Monitors
     from mlreg.client.oidc import Issuers
     from mlreg.client.policies import Policies
+    from mlreg.client.portable import PortableVersions
     from mlreg.client.reproductions import Reproductions
     from mlreg.client.runs import Runs
     from mlreg.client.snapshots import Snapshots
@@ -137,6 +139,13 @@ class Client:
         from mlreg.client.models import Models
 
         return Models(self.transport)
+
+    @cached_property
+    def portable(self) -> PortableVersions:
+        """Versions as files: export, import."""
+        from mlreg.client.portable import PortableVersions
+
+        return PortableVersions(self.transport, self.versions)
 
     @cached_property
     def cleanup(self) -> Cleanup:
@@ -249,6 +258,13 @@ class Client:
         from mlreg.client.oidc import Issuers
 
         return Issuers(self.transport)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Signing keys: whose signatures are trusted."""
+        from mlreg.client.keys import Keys
+
+        return Keys(self.transport)
 
     @cached_property
     def clock(self) -> VirtualClock:

@@ -13,6 +13,7 @@ from mlreg.client.downloads import Downloads
 from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
 from mlreg.client.new_files import new_folder
 from mlreg.client.paging import walk_pages
+from mlreg.client.signing import configured_signer
 from mlreg.client.transport import path
 from mlreg.client.uploads import Uploads, no_progress
 from mlreg.client.wire.base import Page
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from mlreg.client.signing import Signer
     from mlreg.client.stage import StagePath
     from mlreg.client.transport import Transport
 
@@ -40,7 +42,11 @@ class Versions:
     """Register, read and download the versions of models."""
 
     def __init__(
-        self, transport: Transport, cache: BlobCache | None = None, *, link: bool = False
+        self,
+        transport: Transport,
+        cache: BlobCache | None = None,
+        *,
+        link: bool = False,
     ) -> None:
         """Open the versions of a server.
 
@@ -52,6 +58,7 @@ class Versions:
         self._transport = transport
         cache = cache or BlobCache.from_environment()
         self._uploads = Uploads(transport, cache)
+        self._signer = configured_signer()
         self._downloads = Downloads(transport, cache, link=link)
 
     def register(
@@ -61,6 +68,7 @@ class Versions:
         request: Callable[[Sequence[FileForm]], VersionRequest],
         *,
         stage: Sequence[StagePath] = (),
+        signer: Signer | None = None,
         on_bytes: Callable[[int], None] = no_progress,
     ) -> VersionAnswer:
         """Upload a file, or every file of a folder, and register them as one version.
@@ -70,30 +78,42 @@ class Versions:
             source: the file or folder.
             request: makes the request from the uploaded files.
             stage: files of the training stage, archived beside the model.
+            signer: makes the signature; None takes the key of `$MLREG_SIGNING_KEY`, if it is set.
             on_bytes: is told the number of bytes after every piece that was sent or skipped.
 
         Raises:
             InvalidError: nothing to register, a link, a bad name, or provenance that lacks fields.
             NotFoundError: there is no such model. RefusedError: it is archived.
         """
-        files = self.upload(source, on_bytes=on_bytes)
+        signer = signer or self._signer
+        files = self.upload(source, leave=signer.bundle if signer else None, on_bytes=on_bytes)
         staged = self.upload_stage(stage, on_bytes=on_bytes)
         asked = request(files)
-        return self.register_files(
-            model, asked.model_copy(update={"stage": staged}) if staged else asked
-        )
+        if staged:
+            asked = asked.model_copy(update={"stage": staged})
+        if signer is not None:
+            asked = asked.model_copy(update={"signature": signer.sign(model, asked.files)})
+        return self.register_files(model, asked)
 
     def upload(
-        self, source: Path, *, on_bytes: Callable[[int], None] = no_progress
+        self,
+        source: Path,
+        *,
+        leave: Path | None = None,
+        on_bytes: Callable[[int], None] = no_progress,
     ) -> Sequence[FileForm]:
-        """Upload a file, or every file of a folder, as a registration names them then.
+        """Upload a file, or every file of a folder but `leave`, as a registration names them then.
 
         Raises:
             InvalidError: nothing to register, a link, or a bad name.
         """
-        found = files_of(source)
+        found = [(name, file) for name, file in files_of(source) if not _is_same(file, leave)]
         sent = [self._uploads.send(name, file, on_bytes=on_bytes) for name, file in found]
         return [self._uploads.await_verified(one) for one in sent]
+
+    def upload_file(self, file: Path, *, on_bytes: Callable[[int], None] = no_progress) -> FileForm:
+        """Upload one file, whatever it is for."""
+        return self._uploads.await_verified(self._uploads.send(file.name, file, on_bytes=on_bytes))
 
     def upload_stage(
         self, files: Sequence[StagePath], *, on_bytes: Callable[[int], None] = no_progress
@@ -110,7 +130,10 @@ class Versions:
         return staged
 
     def register_files(self, model: str, request: VersionRequest) -> VersionAnswer:
-        """Register files that are uploaded already."""
+        """Register files that are uploaded already; signed if `$MLREG_SIGNING_KEY` names a key."""
+        if request.signature is None and self._signer is not None:
+            signature = self._signer.sign(model, request.files)
+            request = request.model_copy(update={"signature": signature})
         return self._transport.post(path("models", model, "versions"), request, VersionAnswer)
 
     def get(self, model: str, number: int) -> VersionAnswer:
@@ -312,6 +335,10 @@ def staged_files(version: VersionAnswer) -> VersionAnswer:
         FileAnswer(path=file.name, size=file.size, digest=file.digest) for file in version.stage
     ]
     return version.model_copy(update={"files": files})
+
+
+def _is_same(file: Path, other: Path | None) -> bool:
+    return other is not None and file.resolve() == other.resolve()
 
 
 def files_of(source: Path) -> Sequence[tuple[str, Path]]:

@@ -55,7 +55,16 @@ def _origin(version: VersionAnswer) -> Iterator[Fact]:
     yield "lane", version.lane
     yield "parent", version.parent
     yield "run", version.run_id
+    yield "imported", _imported(version)
     yield "git", f"{git['commit']}{dirty}  {git.get('remote') or 'no remote'}" if git else None
+
+
+def _imported(version: VersionAnswer) -> str | None:
+    came = version.imported_from
+    if came is None:
+        return None
+    moment = str(came["registered_at"])[:19].replace("T", " ")
+    return f"was {came['model']}/{came['number']}, {moment} by {came['registered_by']}"
 
 
 def _inputs(version: VersionAnswer) -> Iterator[Fact]:
@@ -87,6 +96,8 @@ def _files(version: VersionAnswer) -> Iterator[Fact]:
     yield "artifact", version.manifest
     for file in version.files or ():
         yield "file", f"{file.path}  {file.size} bytes  {file.digest}"
+        if file.verified_at is not None:
+            yield "", f"{file.state}, last hashed {file.verified_at:%Y-%m-%d %H:%M}"
     for staged in version.stage or ():
         yield "stage", f"{staged.name}  {staged.kind}  {staged.size} bytes"
 

@@ -9,27 +9,33 @@ import typer
 
 from mlreg.cli.commands.comparison import diff
 from mlreg.cli.commands.described import described
+from mlreg.cli.commands.portable import export, import_version
 from mlreg.cli.commands.reproduction import reproduce
+from mlreg.cli.commands.retirement import archive, delete, restore, show_deleted
+from mlreg.cli.commands.verification import verify
 from mlreg.cli.output import Table, plain, progress, say, show, warn
 from mlreg.cli.references import find_version
 from mlreg.cli.session import open_client
-from mlreg.client.errors import IntegrityError, InvalidError
 from mlreg.client.versions import staged_files
 
 if TYPE_CHECKING:
-    from mlreg.client.wire.base import Page
     from mlreg.client.wire.versions import VersionAnswer
 
 app = typer.Typer(add_completion=False)
 app.command("reproduce")(reproduce)
 app.command("diff")(diff)
+app.command("verify")(verify)
+app.command("archive")(archive)
+app.command("delete")(delete)
+app.command("restore")(restore)
+app.command("export")(export)
+app.command("import")(import_version)
 Model = Annotated[str, typer.Argument(metavar="MODEL", show_default=False)]
 Reference = Annotated[
     str, typer.Argument(metavar="MODEL/VERSION", help="flights/12 or flights@champion")
 ]
 Pairs = list[str] | None
 _SHOWN = {"curves", "searches", "problems"}
-Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.", show_default=False)]
 
 
 @app.command("register")
@@ -61,11 +67,19 @@ def register(
     stage: Annotated[
         Pairs, typer.Option(metavar="PATH[:KIND]", help="File or folder of the training stage.")
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", envvar="MLREG_SIGNING_KEY", help="Your private key."),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its OpenSSF model-signing bundle.")
+    ] = None,
     description: str = "",
 ) -> None:
     """Register a file, or every file of a folder, with its provenance."""
     from mlreg.cli.forms import form, numbers, pairs
     from mlreg.cli.provenance import Options, provenance_of
+    from mlreg.client.signing import signer_of
     from mlreg.client.stage import stage_of_options
     from mlreg.client.versions import files_of
     from mlreg.client.wire.versions import VersionRequest
@@ -100,6 +114,7 @@ def register(
             source,
             lambda files: form(VersionRequest, files=[f.model_dump() for f in files], **given),
             stage=staged,
+            signer=signer_of(sign, bundle),
             on_bytes=advance,
         )
     _warn_of(version)
@@ -120,7 +135,7 @@ def list_versions(
             model, before=before, limit=limit, archived=archived, deleted=deleted
         )
     if deleted:
-        _show_deleted(page)
+        show_deleted(page)
         return
     rows = [
         [
@@ -173,77 +188,6 @@ def download(
         warn("warning: a pickle; loading it can run any code")
     files = [file.path for file in version.files or ()]
     show({"folder": str(written), "files": files, "bytes": total}, text=f"wrote {written}")
-
-
-@app.command("verify")
-def verify(reference: Reference) -> None:
-    """Let the server hash every file of a version anew."""
-    with open_client(timeout_seconds=3600) as client:
-        version = find_version(client, reference)
-        found = client.versions.verify(version.model, version.number)
-    named = f"{version.model}/{version.number}"
-    if found.broken:
-        names = ", ".join(file.path for file in found.broken)
-        raise IntegrityError(
-            f"{named} is not what was registered: {names}",
-            code="blob_corrupt",
-            hint="Register the same files again to repair the store, or restore a backup.",
-        )
-    show(found, text=f"{named}: {found.files} files, {found.bytes} bytes, all as registered")
-
-
-@app.command("archive")
-def archive(reference: Reference, reason: Why) -> None:
-    """Archive a version: hidden from lists and search, not promoted, still downloaded."""
-    with open_client() as client:
-        version = client.versions.archive(*_numbered(reference), reason=reason)
-    show(version, text=f"archived {version.model}/{version.number}: {version.archived_reason}")
-
-
-@app.command("delete")
-def delete(reference: Reference, reason: Why) -> None:
-    """Delete a version that is in service nowhere; it can be restored for 30 days."""
-    with open_client() as client:
-        version = client.versions.delete(*_numbered(reference), reason=reason)
-    named = f"{version.model}/{version.number}"
-    show(version, text=f"deleted {named}; `mlreg version restore {named}` undoes it for 30 days")
-
-
-@app.command("restore")
-def restore(
-    reference: Reference, reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = ""
-) -> None:
-    """Undo the delete of a version, else its archiving."""
-    with open_client() as client:
-        version = client.versions.restore(*_numbered(reference), reason=reason)
-    show(version, text=f"restored {version.model}/{version.number}")
-
-
-def _numbered(reference: str) -> tuple[str, int]:
-    """Return model and number: what a role names may be another version a moment later."""
-    model, slash, number = reference.partition("/")
-    if not (slash and number.isascii() and number.isdigit()):
-        raise InvalidError(
-            f"{reference!r} names no version by its number",
-            code="invalid_reference",
-            hint="Write MODEL/NUMBER.",
-        )
-    return model, int(number)
-
-
-def _show_deleted(page: Page[VersionAnswer]) -> None:
-    rows = [
-        [
-            version.number,
-            f"{version.deleted_at:%Y-%m-%d %H:%M}",
-            version.deleted_by,
-            "bytes may be gone" if version.purged_at else version.deleted_reason,
-        ]
-        for version in page.items
-    ]
-    show(page, table=Table(("version", "deleted", "by", "why"), rows, empty="none is deleted"))
-    if page.next is not None:
-        say(f"more: --before {page.next}")
 
 
 def _warn_of(version: VersionAnswer) -> None:

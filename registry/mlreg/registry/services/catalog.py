@@ -1,4 +1,4 @@
-"""Models and versions: create, find, list, archive, and resolve what a reference names."""
+"""Models and versions: create, find, list, and resolve what a reference names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.references import VersionNeededError, parse_reference
 from mlreg.registry.services import audit
-from mlreg.registry.store import models, versions
-from mlreg.registry.store.tables import Model, Version
+from mlreg.registry.store import blobs, models, versions
+from mlreg.registry.store.tables import Blob, Model, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from mlreg.registry.domain.actor import Actor
@@ -223,6 +223,11 @@ def resolve(session: ReadSession, reference: str) -> tuple[Model, Version]:
 def get_manifest(session: ReadSession, version: Version) -> Manifest:
     """Return the files of a version."""
     return Manifest.from_body(versions.manifest_body(session, version.manifest_digest))
+
+
+def resting_blobs(session: ReadSession, digests: Collection[str]) -> Mapping[str, Blob]:
+    """Return the rows of those blobs that are known, by digest."""
+    return {blob.digest: blob for blob in blobs.list_blobs(session, digests)}
 
 
 def find_feature_contract(session: ReadSession, version: Version) -> FeatureContract | None:

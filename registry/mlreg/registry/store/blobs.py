@@ -29,6 +29,11 @@ def find_blob(session: ReadSession, digest: str) -> Blob | None:
     return session.get(Blob, digest)
 
 
+def list_blobs(session: ReadSession, digests: Collection[str]) -> Sequence[Blob]:
+    """Return the rows of those blobs that are known."""
+    return session.exec(select(Blob).where(col(Blob.digest).in_(digests))).all()
+
+
 def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> str | None:
     """Write a blob's row as verified now, whatever it was before, and hold its lock.
 

@@ -1,0 +1,159 @@
+"""Routes of versions that travel: the record of one, and the import of one.
+
+The server packs and unpacks nothing: a client makes the file from the record and the blobs, and
+takes it apart again (`mlreg.client.portable`).
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from pydantic import ValidationError
+
+from mlreg.client.wire.portable import ImportRequest, OriginForm, ParentForm, RecordForm
+from mlreg.client.wire.versions import VersionAnswer
+from mlreg.registry.api import versions
+from mlreg.registry.api.context import Caller, Now, Parts, Reading
+from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.permission import may
+from mlreg.registry.api.versions import Number
+from mlreg.registry.artifacts.errors import BlobNotFoundError
+from mlreg.registry.artifacts.reading import read_blob
+from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.actor import Actor
+from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.manifests import Manifest, ManifestFile
+from mlreg.registry.domain.stage import Stage, StagedFile
+from mlreg.registry.services import catalog, portable
+from mlreg.registry.services.file_access import check_known
+from mlreg.registry.services.inspection import inspect_artifact
+from mlreg.registry.services.portable import Import, InvalidRecordError, Origin
+from mlreg.registry.services.registration import BlobsMissingError, Registration
+from mlreg.registry.store.database import ReadSession
+
+router = APIRouter(prefix="/models/{model}", tags=["versions"])
+
+
+@router.get(
+    "/versions/{number}/record",
+    response_class=Response,
+    dependencies=[may("read")],
+    responses={200: {"content": {"application/json": {}}}},
+)
+def show_record(model: str, number: Number, reading: Reading, caller: Caller, now: Now) -> Response:
+    """Show everything that is known of a version, as canonical JSON, to be put into a file."""
+    with reading() as session:
+        found = catalog.get_model(session, model)
+        version = catalog.get_version(session, found, number)
+        record = portable.make_record(session, found, version, actor=caller, now=now)
+    return Response(record, media_type="application/json")
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    response_model=VersionAnswer,
+    dependencies=[may("version.register")],
+)
+def import_version(
+    model: str, body: ImportRequest, parts: Parts, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
+    """Register a version that comes from elsewhere; repeating it answers the same version."""
+    content = _read_record(parts.store, body.record)
+    record = _parsed(content)
+    manifest, stage = _manifest_of(record), _stage_of(record)
+    with parts.database.reading() as session:
+        _check_known(session, record, manifest, body.record, caller)
+    wanted = Import(
+        registration=_registration_of(model, record, manifest, stage, parts.store),
+        origin=_origin_of(record.origin),
+        parent=None if record.parent is None else _origin_of(record.parent),
+        target=TargetContract.from_json(record.target.model_dump()),
+        features=_features_of(record),
+        record=(body.record, len(content)),
+        note={
+            "file": body.file,
+            "exported_at": record.exported_at.isoformat(),
+            "exported_by": record.exported_by,
+        },
+        may_create=caller.may("model.write", model),
+    )
+    with parts.database.writing() as session:
+        return once.run(
+            session,
+            now,
+            lambda: versions.answer_of(
+                model, portable.import_version(session, wanted, actor=caller, now=now)[0]
+            ),
+            status=201,
+        )
+
+
+def _read_record(store: ArtifactStore, digest: str) -> bytes:
+    try:
+        return read_blob(store, digest, max_bytes=portable.MAX_RECORD_BYTES)
+    except BlobNotFoundError as error:
+        raise BlobsMissingError(path=portable.RECORD, digest=digest, count=1) from error
+
+
+def _parsed(content: bytes) -> RecordForm:
+    """Return the record that some bytes are.
+
+    Raises:
+        InvalidRecordError: they are none; names the first field that is wrong.
+    """
+    try:
+        return RecordForm.model_validate_json(content)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, found["loc"])) or "its bytes"
+        raise InvalidRecordError(problem=f"{where[:200]}: {found['msg']}") from error
+
+
+def _manifest_of(record: RecordForm) -> Manifest:
+    manifest = Manifest.of(
+        ManifestFile(path=file.path, size=file.size, digest=file.digest) for file in record.files
+    )
+    if manifest.digest != record.origin.manifest:
+        raise InvalidRecordError(problem="its files are not those of its manifest")
+    return manifest
+
+
+def _stage_of(record: RecordForm) -> Stage | None:
+    return Stage.of(
+        StagedFile(name=file.name, kind=file.kind, size=file.size, digest=file.digest)
+        for file in record.stage
+    )
+
+
+def _check_known(
+    session: ReadSession, record: RecordForm, manifest: Manifest, digest: str, caller: Actor
+) -> None:
+    more = [digest, *(file.digest for file in record.stage)]
+    check_known(session, manifest, more, caller)
+
+
+def _registration_of(
+    model: str, record: RecordForm, manifest: Manifest, stage: Stage | None, store: ArtifactStore
+) -> Registration:
+    given = versions.provenance_of(record.provenance)
+    contract = given.feature_contract or _features_of(record)
+    return Registration(
+        model=model,
+        manifest=manifest,
+        stage=stage,
+        provenance=given,
+        flavour=inspect_artifact(store, manifest, contract),
+        metrics=record.metrics,
+        tags=record.tags,
+        description=record.description,
+    )
+
+
+def _features_of(record: RecordForm) -> FeatureSchema | None:
+    if record.features is None:
+        return None
+    return FeatureSchema.from_json([feature.model_dump() for feature in record.features])
+
+
+def _origin_of(form: OriginForm | ParentForm) -> Origin:
+    return Origin(form.model, form.number, form.manifest, form.registered_at, form.registered_by)
