@@ -51,6 +51,7 @@ COMMANDS = {
     "import": Entry("importing", "app", "Bring models over from other registries."),
     "search": Entry("search", "search", "Find versions by what is true of them."),
     "card": Entry("card", "app", "Show a version's model card, and write into it."),
+    "key": Entry("key", "app", "Make signing keys; say whose signatures are trusted."),
     "promote": Entry("deployment", "promote", "Make a version the champion."),
     "approve": Entry("approval", "approve", "Stand behind the promote of a version."),
     "approval": Entry("approval", "app", "List, ask for and withdraw approvals."),

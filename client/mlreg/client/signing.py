@@ -16,13 +16,15 @@ import binascii
 import hashlib
 import json
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlreg.client.errors import IntegrityError, InvalidError
+from mlreg.client.wire.signing import SignatureForm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
@@ -44,6 +46,36 @@ class SignatureInvalidError(IntegrityError):
             code="signature_invalid",
             hint="Do not use the version; ask who signed it.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs a version: the owner of a private key, or of a bundle that was made elsewhere."""
+
+    key: Path | None = None
+    bundle: Path | None = None
+
+    def sign(self, model: str, files: Sequence[FileForm]) -> SignatureForm:
+        """Return the signature of a model's version that has these files.
+
+        Raises:
+            InvalidError: the key is none, or cryptography is not installed.
+        """
+        if self.bundle is not None:
+            return SignatureForm(kind="oms", body=self.bundle.read_text("utf-8"))
+        key = load_private_key(self.key or Path())
+        return SignatureForm(body=sign(key, model, manifest_digest(files)))
+
+
+def signer_of(key: Path | None, bundle: Path | None = None) -> Signer | None:
+    """Return who signs, or None where nobody does; a bundle goes before a key."""
+    return Signer(key, bundle) if key or bundle else None
+
+
+def configured_signer(environ: Mapping[str, str] = os.environ) -> Signer | None:  # noqa: TID251 - an edge
+    """Return the owner of the key that `$MLREG_SIGNING_KEY` names, or None."""
+    key = environ.get("MLREG_SIGNING_KEY")
+    return signer_of(Path(key) if key else None)
 
 
 def generate_key(file: Path) -> str:
