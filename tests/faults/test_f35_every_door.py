@@ -30,7 +30,7 @@ from mlreg.registry.domain.permissions import ALLOWED, INSTALLATION
 from mlreg.registry.store import tables
 from tests.makers import make_decision, make_models, put_bytes
 from tests.schema_forms import bodies_of
-from tests.servers.whole_api import WholeApi
+from tests.servers.whole_api import whole_api
 
 MINE, THEIRS, NOTHING = "mine", "theirs-s3cret", "nothing-here"
 ID, NO_ID = 77, 987654
@@ -44,27 +44,13 @@ IDS = {"number", "version", "run", "decision", "upload", "digest", "name", "key"
 @pytest.fixture(scope="module")
 def whole(postgres, template, tmp_path_factory):
     """One whole API for this module, with a model that is mine and one that is theirs."""
-    import psycopg
-
-    from mlreg.cli.postgres.roles import APP
-    from mlreg.registry.artifacts.opening import open_store
-    from mlreg.registry.store.database import Database
-
     folder = tmp_path_factory.mktemp("artifacts")
-    admin = postgres.url().replace("+psycopg", "")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE every_door TEMPLATE {template} STRATEGY FILE_COPY")
-    database = Database(postgres.url("every_door", APP))
-    store = open_store(folder.as_uri())
-    for name in (MINE, THEIRS):
-        make_models(database, name)
-        put_bytes(store, name)
-    fill(database)
-    running = WholeApi(database, store, folder)
-    running.start()
-    yield running
-    running.stop()
-    database.dispose()
+    with whole_api(postgres, template, folder, "every_door") as running:
+        for name in (MINE, THEIRS):
+            make_models(running.parts.database, name)
+            put_bytes(running.parts.store, name)
+        fill(running.parts.database)
+        yield running
 
 
 def fill(database):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import psycopg
 from fastapi.routing import iter_route_contexts
 
+from mlreg.cli.postgres.roles import APP
 from mlreg.cli.server import Parts, api_of
 from mlreg.cli.settings import Settings
+from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.services import access
 from mlreg.registry.store.clock import SystemClock
+from mlreg.registry.store.database import Database
 from tests.servers.api import RunningApi
 
 
@@ -46,6 +51,21 @@ class WholeApi(RunningApi):
     def knocker(self, token=None):
         """Return a kept-alive connection with that token."""
         return Knocker(self.url, token)
+
+
+@contextmanager
+def whole_api(postgres, template, folder, name):
+    """Run a whole API over a database of that name of its own, for a module's tests."""
+    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    database = Database(postgres.url(name, APP))
+    running = WholeApi(database, open_store(folder.as_uri()), folder)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+        database.dispose()
 
 
 @dataclass

@@ -8,13 +8,14 @@ lets nothing in, where it has none of its own (the pages').
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlreg.registry.api.problems import problem
 
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::\d{1,5})?", re.ASCII)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -54,7 +55,7 @@ class Boundary:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if "*" not in self.hosts and _name_of(f"//{host}") not in self.hosts:
+        if "*" not in self.hosts and _name_of(host) not in self.hosts:
             return 400, "unknown_host", "this server does not answer to that Host"
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             return 400, "invalid_path", "a path or query has no NUL"
@@ -67,11 +68,11 @@ def _is_foreign(headers: dict[bytes, bytes], host: str) -> bool:
     if headers.get(b"sec-fetch-site", b"none") not in {b"none", b"same-origin"}:
         return True
     origin = headers.get(b"origin")
-    return origin is not None and urlsplit(origin.decode("latin-1")).netloc != host
+    ours = (f"http://{host}".lower(), f"https://{host}".lower())
+    return origin is not None and origin.decode("latin-1").lower() not in ours
 
 
-def _name_of(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").lower()
-    except ValueError:
-        return ""
+def _name_of(host: str) -> str:
+    """Return the name or address in a Host header, empty when it is no plain one."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else (found["address"] or found["name"]).lower()
