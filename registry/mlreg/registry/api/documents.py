@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from mlreg.registry.api.openapi import describe_api
 from mlreg.registry.api.permission import may
 
 router = APIRouter(include_in_schema=False)
@@ -14,4 +16,6 @@ router = APIRouter(include_in_schema=False)
 async def describe(request: Request) -> JSONResponse:
     """Return the OpenAPI document."""
     app: FastAPI = request.app
-    return JSONResponse(app.openapi())
+    if app.openapi_schema is None:
+        app.openapi_schema = await run_in_threadpool(describe_api, app, "/api/v1")
+    return JSONResponse(app.openapi_schema)
