@@ -52,6 +52,7 @@ from mlreg.registry.services.oidc_keys import IssuerKeys
 
 PREFIX = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
+    deployments.router,  # first, as the path is looked up in this order
     models.router,
     versions.router,
     comparison.router,
@@ -64,7 +65,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     search.router,
     uploads.router,
     signing.router,
-    deployments.router,
     approvals.router,
     reigns.router,
     environments.router,

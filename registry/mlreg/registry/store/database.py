@@ -51,6 +51,7 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=10,
             pool_pre_ping=False,
+            pool_use_lifo=True,  # few connections stay warm: what they prepared is used again
             hide_parameters=True,  # an error's text goes to logs; what was sent does not
             connect_args={
                 "connect_timeout": 5,
