@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError
@@ -10,6 +12,7 @@ from mlreg.client.stage import StagePath, stage_of_options, stage_paths
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
 from mlreg.client.wire.versions import DataForm, ProvenanceForm, VersionRequest
 from mlreg.registry.store import tables
+from tests.api.test_doors import call
 
 FEATURES = [FeatureForm(name="x", dtype="float")]
 CURVES = "step,train auc,valid auc\n" + "".join(
@@ -150,3 +153,11 @@ def test_options_name_files_folders_and_kinds(tmp_path):
         stage_of_options([f"{tmp_path}/a.py", f"{tmp_path}/a.py"])
     with pytest.raises(FileNotFoundError):
         stage_of_options([f"{tmp_path}/none.py"])
+
+
+@pytest.mark.usefixtures("model")
+def test_a_reason_is_kept_without_a_secret_that_was_pasted_into_it(api, client):
+    body = json.dumps({"reason": f"leaked {TOKEN}"}).encode()
+    path = "/api/v1/models/flights/archive"
+    assert call(api, "POST", path, body, Content_Type="application/json")[0] == 200
+    assert client.models.get("flights").archived_reason == "leaked [redacted]"

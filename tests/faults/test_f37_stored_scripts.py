@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from fastapi.routing import iter_route_contexts
-from sqlmodel import col, select
+from sqlalchemy import Text
+from sqlmodel import AutoString, col, select
 
 from mlreg.registry.domain.card_texts import html_of
 from mlreg.registry.domain.digests import digest_of
@@ -41,7 +42,13 @@ EVIL = (
 NAME = "evil"
 FORBIDDEN = {"script", "img", "iframe", "object", "embed", "base", "style", "audio", "video"}
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
-FREE = {"name", "email"}
+SHOWN = {
+    # how often the payload is there, as text: where it is not shown, nothing is proved
+    "/": 1,
+    f"/models/{NAME}": 9,
+    f"/models/{NAME}/versions/1": 22,
+    f"/models/{NAME}/versions/1/card": 22,
+}
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -79,14 +86,14 @@ def spoil(row):
         if isinstance(column.type, JSONB):
             document = getattr(row, column.name)
             setattr(row, column.name, spoilt(document) if document else document)
-        elif column.type.python_type is str:
+        elif isinstance(column.type, AutoString | Text):
             setattr(row, column.name, EVIL)
     return row
 
 
 def spoilt(value):
     if isinstance(value, dict):
-        return {EVIL + key if key in FREE else key: spoilt(item) for key, item in value.items()}
+        return {key: spoilt(item) for key, item in value.items()}
     if isinstance(value, list):
         return [spoilt(item) for item in value]
     return EVIL if isinstance(value, str) else value
@@ -255,8 +262,8 @@ def test_every_page_shows_scripts_as_text(api, cookie):
         assert policy.get("script-src", "'none'") == "'none'"
         assert policy["frame-ancestors"] == "'none'"
         assert headers["x-content-type-options"] == "nosniff"
+        assert "".join(page.text).count("/pwned5") >= SHOWN.get(path, 0), path
         if path == f"/models/{NAME}/versions/1":
-            assert RUN in "".join(page.text)  # it is there, as text
             assert {"svg", "polyline"} <= page.tags
 
 

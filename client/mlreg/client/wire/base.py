@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from mlreg.client.redaction import redact_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", max_length=63)]
 """A model's, environment's or client's name."""
@@ -21,8 +23,8 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=65_536)]
 """Free text of at most 64 KiB characters."""
 
-ReasonText = Annotated[str, StringConstraints(max_length=2_000)]
-"""Why somebody did something."""
+ReasonText = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(redact_text)]
+"""Why somebody did something; secrets that were pasted into it are redacted at both ends."""
 
 T = TypeVar("T")
 

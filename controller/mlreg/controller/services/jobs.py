@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from sqlalchemy.exc import IntegrityError
 
+from mlreg.client.redaction import redact_text
 from mlreg.controller.store import jobs as rows
 from mlreg.registry.domain.errors import RefusedError
 
@@ -269,7 +270,7 @@ def _postpone(
         token=lease.token,
         seconds=seconds,
         refund=refund,
-        error=error[:MAX_ERROR_CHARACTERS],
+        error=redact_text(error[:MAX_ERROR_CHARACTERS]),
     )
     return _told(session, lease, row)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert
 from sqlmodel import col, select
 
+from mlreg.client.redaction import redact_lines
 from mlreg.controller.store.tables import Run, RunLog
 from mlreg.registry.store.tables import Decision, Model
 
@@ -83,7 +84,8 @@ def log_after(session: ReadSession, run_id: int, after: int, limit: int) -> Sequ
 def add_lines(
     session: WriteSession, run_id: int, attempt: int, lines: Sequence[str], at: datetime
 ) -> None:
-    """Add lines to a run's log, in their order."""
-    rows = [{"run_id": run_id, "attempt": attempt, "at": at, "line": line} for line in lines]
+    """Add lines to a run's log, in their order and without secrets of a known form."""
+    kept = redact_lines(lines)
+    rows = [{"run_id": run_id, "attempt": attempt, "at": at, "line": line} for line in kept]
     if rows:
         session.execute(insert(RunLog).values(rows))
