@@ -52,10 +52,10 @@ FROM search_version JOIN version USING (model_id, number) JOIN model ON model.id
 LATERAL (
   VALUES ('model', model.name), ('lane', lane), ('trainer', trainer), ('flavour', flavour),
     ('by', version.created_by), ('trained_by', version.created_by), ('git', git->>'commit'),
-    ('dirty', git->>'dirty'), ('remote', git->>'remote'), ('artifact', substr(manifest_digest, 8, 32)),
-    ('contract', substr(feature_contract, 8, 32)), ('python', environment->>'python'),
+    ('dirty', git->>'dirty'), ('remote', git->>'remote'), ('artifact', substr(manifest_digest, 8)),
+    ('contract', substr(feature_contract, 8)), ('python', environment->>'python'),
     ('platform', environment->>'platform')
-  UNION ALL SELECT 'data', substr(jsonb_array_elements_text(snapshots), 8, 32)
+  UNION ALL SELECT 'data', substr(jsonb_array_elements_text(snapshots), 8)
   UNION ALL SELECT 'missing', jsonb_array_elements_text(missing)
   UNION ALL SELECT left('tag.' || found.key, 200), found.value
   FROM jsonb_each_text(tags) AS found

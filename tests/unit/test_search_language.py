@@ -120,7 +120,7 @@ def test_the_example_of_every_field_is_a_query(name):
         ('tag."a b":"c d"*', Text("tag.a b", ("c d",), prefix=True)),
         ("git:3F2A", Text("git", ("3f2a",), prefix=True)),
         ("git:" + "a" * 40, Text("git", ("a" * 40,))),
-        ("data:sha256:" + "a" * 64, Text("data", ("a" * 32,))),
+        ("data:sha256:" + "a" * 64, Text("data", ("a" * 64,))),
         ("metric.auc>=0.8", Number("metric.auc", low=0.8)),
         ("metric.auc>0.5 metric.auc<0.7", Number("metric.auc", 0.5, 0.7, True, True)),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -31,7 +32,7 @@ from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
 from mlreg.registry.store.database import ReadSession
-from mlreg.registry.store.tables import Attestation, Model, Version
+from mlreg.registry.store.tables import Attestation, Model, SigningKey, Version
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["versions"])
 Before = Annotated[
@@ -49,11 +50,12 @@ def register(
     """Register uploaded files as a version."""
     manifest, provenance = manifest_of(body), provenance_of(body.provenance)
     schema: FeatureSchema | None = provenance.feature_contract
-    if schema is None or caller.models_for("read") is not None:
+    keys: Sequence[SigningKey] = ()
+    if schema is None or body.signature is not None or caller.models_for("read") is not None:
         with parts.database.reading() as session:
             schema = schema or catalog.feature_schema_of(catalog.get_model(session, model))
             check_known(session, manifest, [file.digest for file in body.stage], caller)
-        keys = signing.keys_for(session, model, body.signature)
+            keys = signing.keys_for(session, model, body.signature)
     registration = Registration(
         model=model,
         manifest=manifest,
@@ -207,9 +209,21 @@ def attestation_answer(found: Attestation) -> AttestationAnswer:
     return AttestationAnswer(number=found.id or 0, reason=reason, **same)
 
 
+def _resting(session: ReadSession, files: tuple[ManifestFile, ...]) -> list[FileAnswer]:
+    """Return files with what was last found of their bytes."""
+    found = catalog.resting_blobs(session, [file.digest for file in files])
+    return [
+        answer.model_copy(
+            update={"state": blob and blob.state, "verified_at": blob and blob.verified_at}
+        )
+        for answer in files_answer(files)
+        for blob in (found.get(answer.digest),)
+    ]
+
+
 def _whole_answer(session: ReadSession, model: Model, version: Version) -> VersionAnswer:
     contract = catalog.find_feature_contract(session, version)
-    files = files_answer(catalog.get_manifest(session, version).files)
+    files = _resting(session, catalog.get_manifest(session, version).files)
     stage = [
         StageFileAnswer.model_validate(file, from_attributes=True)
         for file in stages.list_stage(session, version)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mlreg.registry.domain.search_language import Part, Term
 
-HEX_DIGITS = 32
+HEX_DIGITS = 64
 FULL_COMMIT = 40
 MAX_TEXT = 300
 MAX_KEY = 200
@@ -114,7 +114,7 @@ def _digest(term: Term) -> Condition:
     if term.name == "git":
         whole = len(digits) >= FULL_COMMIT
         return Text("git", (digits,), prefix=not whole)
-    return Text(term.name, (digits[:HEX_DIGITS],), prefix=len(digits) < HEX_DIGITS)
+    return Text(term.name, (digits,), prefix=len(digits) < HEX_DIGITS)
 
 
 def _number(term: Term) -> Condition:

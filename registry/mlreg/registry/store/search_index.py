@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import WriteSession
 
 BLOCK_BITS = 13
-BOUNDS = {"bits": BLOCK_BITS, "max_value": 300, "max_key": 200, "hex": 32}
+BOUNDS = {"bits": BLOCK_BITS, "max_value": 300, "max_key": 200}
 
 FACTS = """
 place AS (
@@ -57,11 +57,11 @@ place AS (
     VALUES ('model', model), ('lane', lane), ('trainer', trainer), ('flavour', flavour),
       ('by', created_by), ('trained_by', coalesce(trained_by, created_by)),
       ('git', git->>'commit'), ('dirty', git->>'dirty'), ('remote', git->>'remote'),
-      ('artifact', substr(manifest_digest, 8, :hex)),
-      ('contract', substr(feature_contract, 8, :hex)),
+      ('artifact', substr(manifest_digest, 8)),
+      ('contract', substr(feature_contract, 8)),
       ('python', environment->>'python'), ('platform', environment->>'platform'),
       ('#features', md5(CAST(features AS text))), ('#packages', md5(CAST(packages AS text)))
-    UNION ALL SELECT 'data', substr(jsonb_array_elements_text(snapshots), 8, :hex)
+    UNION ALL SELECT 'data', substr(jsonb_array_elements_text(snapshots), 8)
     UNION ALL SELECT 'missing', jsonb_array_elements_text(missing)
     UNION ALL
     SELECT left('tag.' || found.key, :max_key), found.value FROM jsonb_each_text(tags) AS found
