@@ -37,6 +37,12 @@ def cache_folder(tmp_path_factory, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_witness(tmp_path_factory):
+    """Keep the checkpoints that clients of the tests see out of the developer's own folder."""
+    os.environ["MLREG_CONFIG_DIR"] = str(tmp_path_factory.mktemp("config"))
+
+
 @pytest.fixture(scope="session")
 def postgres():
     folder = Path(tempfile.mkdtemp(prefix="mlreg-pg-"))

@@ -106,9 +106,7 @@ _OF_KEY = text("""
     SELECT id FROM job WHERE dedupe_key = :key AND state IN ('queued', 'running')
 """)
 
-_OPEN = text(
-    "SELECT count(*) FROM job WHERE state IN ('queued', 'running') AND kind <> 'chore'"
-)
+_OPEN = text("SELECT count(*) FROM job WHERE state IN ('queued', 'running') AND kind <> 'chore'")
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 

@@ -63,7 +63,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind("model.archived", "a model is archived", "{model} is archived by {actor}"),
     EventKind(
         "model.deleted",
-        "a model is deleted; it can be restored for 30 days",
+        "a model is deleted with its versions; it can be restored for 30 days",
         "{model} is deleted by {actor}: {reason}",
     ),
     EventKind(
@@ -104,25 +104,6 @@ KINDS: tuple[EventKind, ...] = (
         "resolve",
         "info",
         "blob/{digest}",
-    ),
-    EventKind(
-        "blob.healed",
-        "the right bytes of a corrupt blob are back",
-        "blob {digest} is whole again",
-        "resolve",
-        "info",
-        "blob/{digest}",
-    ),
-    EventKind("model.archived", "a model is archived", "{model} is archived by {actor}: {reason}"),
-    EventKind(
-        "model.deleted",
-        "a model is deleted with its versions; it can be restored",
-        "{model} is deleted by {actor}: {reason}",
-    ),
-    EventKind(
-        "model.restored",
-        "a deleted or archived model is back",
-        "{model} is restored by {actor}",
     ),
     EventKind(
         "incident.opened",

@@ -35,7 +35,6 @@ from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.tables import Webhook, WebhookDelivery
 
 if TYPE_CHECKING:
-
     from mlreg.registry.domain.events import Event
 
 AT_ONCE = 4
