@@ -10,7 +10,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-config --custom-compile-command="make lock" $(UPGRADE)
 ARGS ?=
 
-.PHONY: environment demo up test check static schema mlflow nightly acceptance bench lock clean
+.PHONY: environment demo up test browser check static schema mlflow nightly acceptance bench lock clean
 
 environment:
 	@$(PYTHON) requirements/environment.py
@@ -26,6 +26,9 @@ up: environment              ## serve and stay
 
 test: environment            ## the per-push test suite, servers included
 	$(RUN)/pytest -n $(WORKERS) --dist=worksteal $(ARGS)
+
+browser: environment         ## the pages in a real browser: fault 37 (needs chromium)
+	$(RUN)/pytest -n 0 -k browser tests/faults/test_f37_stored_scripts.py $(ARGS)
 
 check: static schema         ## what CI runs
 	$(MAKE) test

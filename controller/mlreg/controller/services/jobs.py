@@ -255,7 +255,7 @@ def _end(
         "id": lease.job_id,
         "token": lease.token,
         "state": state,
-        "error": None if error is None else error[:MAX_ERROR_CHARACTERS],
+        "error": None if error is None else redact_text(error[:MAX_ERROR_CHARACTERS]),
         "outcome": None if outcome is None else json.dumps(dict(outcome), allow_nan=False),
     }
     return _told(session, lease, rows.end(session, values))

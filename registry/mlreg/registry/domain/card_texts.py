@@ -157,7 +157,7 @@ def _features(card: Card) -> list[Rows]:
 
 def _training(card: Card) -> list[Facts]:
     pairs = [(str(name), _value(value)) for name, value in card.hyperparameters.items()]
-    pairs += [(f"seed {name}", _value(value)) for name, value in card.seeds.items()]
+    pairs += [(f"Seed {name!r}", _value(value)) for name, value in card.seeds.items()]
     return [Facts(pairs)] if pairs else []
 
 
