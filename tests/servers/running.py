@@ -84,11 +84,13 @@ class RunningMlreg:
         """Return a client with the admin token."""
         return Client(self.url, self.token)
 
-    def cli(self, *words: str, check: bool = True, **options) -> subprocess.CompletedProcess:
-        """Run `mlreg …` against it, as its user."""
+    def cli(
+        self, *words: str, check: bool = True, environ: dict[str, str] | None = None, **options
+    ) -> subprocess.CompletedProcess:
+        """Run `mlreg …` against it, as its user, or with another environment."""
         return subprocess.run(
             [sys.executable, "-m", "mlreg.cli", *words],
-            env={**self.environ, "MLREG_URL": self.url},
+            env={**(environ or self.environ), "MLREG_URL": self.url},
             capture_output=True,
             text=True,
             check=check,

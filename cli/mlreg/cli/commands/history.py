@@ -46,6 +46,7 @@ def history(
 
 def _row(item: RevisionAnswer) -> list[object]:
     cause = item.cause + (", forced" if item.forced else "")
+    cause += ", glass broken" if item.broke_glass else ""
     cause += ", undone" if item.ended_by_rollback else ""
     champion = f"{item.champion or '-'} ({item.fallback})" if item.fallback else item.champion
     return [item.number, champion, cause, item.actor, item.at.strftime(DAY_AND_MINUTE), item.reason]

@@ -62,6 +62,7 @@ BRANCHES = (
 )
 _PASSING = {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "40P01", "25P03", "08006"}
 _FULL = "53100"
+_TAKEN = "23505"
 
 
 def install_problems(app: FastAPI) -> None:
@@ -145,11 +146,17 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    """Say 503 to what passes (time-outs, locks, restarts), 507 to a full disk, 500 to our bugs."""
+    """Say 503 to what passes (time-outs, locks, restarts), 507 to a full disk, 500 to our bugs.
+
+    Who loses a race for a name or a number is told so, in our words and not in PostgreSQL's.
+    """
     sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
     if sqlstate is None or sqlstate in _PASSING:
         detail = "the database is busy or restarting"
         return problem(503, "database_busy", detail, kind="unavailable", hint="Try again.")
+    if sqlstate == _TAKEN:
+        detail = "another request has just made what this one wanted to make"
+        return problem(409, "just_made", detail, kind="refused", hint="Look at what is there now.")
     if sqlstate == _FULL:
         return problem_of(StorageFullError(where="the database"))
     return await _unexpected(request, error)

@@ -18,7 +18,7 @@ from mlreg.registry.domain.errors import (
     UnauthenticatedError,
 )
 from mlreg.registry.domain.tokens import id_of
-from mlreg.registry.services import catalog, status
+from mlreg.registry.services import approvals, catalog, status
 from mlreg.registry.services.access import PAGE_COOKIE, check_bearer
 from mlreg.registry.services.status import DeploymentStatus
 from mlreg.registry.services.throttle import Throttle, TooManyAttemptsError
@@ -72,6 +72,10 @@ def modelpage(model: str, request: Request) -> Response:
             )
             for place in places
         }
+        waiting = {
+            place.state.environment: approvals.list_waiting(session, place.state)
+            for place in places
+        }
         versions: list[Version] = list(catalog.list_versions(session, found, limit=VERSIONS).items)
         incidents = _open_incidents(request, session)
     return page(
@@ -79,6 +83,7 @@ def modelpage(model: str, request: Request) -> Response:
         model=found,
         places=places,
         history=history,
+        waiting=waiting,
         versions=versions,
         incidents=incidents,
     )
