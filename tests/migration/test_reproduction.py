@@ -32,8 +32,8 @@ HISTORY = (
     (
         "INSERT INTO run (id, model_id, environment, state, lane, trainer, cause, specification,"
         " snapshot, attempt, requested_by, created_at)"
-        " VALUES (7, 1, 'production', 'succeeded', 'full', 'lightgbm', 'manual', '{}', :snapshot, 1,"
-        " 'ada', now())"
+        " VALUES (7, 1, 'production', 'succeeded', 'full', 'lightgbm', 'manual', '{}', :snapshot,"
+        " 1, 'ada', now())"
     ),
     (
         "INSERT INTO decision (id, model_id, environment, challenger, verdict, superior, evidence,"

@@ -25,7 +25,7 @@ def text():
 
 def resized(text):
     """The text with the sizes that its trees have now."""
-    head, *blocks = text.partition("end of trees")[0].split("\nTree=")
+    _head, *blocks = text.partition("end of trees")[0].split("\nTree=")
     sizes = " ".join(str(len(f"Tree={block}\n".encode())) for block in blocks[:-1])
     last = len(f"Tree={blocks[-1]}".encode())
     return re.sub(r"tree_sizes=.*", f"tree_sizes={sizes} {last}", text, count=1)

@@ -19,13 +19,15 @@ header (`objective …`, `num_class N`, `num_tree_per_iteration N`, `average_out
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlreg.client.scoring.lightgbm_text import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Part = Literal["header", "structure", "thresholds", "leaves", "count"]
 _CATEGORICAL = 1
