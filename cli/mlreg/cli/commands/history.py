@@ -53,8 +53,9 @@ def _row(item: RevisionAnswer) -> list[object]:
 
 
 def _lines(reign: ReignAnswer) -> Iterator[str]:
-    zone = " (no zone was given: taken as UTC)" if reign.assumed_utc else ""
-    yield f"{reign.model} in {reign.environment} at {_spell(reign.time)}{zone}"
+    yield f"{reign.model} in {reign.environment} at {_spell(reign.time)}"
+    if reign.assumed_utc:
+        yield "(no zone was given: taken as UTC)"
     for name, fact in _facts(reign):
         yield from _wrapped(f"{name:<{INDENT}}", fact)
 
