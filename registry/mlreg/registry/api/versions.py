@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from mlreg.registry.api.permission import may
 from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
+from mlreg.registry.domain.pages import Page as PlacePage
 from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitState, Provenance
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.domain.stage import Stage, StagedFile
@@ -33,6 +35,7 @@ from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_version
 from mlreg.registry.store.database import ReadSession
 from mlreg.registry.store.tables import Attestation, Model, SigningKey, Version
+from mlreg.registry.store.version_documents import list_documents
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["versions"])
 Before = Annotated[
@@ -79,7 +82,7 @@ def register(
         )
 
 
-@router.get("", dependencies=[may("read")])
+@router.get("", response_model=Page[VersionAnswer], dependencies=[may("read")])
 def list_versions(
     model: str,
     reading: Reading,
@@ -88,19 +91,19 @@ def list_versions(
     *,
     archived: bool = False,
     deleted: bool = False,
-) -> Page[VersionAnswer]:
+) -> Response:
     """List versions, newest first: with `archived` these too, with `deleted` only those."""
     before, limit = paging.below(before), paging.limit
     with reading() as session:
         found = catalog.get_model(session, model)
         if deleted:
-            page = retirement.list_deleted_versions(session, found, before=before, limit=limit)
-        else:
-            page = catalog.list_versions(
-                session, found, before=before, limit=limit, archived=archived
-            )
-        items = [answer_of(found.name, version) for version in page.items]
-        return Page(items=items, next=page.next)
+            gone = retirement.list_deleted_versions(session, found, before=before, limit=limit)
+            places = [(version.model_id, version.number) for version in gone.items]
+            return page_answer(session, PlacePage(places, gone.next))
+        return page_answer(
+            session,
+            catalog.list_places(session, found, before=before, limit=limit, archived=archived),
+        )
 
 
 @router.get("/champion", dependencies=[may("read")])
@@ -137,6 +140,13 @@ def verify_version(
         bytes=manifest.total_size,
         broken=files_answer(broken),
     )
+
+
+def page_answer(session: ReadSession, page: PlacePage[tuple[int, int]]) -> Response:
+    """Return a page of versions, without files and contract, as PostgreSQL writes them."""
+    items = list_documents(session, page.items, frozenset(VersionAnswer.model_fields))
+    body = f'{{"items":[{",".join(items)}],"next":{json.dumps(page.next)}}}'
+    return Response(body, media_type="application/json")
 
 
 def manifest_of(body: VersionRequest) -> Manifest:

@@ -199,6 +199,22 @@ def list_versions(
     return page_of(found, limit, str(found[:limit][-1].number) if found else "")
 
 
+def list_places(
+    session: ReadSession,
+    model: Model,
+    *,
+    before: int | None = None,
+    limit: int = 100,
+    archived: bool = False,
+) -> Page[tuple[int, int]]:
+    """Return a page as `list_versions` does, of (model's id, number)."""
+    limit, key = min(max(limit, 1), MAX_PAGE), id_of(model)
+    found = versions.numbers_before(session, key, before, limit + 1, archived=archived)
+    return page_of(
+        [(key, number) for number in found], limit, str(found[:limit][-1]) if found else ""
+    )
+
+
 def resolve(session: ReadSession, reference: str) -> tuple[Model, Version]:
     """Return the version that a reference names: `flights/12`, `flights@champion:staging`.
 

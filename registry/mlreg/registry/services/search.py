@@ -53,15 +53,15 @@ class Found:
     version: Version
 
 
-def search(
+def find_places(
     session: ReadSession,
     query: str,
     *,
     models: frozenset[str] | None,
     before: int | None = None,
     limit: int = 100,
-) -> Page[Found]:
-    """Return the page of versions for which a query holds, newest first.
+) -> Page[tuple[int, int]]:
+    """Return a page of (model's id, number) of the versions for which a query holds, newest first.
 
     Args:
         session: of a transaction in which settings of the planner may be changed.
@@ -79,8 +79,26 @@ def search(
         condition = All((condition, Text("model", tuple(sorted(models)))))
     condition = simplified(resolve(simplified(condition), _known(session)))
     ids = _ids(session, condition, before, limit + 1)
-    items = [Found(model, row) for _, model, row in store.versions_at(session, ids[:limit])]
+    items = store.places_of(session, ids[:limit])
     return Page(items=items, next=str(ids[limit - 1]) if len(ids) > limit else None)
+
+
+def search(
+    session: ReadSession,
+    query: str,
+    *,
+    models: frozenset[str] | None,
+    before: int | None = None,
+    limit: int = 100,
+) -> Page[Found]:
+    """Return what `find_places` finds as versions with their models' names.
+
+    Raises:
+        InvalidQueryError: the query breaks a rule; names the column.
+    """
+    page = find_places(session, query, models=models, before=before, limit=limit)
+    found = [Found(name, row) for name, row in store.versions_at(session, page.items)]
+    return Page(items=found, next=page.next)
 
 
 def _known(session: ReadSession) -> Callable[[Leaf], Condition]:

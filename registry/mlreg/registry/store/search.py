@@ -26,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -171,19 +172,28 @@ def find_among(
     return _newest(session, statement, limit, "candidates")
 
 
-def versions_at(session: ReadSession, ids: Sequence[int]) -> Sequence[tuple[int, str, Version]]:
-    """Return (place, name of the model, version) of places, newest first."""
+def places_of(session: ReadSession, ids: Sequence[int]) -> Sequence[tuple[int, int]]:
+    """Return (model's id, number) of places, newest first; plans as usual from here on."""
+    _plan(session, "candidates")
     statement = (
-        select(_place.c.id, _model.c.name, Version)
-        .join(
-            Version, (_place.c.model_id == Version.model_id) & (_place.c.number == Version.number)
-        )
-        .join(_model, _model.c.id == _place.c.model_id)
+        select(_place.c.model_id, _place.c.number)
         .where(_among(_place.c.id, ids))
         .order_by(_place.c.id.desc())
     )
-    _plan(session, "candidates")
-    return [(place, name, version) for place, name, version in session.execute(statement)]
+    return [(model_id, number) for model_id, number in session.execute(statement)] if ids else []
+
+
+def versions_at(
+    session: ReadSession, places: Sequence[tuple[int, int]]
+) -> Sequence[tuple[str, Version]]:
+    """Return (name of the model, version) by (model's id, number), in that order."""
+    key = tuple_(_version.c.model_id, _version.c.number)
+    statement = select(_model.c.name, Version).join(_model, _model.c.id == _version.c.model_id)
+    found = {
+        (row.model_id, row.number): (name, row)
+        for name, row in session.execute(statement.where(key.in_(places)))
+    }
+    return [found[place] for place in places]
 
 
 def _newest(
