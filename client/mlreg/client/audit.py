@@ -20,7 +20,14 @@ CHUNK = 65_536
 
 
 class Audit:
-    """Reads the audit log."""
+    """Reads the audit log.
+
+    ```python
+    for entry in client.audit.list(subject="model:flights"):
+        print(entry.seq, entry.at, entry.actor, entry.action)
+    assert client.audit.verify().first_bad is None
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

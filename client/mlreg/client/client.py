@@ -56,7 +56,13 @@ class NoCredentialsError(NotAllowedError):
 
 
 class Client:
-    """A registry and controller, over HTTP."""
+    """A registry and controller, over HTTP.
+
+    ```python
+    with Client.from_environment() as client:
+        print(client.versions.champion("flights").number)
+    ```
+    """
 
     def __init__(self, url: str, token: str, *, timeout_seconds: float = 60.0) -> None:
         self.transport = Transport(url, token, timeout_seconds=timeout_seconds)

@@ -16,7 +16,12 @@ ADVANCE_SECONDS = 3_600.0
 
 
 class VirtualClock:
-    """Read the clock; move it, where it is virtual."""
+    """Read the clock; move it, where it is virtual.
+
+    ```python
+    print(client.clock.get())
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

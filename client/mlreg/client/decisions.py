@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Decisions:
-    """Have versions judged, and read the verdicts."""
+    """Have versions judged, and read the verdicts.
+
+    ```python
+    for decision in client.decisions.list("flights").items:
+        print(decision.challenger, decision.verdict)
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

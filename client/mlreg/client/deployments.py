@@ -34,7 +34,13 @@ PAGE = 200
 
 
 class Deployments:
-    """Every change takes `expect`, the ETag that was read; `*` takes whatever the state is."""
+    """Every change takes `expect`, the ETag that was read; `*` takes whatever the state is.
+
+    ```python
+    state = client.deployments.get("flights")
+    client.deployments.promote("flights", 12, expect=state.etag, reason="better on every slice")
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -8,7 +8,13 @@ from mlreg.client.wire.environments import EnvironmentAnswer, EnvironmentRequest
 
 
 class Environments:
-    """The declared places to deploy to."""
+    """The declared places to deploy to.
+
+    ```python
+    client.environments.create("staging")
+    names = [place.name for place in client.environments.list()]
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

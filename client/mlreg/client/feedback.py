@@ -40,7 +40,12 @@ SEND_SECONDS = 300.0
 
 
 class FeedbackLog:
-    """Logs predictions and labels of models."""
+    """Logs predictions and labels of models.
+
+    ```python
+    client.log.labels("flights", [{"prediction_id": "a1", "label": 1}], "labels-2026-03-01")
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class Incidents:
-    """List, read and close incidents."""
+    """List, read and close incidents.
+
+    ```python
+    for incident in client.incidents.list(model="flights", state="open"):
+        print(client.incidents.report(incident.number))
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class Models:
-    """Create, read and archive models."""
+    """Create, read and archive models.
+
+    ```python
+    for model in client.models.walk():
+        print(model.name, model.task, model.last_version)
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Monitors:
-    """Read readings and drift."""
+    """Read readings and drift.
+
+    ```python
+    for reading in client.monitors.readings("flights", monitor="drift"):
+        print(reading)
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

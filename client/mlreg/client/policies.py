@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 class Policies:
-    """Apply, read, enable and disable policies."""
+    """Apply, read, enable and disable policies.
+
+    ```python
+    client.policies.apply(Path("policy.yaml").read_text())
+    client.policies.disable("flights")
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Runs:
-    """Ask for, read, follow, cancel and retry runs."""
+    """Ask for, read, follow, cancel and retry runs.
+
+    ```python
+    run = client.runs.request("flights")
+    assert client.runs.wait(run.number).state == "succeeded"
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

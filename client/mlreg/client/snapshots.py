@@ -24,7 +24,13 @@ EXPORT_SECONDS = 600.0
 
 
 class Snapshots:
-    """Freeze and read selections of the feedback log."""
+    """Freeze and read selections of the feedback log.
+
+    ```python
+    for snapshot in client.snapshots.list("flights").items:
+        print(snapshot.digest)
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

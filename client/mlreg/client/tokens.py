@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class Tokens:
-    """Who may call this server, and what they may do."""
+    """Who may call this server, and what they may do.
+
+    ```python
+    made = client.tokens.create("nightly", kind="service", role="ci", models=["flights"], days=90)
+    print(made.token)  # shown this once
+    ```
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
 
 
 class Versions:
-    """Register, read and download the versions of models."""
+    """Register, read and download the versions of models.
+
+    ```python
+    version = client.versions.champion("flights")
+    client.versions.download(version, Path(f"flights-{version.number}"))
+    ```
+    """
 
     def __init__(
         self,
