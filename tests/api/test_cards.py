@@ -147,7 +147,8 @@ def test_a_note_is_refused_with_a_secret_or_about_nothing(client):
         client.cards.write("trains", "contact", "x")
 
 
-def test_not_even_the_owner_changes_a_note(postgres, database_url, client, versions):
+@pytest.mark.usefixtures("versions")
+def test_not_even_the_owner_changes_a_note(postgres, database_url, client):
     client.cards.write("flights", "ethics", "as written")
     url = postgres.url(make_url(database_url).database)
     with (

@@ -100,7 +100,7 @@ def spoilt(value):
 
 
 @pytest.fixture
-def stored(api, database):
+def stored(api, database):  # noqa: PLR0915 - one of everything
     """A model, a version, its stage and card, a deployment: every free text of them is evil."""
     curves = f'step,"{EVIL.replace(chr(34), chr(34) * 2)}"\n1,0.5\n2,0.6\n'.encode()
     search = f'trial,"{EVIL.replace(chr(34), chr(34) * 2)}"\n1,"<script>{RUN}</script>"\n'.encode()
@@ -136,8 +136,8 @@ def stored(api, database):
             lane="full", trainer="x", git={"commit": "x", "remote": "x", "dirty": True},
             snapshots=["x"], data=[{"name": "x", "digest": EVIL, "kind": "file", "rows": 1}],
             feature_contract="sha256:" + "c" * 64, hyperparameters={"a": "x", "b": {"c": ["x"]}},
-            seeds={"s": 1}, environment={"python": "x", "platform": "x", "cpu": "x", "packages": {}},
-            metrics={"auc": 0.5}, tags={"a": "x"}, missing=["x"], description="x",
+            seeds={"s": 1}, metrics={"auc": 0.5}, tags={"a": "x"}, missing=["x"], description="x",
+            environment={"python": "x", "platform": "x", "cpu": "x", "packages": {}},
             created_at=START, created_by="x", stage_digest=manifest.digest,
             duration_seconds=1.0, peak_memory_bytes=2**20,
         )  # fmt: skip
@@ -189,7 +189,8 @@ def stored(api, database):
             [
                 tables.VersionBar(deployment_id=deployment.id, version=1, reason=EVIL, actor=EVIL,
                                   at=START),
-                tables.Acknowledgement(deployment_id=deployment.id, client=EVIL, revision=1, at=START),
+                tables.Acknowledgement(deployment_id=deployment.id, client=EVIL, revision=1,
+                                       at=START),
             ]
         )  # fmt: skip
 

@@ -37,7 +37,7 @@ class PageProxy:
         self._server.server_close()
         self._thread.join()
 
-    def _handler(proxy, address, cookie, pages, bare):  # noqa: N805 - two selves
+    def _handler(proxy, address, cookie, pages, bare):  # noqa: C901, N805 - two selves, one class
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_):
                 pass

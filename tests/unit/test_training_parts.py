@@ -138,11 +138,9 @@ def test_searches_come_in_many_shapes():
         trials = (Trial(0.5, a=1), Trial(0.6, a=2))
 
     class Grid:
-        cv_results_ = {
-            "params": [{}, {}],
-            "param_a": np.array([1, 2]),
-            "mean": np.array([0.5, 0.6]),
-        }
+        def __init__(self):
+            columns = {"param_a": np.array([1, 2]), "mean": np.array([0.5, 0.6])}
+            self.cv_results_ = {"params": [{}, {}], **columns}
 
     assert rows_of_search(Study()) == [{"a": 1, "value": 0.5}, {"a": 2, "value": 0.6}]
     assert rows_of_search(Grid()) == [{"param_a": 1, "mean": 0.5}, {"param_a": 2, "mean": 0.6}]
