@@ -93,13 +93,13 @@ QUESTIONS = {
     "metric.rare=1 metric.auc>0.5 -lane:refit tag.team:*": lambda row: "rare" in row["metrics"],
     "metric.rare=1 (metric.auc>2 or params.num_leaves>0)": lambda row: "rare" in row["metrics"],
     "metric.rare=1 -(metric.auc>2 params.num_leaves>0)": lambda row: "rare" in row["metrics"],
-    "metric.rare=1 created<2026": lambda row: False,
+    "metric.rare=1 created<2026": lambda _: False,
     "params.num_leaves>7 lane:full": lambda row: (
         row["hyperparameters"]["num_leaves"] > 7 and row["lane"] == "full"
     ),
     "params.objective:31": lambda row: row["hyperparameters"]["objective"] == "31",
     "params.huge>1": lambda row: row["hyperparameters"]["huge"] == 5,
-    "params.nested:*": lambda row: False,
+    "params.nested:*": lambda _: False,
     "seed.seed=3": lambda row: row["seeds"]["seed"] == 3,
     "dirty:true": lambda row: row["git"]["dirty"],
     "trained_by:ci": lambda row: row["trained_by"] == "ci",
@@ -115,14 +115,14 @@ QUESTIONS = {
     "lane:full or -(tag.team=risk metric.auc>0.3)": lambda row: (
         row["lane"] == "full" or not (row["tags"]["team"] == "risk" and row["metrics"]["auc"] > 0.3)
     ),
-    'tag."odd \\"key\\"":"a (b) c"': lambda row: True,
-    'tag."odd \\"key\\"":"a (b"*': lambda row: True,
+    'tag."odd \\"key\\"":"a (b) c"': lambda _: True,
+    'tag."odd \\"key\\"":"a (b"*': lambda _: True,
     "package.lightgbm=4.6": lambda row: row["environment"]["packages"]["lightgbm"] == "4.6.0",
     "package.lightgbm<4.6": lambda row: row["environment"]["packages"]["lightgbm"] == "4.5",
     "package.numpy:2.* -package.lightgbm:4.5*": lambda row: (
         row["environment"]["packages"]["lightgbm"] == "4.6.0"
     ),
-    "package.pandas:*": lambda row: False,
+    "package.pandas:*": lambda _: False,
     "version>38": lambda row: row["created_at"] > START + timedelta(hours=38),
     f"git:{digest_of(b'4')[7:12]}": lambda row: row["git"]["commit"] == digest_of(b"4")[7:47],
     f"data:{digest_of(b'data 2')}": lambda row: row["snapshots"] == [digest_of(b"data 2")],

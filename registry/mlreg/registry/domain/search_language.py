@@ -222,14 +222,15 @@ def _unquote(text: str) -> str:
 
 
 def _refusal(error: UnexpectedInput, query: str) -> InvalidQueryError:
+    at = cast("int", error.pos_in_stream)  # lark declares it None, and sets it
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         wanted, found = error.expected, repr(str(error.token)[:40])
     elif isinstance(error, UnexpectedCharacters):
-        wanted, found = error.allowed or set(), repr(query[error.pos_in_stream or 0])
+        wanted, found = error.allowed or set(), repr(query[at])
     else:
         expected = error.expected if isinstance(error, UnexpectedToken) else set()
         return _expected(expected, "the end", len(query.rstrip()) + 1)
-    return _expected(wanted, found, (error.pos_in_stream or 0) + 1)
+    return _expected(wanted, found, at + 1)
 
 
 def _expected(wanted: Iterable[str], found: str, column: int) -> InvalidQueryError:
