@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from mlreg.client.errors import UnreachableError
 from mlreg.client.store_connection import StoreConnections, UrlExpiredError
 from mlreg.client.transport import path
 from mlreg.client.wire.uploads import (
@@ -20,7 +21,7 @@ from mlreg.client.wire.uploads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 THREADS = 4
 URLS_AT_ONCE = 16
+
+
+class StoreOutOfReachError(UnreachableError):
+    """The store took not one part: it cannot be reached from this machine."""
 
 
 class DirectUpload:
@@ -46,7 +51,8 @@ class DirectUpload:
         """Send every part that is not there yet; return the file's digest and all the parts.
 
         Raises:
-            UnreachableError: the store did not take a part.
+            StoreOutOfReachError: the store took no part at all.
+            UnreachableError: it did not take one of them; those that it took stay.
         """
         there = self._there()
         sha256 = hashlib.sha256()
@@ -70,8 +76,16 @@ class DirectUpload:
                 futures.append(future)
                 sha256.update(piece)
                 on_bytes(len(piece))
-            parts = [future.result() for future in futures]
+            parts = self._parts(futures)
         return "sha256:" + sha256.hexdigest(), parts
+
+    def _parts(self, futures: Sequence[Future[PartForm]]) -> list[PartForm]:
+        try:
+            return [future.result() for future in futures]
+        except UnreachableError as error:
+            if any(future.exception() is None for future in futures):
+                raise
+            raise StoreOutOfReachError(str(error), code=error.code, hint=error.hint) from error
 
     def _there(self) -> Mapping[int, PartAnswer]:
         answer = self._transport.get(path("uploads", self._upload.id, "parts"), PartsAnswer)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlreg.client.direct_upload import DirectUpload
+from mlreg.client.direct_upload import DirectUpload, StoreOutOfReachError
 from mlreg.client.errors import (
     IntegrityError,
     InvalidError,
@@ -107,18 +108,30 @@ class Uploads:
         if known is not None and known == digest_of_file(file) and self._is_stored(known):
             on_bytes(size)
             return Sent(FileForm(path=name, size=size, digest=known))
-        upload = self._resumed(file) or self._begin(file, size, direct=True)
+        noted = self._noted(file)
+        if noted is not None and noted.state == "uploaded" and noted.digest == digest_of_file(file):
+            on_bytes(size)  # broken off after the last byte: only the verdict lacks
+            return Sent(FileForm(path=name, size=size, digest=noted.digest), noted.id)
+        if noted is not None and _is_resumable(noted):
+            with suppress(NotFoundError, InvalidError, RefusedError, IntegrityError):
+                return self._send_on(name, file, noted, on_bytes)
+            # another process ended it, or what was there is not of this file: anew
         try:
-            digest, done = self._send_parts(upload, file, on_bytes)
-        except UnreachableError:
-            if not upload.direct:
-                raise
-            self._cancel(upload)  # the store cannot be reached from here: by way of the server
+            upload = self._begin(file, size, direct=True)
+            return self._send_on(name, file, upload, on_bytes)
+        except StoreOutOfReachError:
+            self._cancel(upload)
             upload = self._begin(file, size, direct=False)
-            digest, done = self._send_parts(upload, file, no_progress)
+            return self._send_on(name, file, upload, no_progress)
+
+    def _send_on(
+        self, name: str, file: Path, upload: UploadAnswer, on_bytes: Callable[[int], None]
+    ) -> Sent:
+        """Send what an upload lacks, and end it."""
+        digest, done = self._send_parts(upload, file, on_bytes)
         self._notes.keep_digest(file, digest)
         _check(done)
-        form = FileForm(path=name, size=size, digest=digest)
+        form = FileForm(path=name, size=file.stat().st_size, digest=digest)
         return Sent(form, None if done.state == "verified" else done.id)
 
     def _send_parts(
@@ -176,17 +189,15 @@ class Uploads:
         except UnreachableError:
             return -1
 
-    def _resumed(self, file: Path) -> UploadAnswer | None:
-        """Return the open upload that this file was begun with, if the server still has it."""
+    def _noted(self, file: Path) -> UploadAnswer | None:
+        """Return the upload that this file was begun with, if the server still has it."""
         noted = self._notes.find_upload(file)
         if noted is None:
             return None
         try:
-            upload = self._transport.get(path("uploads", noted), UploadAnswer)
+            return self._transport.get(path("uploads", noted), UploadAnswer)
         except NotFoundError:
             return None
-        on_boundary = upload.direct or upload.offset % upload.part_bytes == 0
-        return upload if upload.state == "open" and on_boundary else None
 
     def _begin(self, file: Path, size: int, *, direct: bool) -> UploadAnswer:
         request = UploadRequest(size=size, direct=direct)
@@ -226,6 +237,12 @@ class Uploads:
             return self._transport.get(path("blobs", digest), BlobAnswer).state == "verified"
         except NotFoundError:
             return False
+
+
+def _is_resumable(upload: UploadAnswer) -> bool:
+    """Say whether an upload takes more, at the border of two pieces of ours."""
+    borders = {upload.offset // upload.part_bytes * upload.part_bytes, upload.size}
+    return upload.state == "open" and (upload.direct or upload.offset in borders)
 
 
 def _check(upload: UploadAnswer) -> None:
