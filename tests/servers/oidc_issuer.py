@@ -53,8 +53,12 @@ class RunningIssuer:
 
     def stop(self) -> None:
         self._server.shutdown()
-        self._server.server_close()
         self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back, where it was never started."""
+        self._server.server_close()
 
     def rotate(self) -> None:
         """Take three new keys in place of the former ones."""
