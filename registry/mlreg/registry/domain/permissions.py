@@ -88,6 +88,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
         "acknowledge",
     },
     "approver": _VIEW | {"approve"},
-    "controller": ACTIONS - {"access.write", "approve", "promote.force", "version.delete"},
+    "controller": ACTIONS
+    - {"access.write", "approve", "promote.force", "deployment.protect", "version.delete"},
     "admin": ACTIONS,
 }
