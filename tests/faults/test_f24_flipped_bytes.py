@@ -16,6 +16,7 @@ from mlreg.registry.artifacts.errors import BlobCorruptError, StoreUnreachableEr
 from mlreg.registry.artifacts.reading import read_blob, save_blob
 from mlreg.registry.domain.errors import IntegrityError, RegistryError, UnavailableError
 from tests.servers.fault_proxy import FaultProxy
+from tests.upload_makers import MIB, bare_request, digest_of, left_in, make_file, make_model
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 CONTENT = os.urandom(300_001)
@@ -105,6 +106,41 @@ def test_a_server_that_is_not_there_is_unreachable(server, proxy):
     proxy.target = ("127.0.0.1", 9)
     with pytest.raises(UnavailableError):
         server.store("http://127.0.0.1:9").size(DIGEST)
+
+
+@pytest.mark.parametrize("kind", ["flip_request", "cut_request", "grow_request"])
+def test_a_presigned_part_that_changed_on_its_way_is_never_a_blob(
+    client, proxy, store, tmp_path, kind
+):
+    """The client writes straight into the store; the server finds it out before it is a blob."""
+    make_model(client)
+    file = make_file(tmp_path, 17 * MIB)
+    fault = proxy.inject(kind, method="PUT", path="/uploads/")
+    with pytest.raises((ClientIntegrityError, UnreachableError)):
+        client.versions.register("flights", file, bare_request)
+    assert fault.done == 1
+    assert client.models.get("flights").last_version == 0
+    assert store.size(digest_of(file.read_bytes())) is None
+    assert client.versions.register("flights", file, bare_request).number == 1
+    assert store.size(digest_of(file.read_bytes())) == 17 * MIB
+    assert left_in(store) == []
+
+
+@pytest.mark.parametrize("kind", ["flip_response", "truncate", "short", "long"])
+def test_a_range_that_changed_on_its_way_is_never_a_file(client, proxy, store, tmp_path, kind):
+    del store
+    make_model(client)
+    file = make_file(tmp_path, 17 * MIB)
+    client.versions.register("flights", file, bare_request)
+    version = client.versions.get("flights", 1)
+    fault = proxy.inject(kind, times=99, after=1)
+    with pytest.raises((ClientIntegrityError, UnreachableError)):
+        client.versions.download(version, tmp_path / "out")
+    assert fault.done > 0
+    assert not (tmp_path / "out").exists()
+    proxy.faults.clear()
+    client.versions.download(version, tmp_path / "out")
+    assert (tmp_path / "out" / "model.bin").read_bytes() == file.read_bytes()
 
 
 def test_the_whole_way_never_registers_or_hands_out_wrong_bytes(client, proxy, tmp_path):

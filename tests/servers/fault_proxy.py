@@ -1,6 +1,7 @@
 """A proxy in front of an S3 server that breaks what it is told to break, byte by byte.
 
 Faults: `flip_request` and `flip_response` (one bit of one byte in the middle of the body),
+`cut_request` and `grow_request` (a body of a wrong length that is announced honestly),
 `truncate` (half a body under the full length), `short` and `long` (a body of a wrong length that is
 announced honestly), `status` (an answer from nobody), `reset`, `stall` (silence for `seconds`).
 A fault passes over the first `after` requests that fit, then takes a `share` of them at random.
@@ -102,21 +103,33 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "status":
             self.answer(fault.status, [("Content-Length", "0")], b"")
         else:
-            self.relay(flipped(body) if kind == "flip_request" else body, kind)
+            change = REQUEST_CHANGES.get(kind)
+            self.relay(change(body) if change else body, kind)
 
     def relay(self, body: bytes, kind: str) -> None:
         connection = http.client.HTTPConnection(*self.server.proxy.target, timeout=30)
+        try:
+            status, headers, content = self.asked(connection, body)
+        except (OSError, http.client.HTTPException):  # as if there were no proxy
+            self.close_connection = True
+            return
+        finally:
+            connection.close()
+        change = CHANGES.get(kind)
+        self.answer(status, headers, change(content) if change else content, kind)
+
+    def asked(self, connection, body: bytes):
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() not in HOP:
+            if name.lower() == "content-length":
+                connection.putheader(name, str(len(body)))
+            elif name.lower() not in HOP:
                 connection.putheader(name, value)
         connection.endheaders(body)
         response = connection.getresponse()
         content = response.read()
         headers = [(k, v) for k, v in response.getheaders() if k.lower() not in HOP]
-        connection.close()
-        change = CHANGES.get(kind)
-        self.answer(response.status, headers, change(content) if change else content, kind)
+        return response.status, headers, content
 
     def answer(self, status: int, headers, content: bytes, kind: str = "") -> None:
         has_body = self.command != "HEAD" and status not in {204, 304}
@@ -149,4 +162,9 @@ CHANGES = {
     "flip_response": flipped,
     "short": lambda content: content[: len(content) // 2],
     "long": lambda content: content + b"more",
+}
+REQUEST_CHANGES = {
+    "flip_request": flipped,
+    "cut_request": lambda content: content[: len(content) // 2],
+    "grow_request": lambda content: content + b"more",
 }

@@ -26,11 +26,10 @@ from mlreg.registry.api.transfer_parts import Moving
 from mlreg.registry.artifacts.errors import BlobCorruptError
 from mlreg.registry.artifacts.transfers import URL_SECONDS
 from mlreg.registry.artifacts.verified import CHUNK_BYTES
-from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.domain.digests import checked_digest
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.references import MAX_NUMBER
-from mlreg.registry.services import file_access, scrubbing, uploads
+from mlreg.registry.services import file_access, uploads
 from mlreg.registry.services.file_access import ReadableFile
 from mlreg.registry.services.upload_sessions import UploadRoom
 from mlreg.registry.services.uploads import BlobFile
@@ -160,10 +159,7 @@ def _opened(parts: ApiParts, file: ReadableFile) -> Iterator[bytes]:
 
 def _look_again(parts: ApiParts, file: ReadableFile) -> bool:
     """Hash a blob anew and write down whether it is whole: the next request will ask."""
-    found = scrubbing.look_again(
-        parts.database, parts.store, [file.digest], actor=SYSTEM, now=parts.clock.now()
-    )
-    return found.blobs > 0 and not found.corrupt
+    return file_access.look_again(parts.database, parts.store, file, now=parts.clock.now())
 
 
 def _opened_range(room: UploadRoom, file: ReadableFile, start: int, end: int) -> Iterator[bytes]:

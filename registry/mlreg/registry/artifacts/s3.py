@@ -238,7 +238,7 @@ class NamedSource:
             return self._body.read(amount)
 
 
-def make_client(settings: S3Settings, *, read_seconds: int = READ_SECONDS) -> S3Client:
+def make_client(settings: S3Settings, *, read_seconds: int | None = None) -> S3Client:
     """Return a client that signs with SigV4, waits a bounded time and leaves checking to us."""
     return boto3.session.Session().client(
         "s3",
@@ -252,7 +252,7 @@ def make_client(settings: S3Settings, *, read_seconds: int = READ_SECONDS) -> S3
             response_checksum_validation="when_required",
             request_checksum_calculation="when_required",
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=read_seconds,
+            read_timeout=read_seconds or READ_SECONDS,
             retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
             max_pool_connections=32,
             s3={"addressing_style": "path" if settings.endpoint_url else "auto"},

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.domain.manifests import Manifest
-from mlreg.registry.services import catalog
+from mlreg.registry.services import catalog, integrity
 from mlreg.registry.services.registration import BlobsMissingError
-from mlreg.registry.store import blobs, versions
+from mlreg.registry.store import at_rest, blobs, versions
 from mlreg.registry.store import uploads as rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
+    from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.domain.actor import Actor
-    from mlreg.registry.store.database import ReadSession
+    from mlreg.registry.store.database import Database, ReadSession
     from mlreg.registry.store.tables import Blob
 
 
@@ -57,6 +59,25 @@ def get_readable_file(session: ReadSession, model: str, number: int, digest: str
     blob = blobs.find_blob(session, digest)
     suspect = blob is None or blob.state == blobs.CORRUPT
     return ReadableFile(digest, sizes[digest], suspect)
+
+
+def look_again(
+    database: Database, store: ArtifactStore, file: ReadableFile, *, now: datetime
+) -> bool:
+    """Hash a blob anew, write down what was found, and say whether it is whole.
+
+    Its bytes stay where they are: a reader's way to the store may be what is broken. The scrub puts
+    them aside if it finds the same.
+
+    Raises:
+        StoreUnreachableError: nothing can be said about it.
+    """
+    with database.reading() as session:
+        found = at_rest.list_named(session, [file.digest])
+    looks = [integrity.look_at(store, blob, now) for blob in found]
+    with database.writing() as session:
+        integrity.remember(session, looks)
+    return bool(looks) and all(look.fault is None for look in looks)
 
 
 def get_known_blob(session: ReadSession, digest: str, actor: Actor) -> Blob:
