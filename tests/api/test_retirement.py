@@ -15,8 +15,9 @@ from mlreg.registry.services import audit, deployments, garbage, retirement
 from mlreg.registry.services.catalog import get_model
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.store import tables
-from tests.makers import PERSON, START, make_model, make_models, make_version, put_bytes
+from tests.makers import PERSON, START, make_models, make_version, put_bytes
 
+pytestmark = pytest.mark.usefixtures("flights")
 DELETE = path("models", "flights", "versions", 2, "delete")
 
 
@@ -38,7 +39,7 @@ def actions(database):
         return [entry.action for entry in audit.list_entries(session, audit.AuditFilter())]
 
 
-def test_a_deleted_version_is_gone_for_everybody_and_comes_back(client, flights, database):
+def test_a_deleted_version_is_gone_for_everybody_and_comes_back(client, database):
     deleted = client.versions.delete("flights", 2, reason="leaked labels")
     assert deleted.deleted_reason == "leaked labels"
     for ask in (
@@ -56,7 +57,7 @@ def test_a_deleted_version_is_gone_for_everybody_and_comes_back(client, flights,
     assert actions(database)[:2] == ["version.restore", "version.delete"]
 
 
-def test_deleting_twice_is_deleting_once(client, flights, database):
+def test_deleting_twice_is_deleting_once(client, database):
     body = b'{"reason": "old"}'
     answers = {
         client.transport.send(
@@ -69,7 +70,7 @@ def test_deleting_twice_is_deleting_once(client, flights, database):
 
 
 @pytest.mark.parametrize("verb", ["archive", "delete"])
-def test_no_end_without_a_reason(client, flights, verb):
+def test_no_end_without_a_reason(client, verb):
     for reason in ("", "  "):
         with pytest.raises(InvalidError) as refused:
             getattr(client.versions, verb)("flights", 1, reason=reason)
@@ -78,7 +79,7 @@ def test_no_end_without_a_reason(client, flights, verb):
             getattr(client.models, verb)("flights", reason=reason)
 
 
-def test_what_serves_or_would_after_a_rollback_stays_and_is_told_where(client, flights, database):
+def test_what_serves_or_would_after_a_rollback_stays_and_is_told_where(client, database):
     promote(database, 1)
     promote(database, 2)
     for number, part in ((2, "champion"), (1, "rollback target")):
@@ -93,7 +94,7 @@ def test_what_serves_or_would_after_a_rollback_stays_and_is_told_where(client, f
     client.versions.delete("flights", 3, reason="tidy")
 
 
-def test_a_candidate_in_live_traffic_stays(client, flights, database):
+def test_a_candidate_in_live_traffic_stays(client, database):
     promote(database, 1)
     with database.writing() as session:
         deployment = session.exec(select(tables.Deployment)).one()
@@ -115,7 +116,7 @@ def test_a_candidate_in_live_traffic_stays(client, flights, database):
             client.versions.delete("flights", number, reason="tidy")
 
 
-def test_an_older_champion_may_go_and_rollbacks_step_over_it(client, flights, database):
+def test_an_older_champion_may_go_and_rollbacks_step_over_it(client, database):
     for number in (1, 2, 3):
         promote(database, number)
     client.versions.delete("flights", 1, reason="tidy")
@@ -130,7 +131,7 @@ def test_an_older_champion_may_go_and_rollbacks_step_over_it(client, flights, da
 
 
 def test_an_archived_version_is_hidden_and_not_promoted_but_can_be_rolled_back_to(
-    client, flights, database, tmp_path
+    client, database, tmp_path
 ):
     promote(database, 1)
     promote(database, 2)
@@ -149,7 +150,7 @@ def test_an_archived_version_is_hidden_and_not_promoted_but_can_be_rolled_back_t
     promote(database, 3)
 
 
-def test_a_deleted_model_is_gone_with_its_versions_and_keeps_its_name(client, flights):
+def test_a_deleted_model_is_gone_with_its_versions_and_keeps_its_name(client):
     client.models.delete("flights", reason="a mistake")
     for ask in (
         lambda: client.models.get("flights"),
@@ -168,7 +169,7 @@ def test_a_deleted_model_is_gone_with_its_versions_and_keeps_its_name(client, fl
     assert client.versions.get("flights", 4).number == 4
 
 
-def test_an_archived_model_serves_on_and_rolls_back(client, flights, database):
+def test_an_archived_model_serves_on_and_rolls_back(client, database):
     promote(database, 1)
     promote(database, 2)
     client.models.archive("flights", reason="replaced by trains")
@@ -177,7 +178,7 @@ def test_an_archived_model_serves_on_and_rolls_back(client, flights, database):
     assert client.deployments.rollback("flights", reason="bad").champion == 1
 
 
-def test_after_thirty_days_the_record_stays_and_nothing_comes_back(client, flights, database):
+def test_after_thirty_days_the_record_stays_and_nothing_comes_back(client, database):
     why = {"reason": "old", "actor": PERSON}
     with database.writing() as session:
         retirement.delete_version(session, "flights", 1, now=START, **why)
@@ -193,7 +194,7 @@ def test_after_thirty_days_the_record_stays_and_nothing_comes_back(client, fligh
         assert get_model(session, "flights").last_version == 4
 
 
-def test_there_must_be_something_to_restore(client, flights):
+def test_there_must_be_something_to_restore(client):
     with pytest.raises(NotFoundError):
         client.versions.restore("flights", 99)
     with pytest.raises(NotFoundError):
@@ -201,12 +202,12 @@ def test_there_must_be_something_to_restore(client, flights):
     assert client.versions.restore("flights", 1).deleted_at is None
 
 
-def test_only_an_admin_lets_unsafe_formats_go_live(client, database, api, store):
+def test_only_an_admin_lets_unsafe_formats_go_live(client, database, store):
     with database.writing() as session:
-        make_version(session, make_model(session), 1, flavour="pickle")
-    put_bytes(store, versions=1)
+        make_version(session, get_model(session, "flights"), 5, flavour="pickle")
+    put_bytes(store, versions=5)
     with pytest.raises(errors.RefusedError, match="never loaded here"):
-        promote(database, 1)
+        promote(database, 5)
     assert client.models.allow_unsafe("flights", allowed=True, reason="legacy").allows_unsafe
-    promote(database, 1)
+    promote(database, 5)
     assert actions(database).count("model.unsafe") == 1

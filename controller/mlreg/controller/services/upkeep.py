@@ -39,6 +39,7 @@ def scrub(room: ChoreRoom) -> str:
         bytes_per_second=told.scrub_bytes_per_second,
         halt=room.halt,
     )
+    garbage.spare(room.database)
     found = scrubbing.scrub_some(room.database, room.store, room.now, pace=pace)
     opened = alert_of_endangered(room.database)
     said = f"{found.blobs} blobs, {found.bytes} bytes, {len(found.corrupt)} corrupt"

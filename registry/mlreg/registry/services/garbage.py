@@ -70,7 +70,7 @@ def collect(
     """
     kept = retention or Retention()
     purged = purge(database, business_now or now, kept, actor=actor)
-    spared, condemned = _spare(database), _condemn(database, now)
+    spared, condemned = spare(database), _condemn(database, now)
     orphans = _adopt(database, store, now)
     done = Collected(len(purged), len(condemned), 0, spared, orphans, items=tuple(purged))
     for digest, size in _begin(database, now, actor):
@@ -138,7 +138,11 @@ def purge(
 def _purge(
     session: WriteSession, model_id: int, number: int, retention: Retention, now: datetime
 ) -> Item:
-    """Purge one version under the locks that a delete takes, if it is due and may go."""
+    """Purge one version if it is due and may go.
+
+    Its blobs are locked first, as in a registration, then what a delete locks.
+    """
+    rows.lock_blobs_of(session, rows.get_version_row(session, model_id, number))
     name = rows.get_model_by_id(session, model_id).name
     model = lock_any_model(session, name)
     version = lock_any_version(session, model_id, number)
@@ -147,11 +151,6 @@ def _purge(
     in_service = bool(retirement.list_places(session, model, number))
     item = _judged(session, (model, version), retention, now, in_service=in_service)
     if item.verb == "purge":
-        for kind, owner in (
-            ("manifest", version.manifest_digest),
-            ("stage", version.stage_digest or ""),
-        ):
-            rows.lock_blobs_of(session, kind, owner)
         for kind, owner in rows.manifests_of(session, version):
             rows.release(session, kind, owner)
         version.purged_at = now
@@ -208,8 +207,8 @@ def _is_due(model: Model, version: Version, now: datetime) -> bool:
     return version.purged_at is None and any(now - end > RECOVERABLE for end in ends)
 
 
-def _spare(database: Database) -> int:
-    """Take back what was condemned and is needed after all."""
+def spare(database: Database) -> int:
+    """Take back what was condemned and is needed after all; return how many blobs that were."""
     with database.reading() as session:
         digests = rows.needed_again(session, MAX_ITEMS)
     for digest in digests:

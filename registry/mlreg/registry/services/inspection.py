@@ -10,12 +10,21 @@ from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.artifacts.reading import read_blob, read_head
 from mlreg.registry.domain.contracts import check_names
 from mlreg.registry.domain.errors import InvalidError
-from mlreg.registry.domain.flavours import HEAD_BYTES, Flavour, flavour_of, flavour_of_file
+from mlreg.registry.domain.flavours import (
+    HEAD_BYTES,
+    TAIL_BYTES,
+    Flavour,
+    flavour_of,
+    flavour_of_file,
+)
 
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.domain.contracts import FeatureSchema
     from mlreg.registry.domain.manifests import Manifest, ManifestFile
+
+MAX_TAIL_READ = 16 * 2**20
+"""Up to this size an opaque file is read to its end, where a zip behind other bytes shows."""
 
 
 class InvalidModelFileError(InvalidError):
@@ -50,6 +59,9 @@ def _inspect_file(
 ) -> Flavour:
     try:
         flavour = flavour_of_file(file.path, read_head(store, file.digest, HEAD_BYTES))
+        if flavour == "opaque" and HEAD_BYTES < file.size <= MAX_TAIL_READ:
+            content = read_blob(store, file.digest, max_bytes=MAX_TAIL_READ)
+            flavour = flavour_of_file(file.path, content[:HEAD_BYTES], content[-TAIL_BYTES:])
         if flavour == "lightgbm-text":
             _check_text_model(
                 file.path, read_blob(store, file.digest, max_bytes=MAX_BYTES), features

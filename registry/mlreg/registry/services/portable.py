@@ -187,14 +187,16 @@ def import_version(
         BlobsMissingError: the record's bytes are not stored here.
         As `register_version`.
     """
+    digest, size = wanted.record
+    stored = blobs.verified_sizes(session, [digest]).get(digest)
     model = _get_model(session, wanted, actor, now)
     there = retirement.find_import(session, catalog.id_of(model), wanted.origin.digest)
     if there is not None:
         return there, False
-    digest, size = wanted.record
-    if blobs.verified_sizes(session, [digest]).get(digest) != size:
+    if stored != size:
         raise BlobsMissingError(path=RECORD, digest=digest, count=1)
-    version = register_version(session, _registration(session, model, wanted), actor=actor, now=now)
+    made = register_version(session, _registration(session, model, wanted), actor=actor, now=now)
+    version = catalog.get_version(session, model, made.number)
     blobs.refer_to_blobs(session, [digest], RECORD, f"{version.model_id}/{version.number}")
     version.import_digest = wanted.origin.digest
     version.imported_from = {

@@ -32,8 +32,8 @@ from mlreg.registry.services.signing import (
     SignatureRequiredError,
     keep_signature,
 )
-from mlreg.registry.store import blobs, stages, versions
 from mlreg.registry.store import registration as rows
+from mlreg.registry.store import stages, versions
 from mlreg.registry.store.tables import Version
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def register_version(
     _check_fits(session, model, provenance)
     if model.requires_signature and registration.signature is None:
         raise SignatureRequiredError(model=model.name)
-    _check_stored(session, model, files)
+    _check_stored(model, files)
     version = _version(model, registration, created_at=now, created_by=actor.name)
     version.missing = list(missing)
     rows.write_version(session, version, _parts(registration, version, model))
@@ -171,10 +171,8 @@ def _check_fits(session: WriteSession, model: LockedModel, provenance: Provenanc
         check_contract(contract, FeatureSchema.from_json(model.feature_schema))
 
 
-def _check_stored(session: WriteSession, model: LockedModel, files: Sequence[ManifestFile]) -> None:
+def _check_stored(model: LockedModel, files: Sequence[ManifestFile]) -> None:
     sizes = model.sizes or {}
-    if any(file.digest not in sizes for file in files):  # condemned, perhaps: to be spared
-        sizes = blobs.verified_sizes(session, [file.digest for file in files])
     lacking = [file for file in files if sizes.get(file.digest) != file.size]
     if lacking:
         first = lacking[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, update
+from sqlalchemy import case, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -59,44 +59,39 @@ def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> s
 def verified_sizes(session: WriteSession, digests: Iterable[str]) -> Mapping[str, int]:
     """Return the sizes of those blobs that are verified, locked against removal.
 
-    One that was condemned while nobody needed it is verified still, and is needed from now on.
+    One that was condemned while nobody needed it is verified still: a reference alone keeps it.
     """
-    wanted = sorted(set(digests))
-    found = _lock_verified(session, wanted)
-    lacking = [digest for digest in wanted if digest not in found]
-    if lacking and spare(session, lacking):
-        return _lock_verified(session, wanted)
-    return found
+    whole = or_(
+        col(Blob.state) == VERIFIED,
+        (col(Blob.state) == CONDEMNED) & col(Blob.corrupt_at).is_(None),
+    )
+    statement = (
+        select(Blob.digest, Blob.size)
+        .where(col(Blob.digest).in_(sorted(set(digests))), whole)
+        .order_by(col(Blob.digest))
+        .with_for_update(read=True)
+    )
+    return {digest: size for digest, size in session.exec(statement)}  # noqa: C416 - rows are no pairs
 
 
-def spare(session: WriteSession, digests: Collection[str]) -> bool:
-    """Take back the condemnation of blobs; say whether there was any.
+def spare(session: WriteSession, digests: Collection[str]) -> None:
+    """Take back the condemnation of blobs.
 
     What was never hashed here, or hashed and found wrong, is corrupt as it was before.
     """
+    if not digests:
+        return
     doomed = (
         select(Blob.digest)
         .where(col(Blob.digest).in_(digests), Blob.state == CONDEMNED)
         .order_by(col(Blob.digest))
         .with_for_update()
     )
-    spared = session.execute(
+    session.execute(
         update(Blob)
         .where(col(Blob.digest).in_(session.exec(doomed).all()))
         .values(state=_BEFORE, condemned_at=None)
-        .returning(col(Blob.digest))
     )
-    return bool(spared.all())
-
-
-def _lock_verified(session: WriteSession, digests: Sequence[str]) -> Mapping[str, int]:
-    statement = (
-        select(Blob.digest, Blob.size)
-        .where(col(Blob.digest).in_(digests), Blob.state == VERIFIED)
-        .order_by(col(Blob.digest))
-        .with_for_update(read=True)
-    )
-    return {digest: size for digest, size in session.exec(statement)}  # noqa: C416 - rows are no pairs
 
 
 def refer_to_blobs(session: WriteSession, digests: Iterable[str], kind: str, owner: str) -> None:

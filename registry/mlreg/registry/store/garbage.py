@@ -236,12 +236,16 @@ def manifests_of(session: ReadSession, version: Version) -> list[tuple[str, str]
     return [*unshared, ("record", f"{version.model_id}/{version.number}")]
 
 
-def lock_blobs_of(session: WriteSession, kind: str, owner: str) -> None:
-    """Lock the blobs that an owner needs, so that no registration begins to need them meanwhile."""
+def lock_blobs_of(session: WriteSession, version: Version) -> None:
+    """Lock the blobs of a version, so that no registration begins to need them meanwhile."""
+    owners = [version.manifest_digest, version.stage_digest]
     held = (
         select(Blob.digest)
         .join(BlobReference, col(BlobReference.digest) == Blob.digest)
-        .where(BlobReference.kind == kind, BlobReference.owner == owner)
+        .where(
+            col(BlobReference.kind).in_(("manifest", "stage")),
+            col(BlobReference.owner).in_([owner for owner in owners if owner is not None]),
+        )
         .order_by(col(Blob.digest))
         .with_for_update(of=Blob)
     )

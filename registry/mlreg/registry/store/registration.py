@@ -29,7 +29,8 @@ _LOCK = text("""
 SELECT id, name, last_version, archived_at IS NOT NULL, feature_schema, requires_signature, (
   SELECT jsonb_object_agg(digest, size) FROM (
     SELECT digest, size FROM blob
-    WHERE digest = ANY(CAST(:digests AS text[])) AND state = 'verified'
+    WHERE digest = ANY(CAST(:digests AS text[]))
+      AND (state = 'verified' OR state = 'condemned' AND corrupt_at IS NULL)
     ORDER BY digest FOR SHARE
   ) AS held
 ) FROM model WHERE name = :model AND deleted_at IS NULL FOR NO KEY UPDATE
@@ -113,9 +114,11 @@ class Parts:
 
 
 def lock_model_row(session: WriteSession, name: str, digests: Sequence[str]) -> LockedModel | None:
-    """Lock a model that is not deleted, and the verified ones of some blobs.
+    """Lock the verified ones of some blobs, and then a model that is not deleted.
 
-    The model is locked against changes, not against references to it.
+    The model is locked against changes, not against references to it. A blob that was condemned
+    while nobody needed it is verified still; its reference keeps it, and it is spared within a
+    minute.
     """
     row = session.execute(_LOCK, {"model": name, "digests": list(digests)}).first()
     return LockedModel(*row) if row else None
