@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -211,3 +213,38 @@ def test_only_an_admin_lets_unsafe_formats_go_live(client, database, store):
     assert client.models.allow_unsafe("flights", allowed=True, reason="legacy").allows_unsafe
     promote(database, 5)
     assert actions(database).count("model.unsafe") == 1
+
+
+@pytest.mark.slow
+def test_a_delete_that_races_a_promote_never_takes_the_champion(database):
+    """Both orders happen; in neither is a deleted version live, nor does one wait for ever."""
+    outcomes = set()
+    for number in range(1, 5):
+        start = threading.Barrier(2)
+
+        def attempt(verb, start=start, number=number):
+            start.wait()
+            try:
+                verb(number)
+            except errors.RegistryError as error:
+                return error.code
+            return "done"
+
+        def delete(number):
+            with database.writing() as session:
+                retirement.delete_version(
+                    session, "flights", number, reason="race", actor=PERSON, now=START
+                )
+
+        with ThreadPoolExecutor(2) as pool:
+            promoting = pool.submit(attempt, lambda one: promote(database, one))
+            deleting = pool.submit(attempt, delete)
+            outcomes.add((promoting.result(), deleting.result()))
+        with database.reading() as session:
+            champions = session.exec(
+                select(tables.Version.deleted_at).join(
+                    tables.Deployment, tables.Deployment.champion == tables.Version.number
+                )
+            ).all()
+        assert all(deleted_at is None for deleted_at in champions)
+    assert outcomes <= {("done", "in_service"), ("version_not_found", "done")}
