@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.slow]
 CONTENT = os.urandom(200_000)
 OCTETS = "application/octet-stream"
 STALL_SECONDS = 2.0
-UPLOADS = 40
+UPLOADS = 72
 
 
 @pytest.fixture(params=["rclone", "moto"])
@@ -117,7 +117,7 @@ def send_until_there(client, upload, offset, content):
 
 @pytest.mark.parametrize("server", ["rclone"], indirect=True)
 def test_a_stalled_store_leaves_look_ups_and_lists_alone(client, api, store, proxy):
-    """Forty uploads hang in the store; who does not need it must not notice."""
+    """Seventy-two uploads hang in the store; who does not need it must not notice."""
     del store
     make_model(client)
     client.models.get("flights")

@@ -21,6 +21,7 @@ class Output:
     """How this process prints; set once, while the options are read."""
 
     json: bool = False
+    progress: bool = False
 
 
 OUTPUT = Output()
@@ -110,16 +111,18 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower name
 
 @contextmanager
 def progress(description: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
-    """Show a progress bar on stderr, when that is a terminal; hand out `advance(amount)`."""
-    if OUTPUT.json or not sys.stderr.isatty():
+    """Show how far something is on stderr, when that is a terminal or `--progress` was given."""
+    if OUTPUT.json or not (OUTPUT.progress or sys.stderr.isatty()):
         yield lambda _amount: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    from mlreg.cli.progress import Bar
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda amount: bar.advance(task, amount)
+    bar = Bar(description, total)
+    bar.advance(0)
+    try:
+        yield bar.advance
+    finally:
+        bar.end()
 
 
 def fields(value: Mapping[str, object], *names: str) -> list[object]:

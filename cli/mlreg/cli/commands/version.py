@@ -13,7 +13,7 @@ from mlreg.cli.commands.portable import export, import_version
 from mlreg.cli.commands.reproduction import reproduce
 from mlreg.cli.commands.retirement import archive, delete, restore, show_deleted
 from mlreg.cli.commands.verification import verify
-from mlreg.cli.output import Table, plain, progress, say, show, warn
+from mlreg.cli.output import OUTPUT, Table, plain, progress, say, show, warn
 from mlreg.cli.references import find_version
 from mlreg.cli.session import open_client
 from mlreg.client.versions import staged_files
@@ -35,6 +35,15 @@ Reference = Annotated[
     str, typer.Argument(metavar="MODEL/VERSION", help="flights/12 or flights@champion")
 ]
 Pairs = list[str] | None
+Progress = Annotated[
+    bool,
+    typer.Option(
+        "--progress",
+        help="Show how far it is where stderr is no terminal, too.",
+        callback=lambda asked: setattr(OUTPUT, "progress", asked),
+        expose_value=False,
+    ),
+]
 _SHOWN = {"curves", "searches", "problems"}
 
 
@@ -75,6 +84,7 @@ def register(
         Path | None, typer.Option(metavar="FILE", help="Its OpenSSF model-signing bundle.")
     ] = None,
     description: str = "",
+    show_progress: Progress = False,
 ) -> None:
     """Register a file, or every file of a folder, with its provenance."""
     from mlreg.cli.forms import form, numbers, pairs
@@ -174,6 +184,7 @@ def download(
     stage: Annotated[
         bool, typer.Option("--stage", help="The files of its training stage instead.")
     ] = False,
+    show_progress: Progress = False,
 ) -> None:
     """Write the files of a version into a folder, verified, all or nothing."""
     with open_client() as client:
