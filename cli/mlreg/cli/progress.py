@@ -26,7 +26,7 @@ class Bar:
     _drawn: float = 0.0
 
     def advance(self, amount: float) -> None:
-        """Add to what is done; safe from several threads, for a lost stroke is drawn by the next."""
+        """Add to what is done."""
         self.done += amount
         if time.monotonic() - self._drawn >= PAUSE_SECONDS:
             self._drawn = time.monotonic()

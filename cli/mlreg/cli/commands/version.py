@@ -40,8 +40,6 @@ Progress = Annotated[
     typer.Option(
         "--progress",
         help="Show how far it is where stderr is no terminal, too.",
-        callback=lambda asked: setattr(OUTPUT, "progress", asked),
-        expose_value=False,
     ),
 ]
 _SHOWN = {"curves", "searches", "problems"}
@@ -87,6 +85,7 @@ def register(
     show_progress: Progress = False,
 ) -> None:
     """Register a file, or every file of a folder, with its provenance."""
+    OUTPUT.progress = show_progress
     from mlreg.cli.forms import form, numbers, pairs
     from mlreg.cli.provenance import Options, provenance_of
     from mlreg.client.signing import signer_of
@@ -187,6 +186,7 @@ def download(
     show_progress: Progress = False,
 ) -> None:
     """Write the files of a version into a folder, verified, all or nothing."""
+    OUTPUT.progress = show_progress
     with open_client() as client:
         version = find_version(client, reference)
         if stage:
