@@ -118,7 +118,7 @@ def register_version(
         action="version.register",
         subject=f"version:{_name(model, version)}",
         actor=actor,
-        body=_audit_body(version),
+        body=_audit_body(version, registration.signature),
         now=now,
     )
     return version
@@ -259,7 +259,7 @@ def _event(model: LockedModel, version: Version) -> dict[str, Json]:
     }
 
 
-def _audit_body(version: Version) -> dict[str, object]:
+def _audit_body(version: Version, signature: CheckedSignature | None) -> dict[str, object]:
     commit = None if version.git is None else version.git["commit"]
     return {
         "manifest": version.manifest_digest,
@@ -273,6 +273,7 @@ def _audit_body(version: Version) -> dict[str, object]:
         "contract": version.feature_contract,
         "stage": version.stage_digest,
         "trained_by": version.trained_by,
+        "signed_by": None if signature is None else signature.key_id,
         "missing": version.missing,
         "record": digest_parts(version.model_dump(include=set(PARTS))),
     }
