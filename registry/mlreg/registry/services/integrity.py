@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.artifacts.upkeep import Upkeep
     from mlreg.registry.store.database import Database, WriteSession
 
 TOPIC = "blob.corrupt"
@@ -84,22 +85,26 @@ def put_aside(database: Database, store: ArtifactStore) -> list[str]:
 
     What cannot be moved now stays where it is, unserved, and is tried again the next time.
     """
-    keys = list[str]()
     with database.reading() as session:
         digests = rows.list_unquarantined(session)
-    upkeep = open_upkeep(store) if digests else None
-    for digest in digests if upkeep else ():
-        with database.writing() as session:
-            if not rows.lock_unquarantined(session, digest):
-                continue
-            try:
-                key = upkeep.quarantine(digest)
-            except UnavailableError:
-                continue
-            failpoint("integrity.moved")
-            rows.note_quarantine(session, digest, key or "")
-            keys += [key] if key else []
-    return keys
+    if not digests:
+        return []
+    upkeep = open_upkeep(store)
+    found = [_put_aside(database, upkeep, digest) for digest in digests]
+    return [key for key in found if key is not None]
+
+
+def _put_aside(database: Database, upkeep: Upkeep, digest: str) -> str | None:
+    with database.writing() as session:
+        if not rows.lock_unquarantined(session, digest):
+            return None
+        try:
+            key = upkeep.quarantine(digest)
+        except UnavailableError:
+            return None
+        failpoint("integrity.moved")
+        rows.note_quarantine(session, digest, key or "")
+    return key
 
 
 def _find_fault(store: ArtifactStore, blob: RestingBlob) -> str | None:
