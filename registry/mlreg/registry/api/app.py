@@ -46,7 +46,7 @@ from mlreg.registry.api.limits import Limits
 from mlreg.registry.api.lookup import look_up_route
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import check_every_route, may
-from mlreg.registry.api.problems import install_problems
+from mlreg.registry.api.problems import PROBLEMS, install_problems
 from mlreg.registry.api.transfer_parts import TransferParts
 from mlreg.registry.services.oidc_keys import IssuerKeys
 
@@ -91,6 +91,7 @@ def create_api(parts: ApiParts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        responses=PROBLEMS,
     )
     app.state.parts = parts
     app.state.caches = caches

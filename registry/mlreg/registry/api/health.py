@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from sqlmodel import select
 
 from mlreg.registry.api.context import Reading
@@ -26,7 +27,11 @@ def readyz(reading: Reading) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", dependencies=[may("metrics.read")])
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    dependencies=[may("metrics.read")],
+)
 def metrics(request: Request, reading: Reading) -> Response:
     """Return what Prometheus asks for, in its text format."""
     with reading() as session:

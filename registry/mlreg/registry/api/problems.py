@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -36,6 +36,24 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+_TEXT = {"type": "string"}
+_PROBLEM = {
+    "description": "a problem (RFC 9457); `code` is stable, programs branch on it",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail", "code", "kind"],
+                "properties": {
+                    **dict.fromkeys(("type", "title", "detail", "code", "kind", "hint"), _TEXT),
+                    "status": {"type": "integer"},
+                },
+            }
+        }
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, 503: _PROBLEM, 507: _PROBLEM}
+"""How errors look in the OpenAPI document; there is no 500 in it."""
 RETRY_AFTER_SECONDS = "1"
 
 STATUS: tuple[tuple[type[RegistryError], HTTPStatus], ...] = (
@@ -76,7 +94,8 @@ def install_problems(app: FastAPI) -> None:
 
 
 def problem_of(error: RegistryError) -> Response:
-    """Return the answer that an error of the tree stands for."""
+    """Return the answer that an error of the tree stands for; its traceback is let go."""
+    let_go(error)
     status = next((code for kind, code in STATUS if isinstance(error, kind)), HTTPStatus(500))
     kind = next((kind.code for kind in BRANCHES if isinstance(error, kind)), "internal")
     extra = {"current": error.current} if isinstance(error, StaleRevisionError) else {}
@@ -87,6 +106,18 @@ def problem_of(error: RegistryError) -> Response:
     if wait_seconds is not None:
         answer.headers["Retry-After"] = str(wait_seconds)
     return answer
+
+
+def let_go(error: BaseException | None) -> None:
+    """Forget where an answered error came from.
+
+    An error that crossed a thread is in a cycle with its own traceback, whose frames hold the
+    request's body. The collector would not come by for hundreds of requests: they are few objects,
+    of a megabyte each.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def problem(
@@ -128,6 +159,7 @@ async def _registry_error(_request: Request, error: Exception) -> Response:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as installed
+    let_go(error)
     found = [
         {"field": ".".join(str(part) for part in item["loc"][1:]), "problem": item["msg"]}
         for item in error.errors()[:20]

@@ -37,7 +37,7 @@ class PageRoute(APIRoute):
             try:
                 return await answer(request)
             except (NotFoundError, InvalidError) as error:
-                return page("missing.html", 404, message=str(error))
+                return page("missing.html", error.status or 404, message=str(error))
             except NotAllowedError as error:
                 return page("missing.html", 403, message=str(error))
 
