@@ -1,12 +1,27 @@
-"""Column kinds that every table of mlreg uses: aware UTC moments, JSON documents, big keys."""
+"""Column kinds that every table of mlreg uses, and how its constraints are named.
+
+The names are set here, for every file of tables imports this one before it makes its first.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, LargeBinary, Text, false
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field
+from sqlmodel import Field, SQLModel
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+METADATA: MetaData = SQLModel.metadata
 
 
 def big_key() -> Any:  # noqa: ANN401 - a SQLModel field has the type of the attribute it stands for
@@ -50,6 +65,4 @@ def octets() -> Any:  # noqa: ANN401 - as above
 
 def flag() -> Any:  # noqa: ANN401 - as above
     """Yes or no; rows that were there before the column say no."""
-    return Field(
-        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
-    )
+    return Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
