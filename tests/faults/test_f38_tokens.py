@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 
 import jwt
@@ -211,6 +212,18 @@ def test_guesses_at_one_token_from_everywhere_do_not_lock_its_bearer_out():
         raise access.UnauthenticatedError
     with throttle.attempt("10.0.1.2", "id"):
         pass  # the right secret
+
+
+def test_what_is_tried_at_once_is_bounded():
+    """Guesses that are on their way count, or a burst would be through before the first failed."""
+    throttle = Throttle(lambda: 1.0)
+    with ExitStack() as held:
+        for _ in range(MAX_AT_ONCE):
+            held.enter_context(throttle.attempt("10.0.0.1"))
+        with pytest.raises(TooManyAttemptsError), throttle.attempt("10.0.0.1"):
+            pass
+    with throttle.attempt("10.0.0.1"):
+        pass
 
 
 def test_what_is_remembered_is_bounded():
