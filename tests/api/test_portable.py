@@ -214,18 +214,28 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_a_bad_file_is_refused_and_changes_nothing(exported, elsewhere, tmp_path, name):
-    bad = tmp_path / "bad.mlreg"
-    bad.write_bytes(DAMAGES[name](exported.read_bytes()))
-    before = counts(elsewhere)
-    with elsewhere.client() as there, pytest.raises((InvalidError, IntegrityError)) as refused:
-        there.portable.import_file(there.portable.read(bad))
-    assert refused.value.code in {
-        *("not_portable", "portable_file_corrupt"),
-        *("invalid_manifest", "invalid_record"),
-    }
-    assert counts(elsewhere)[:3] == before[:3]
+AT_THE_SERVER = {"a path out of it", "an absolute path", "another manifest"}
+
+
+def test_a_bad_file_is_refused_and_changes_nothing(exported, elsewhere, tmp_path):
+    good, bad, before = exported.read_bytes(), tmp_path / "bad.mlreg", counts(elsewhere)
+    with elsewhere.client() as there:
+        for name, damage in DAMAGES.items():
+            bad.write_bytes(damage(good))
+            with pytest.raises((InvalidError, IntegrityError)) as refused:
+                refuse(there, bad, only_read=name not in AT_THE_SERVER)
+            codes = {"not_portable", "portable_file_corrupt"}
+            if name in AT_THE_SERVER:
+                codes = {"invalid_manifest", "invalid_record"}
+            assert refused.value.code in codes, name
+            assert counts(elsewhere)[:3] == before[:3], name
+
+
+def refuse(there, file, *, only_read):
+    """Read a file, and import it only if its own bytes do not show what is wrong with it."""
+    found = there.portable.read(file)
+    assert not only_read
+    there.portable.import_file(found)
 
 
 def tar_of(*members):
@@ -273,13 +283,44 @@ ARCHIVES = {
 }
 
 
-@pytest.mark.parametrize("name", ARCHIVES)
-def test_a_hostile_archive_is_refused_before_anything_is_done(exported, tmp_path, name):
-    record = portable_file.read(exported).record_bytes
-    bad = tmp_path / "bad.mlreg"
-    bad.write_bytes(ARCHIVES[name](record))
-    with pytest.raises((InvalidError, IntegrityError)):
-        portable_file.read(bad)
+def test_a_hostile_archive_is_refused_before_anything_is_done(exported, tmp_path):
+    record, bad = portable_file.read(exported).record_bytes, tmp_path / "bad.mlreg"
+    for name, make in ARCHIVES.items():
+        bad.write_bytes(make(record))
+        with pytest.raises((InvalidError, IntegrityError)):
+            pytest.fail(f"{name}: {portable_file.read(bad).digest}")
+
+
+@pytest.mark.parametrize("kind", [b"1", b"2", b"3", b"5", b"S", b"x", b"g", b"L"])
+def test_a_header_of_another_kind_is_refused_though_all_sums_are_right(kind, tmp_path):
+    """A whole file but for one member: a link, a device, a folder, sparse or an extension."""
+    digest = "sha256:" + hashlib.sha256(b"abc").hexdigest()
+    origin = {"model": "m", "number": 1, "manifest": digest, "registered_by": "x"}
+    record = {
+        "kind": "mlreg-version",
+        "format": 1,
+        "exported_by": "x",
+        "provenance": {},
+        "exported_at": "2026-01-01T00:00:00Z",
+        "origin": {**origin, "registered_at": "2026-01-01T00:00:00Z"},
+        "target": {"task": "binary"},
+        "files": [{"path": "a", "size": 3, "digest": digest}],
+    }
+    out = io.BytesIO()
+    fill = [(digest, 3, lambda file: file.write(b"abc"))]
+    portable_file.write(out, json.dumps(record).encode(), fill)
+    file = tmp_path / "file"
+    file.write_bytes(out.getvalue())
+    assert portable_file.read(file).places[digest][1] == 3
+    for member in (b"mlreg-version/record.json", b"mlreg-version/blobs/", b"mlreg-version/seal"):
+        content = bytearray(out.getvalue())
+        at = content.index(member)
+        content[at + 156 : at + 157] = kind
+        total = sum(content[at : at + 148]) + 8 * 32 + sum(content[at + 156 : at + 512])
+        content[at + 148 : at + 156] = b"%06o\0 " % total
+        file.write_bytes(resealed(bytes(content)))
+        with pytest.raises(InvalidError):
+            portable_file.read(file)
 
 
 def test_an_import_keeps_to_the_rules_of_this_installation(exported, elsewhere):
