@@ -15,6 +15,7 @@ from mlreg.registry.api import versions
 from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may
+from mlreg.registry.api.strict_json import InvalidJsonError, check_texts, read_json
 from mlreg.registry.api.versions import Number
 from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.artifacts.reading import read_blob
@@ -24,11 +25,10 @@ from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.stage import Stage, StagedFile
 from mlreg.registry.services import catalog, portable
-from mlreg.registry.services.file_access import check_known
+from mlreg.registry.services.file_access import check_known, get_known_blob
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.portable import Import, InvalidRecordError, Origin
 from mlreg.registry.services.registration import BlobsMissingError, Registration
-from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(prefix="/models/{model}", tags=["versions"])
 
@@ -58,11 +58,11 @@ def import_version(
     model: str, body: ImportRequest, parts: Parts, once: OncePerKey, caller: Caller, now: Now
 ) -> Response:
     """Register a version that comes from elsewhere; repeating it answers the same version."""
-    content = _read_record(parts.store, body.record)
+    content = _read_record(parts, body.record, caller)
     record = _parsed(content)
     manifest, stage = _manifest_of(record), _stage_of(record)
     with parts.database.reading() as session:
-        _check_known(session, record, manifest, body.record, caller)
+        check_known(session, manifest, [file.digest for file in record.stage], caller)
     wanted = Import(
         registration=_registration_of(model, record, manifest, stage, parts.store),
         origin=_origin_of(record.origin),
@@ -88,21 +88,31 @@ def import_version(
         )
 
 
-def _read_record(store: ArtifactStore, digest: str) -> bytes:
+def _read_record(parts: Parts, digest: str, caller: Actor) -> bytes:
+    """Return the bytes of a record that the caller brought; no others are looked at."""
     try:
-        return read_blob(store, digest, max_bytes=portable.MAX_RECORD_BYTES)
+        with parts.database.reading() as session:
+            get_known_blob(session, digest, caller)
+        return read_blob(parts.store, digest, max_bytes=portable.MAX_RECORD_BYTES)
     except BlobNotFoundError as error:
         raise BlobsMissingError(path=portable.RECORD, digest=digest, count=1) from error
 
 
 def _parsed(content: bytes) -> RecordForm:
-    """Return the record that some bytes are.
+    """Return the record that some bytes are, under the rules of every other body.
+
+    Only its evidence may be deeper and longer: it is kept as bytes, never in the database.
 
     Raises:
         InvalidRecordError: they are none; names the first field that is wrong.
     """
     try:
+        value = read_json(content)
+        if isinstance(value, dict):
+            check_texts({name: part for name, part in value.items() if name != "evidence"})
         return RecordForm.model_validate_json(content)
+    except InvalidJsonError as error:
+        raise InvalidRecordError(problem=str(error)) from error
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, found["loc"])) or "its bytes"
@@ -123,13 +133,6 @@ def _stage_of(record: RecordForm) -> Stage | None:
         StagedFile(name=file.name, kind=file.kind, size=file.size, digest=file.digest)
         for file in record.stage
     )
-
-
-def _check_known(
-    session: ReadSession, record: RecordForm, manifest: Manifest, digest: str, caller: Actor
-) -> None:
-    more = [digest, *(file.digest for file in record.stage)]
-    check_known(session, manifest, more, caller)
 
 
 def _registration_of(

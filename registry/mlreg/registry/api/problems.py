@@ -80,6 +80,7 @@ BRANCHES = (
 )
 _PASSING = {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "40P01", "25P03", "08006"}
 _FULL = "53100"
+_BAD_VALUES = "22"  # the class of SQLSTATE: what was sent cannot be kept, e.g. a year before Christ
 _TAKEN = "23505"
 
 
@@ -191,6 +192,9 @@ async def _database_error(request: Request, error: Exception) -> Response:
         return problem(409, "just_made", detail, kind="refused", hint="Look at what is there now.")
     if sqlstate == _FULL:
         return problem_of(StorageFullError(where="the database"))
+    if sqlstate.startswith(_BAD_VALUES):
+        LOG.warning("a value in %s %s: %s", request.method, request.url.path, sqlstate)
+        return problem(422, "invalid_value", "a value cannot be kept", kind="invalid")
     return await _unexpected(request, error)
 
 

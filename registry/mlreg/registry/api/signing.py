@@ -25,10 +25,11 @@ Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
 
 
 @router.get("/signing-keys", dependencies=[may("read")])
-def list_keys(reading: Reading) -> Page[KeyAnswer]:
-    """List the public keys that are or were trusted, the newest first."""
+def list_keys(reading: Reading, caller: Caller) -> Page[KeyAnswer]:
+    """List the public keys that are or were trusted, the newest first, as far as one may see."""
+    seen = caller.models_for("read")
     with reading() as session:
-        return Page(items=[_answer(key) for key in signing.list_keys(session)])
+        return Page(items=[_answer(key, seen) for key in signing.list_keys(session, models=seen)])
 
 
 @router.post("/signing-keys", status_code=201, dependencies=[may("access.write")])
@@ -76,5 +77,9 @@ def list_signatures(model: str, number: Number, reading: Reading) -> Page[Signat
     return Page(items=answers)
 
 
-def _answer(key: SigningKey) -> KeyAnswer:
-    return KeyAnswer.model_validate(key.model_dump())
+def _answer(key: SigningKey, seen: frozenset[str] | None = None) -> KeyAnswer:
+    """Return a key as it is answered, without the models that the caller may not know of."""
+    answer = KeyAnswer.model_validate(key.model_dump())
+    if seen is None or answer.models is None:
+        return answer
+    return answer.model_copy(update={"models": [one for one in answer.models if one in seen]})

@@ -33,8 +33,17 @@ def check_json(body: bytes) -> None:
     Raises:
         InvalidJsonError: with the first reason found.
     """
+    check_texts(read_json(body))
+
+
+def read_json(body: bytes) -> object:
+    """Return what a body is, whose numbers and keys are bounded; its texts are still to be checked.
+
+    Raises:
+        InvalidJsonError: with the first reason found.
+    """
     try:
-        value = json.loads(
+        return json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
@@ -47,7 +56,6 @@ def check_json(body: bytes) -> None:
         raise InvalidJsonError(reason=f"{error.msg} at {error.pos}") from error
     except RecursionError as error:
         raise InvalidJsonError(reason=f"deeper than {MAX_DEPTH}") from error
-    _check_texts(value)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -76,7 +84,12 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check_texts(value: object) -> None:
+def check_texts(value: object) -> None:
+    """Refuse a value that is too deep, or has a text that a database cannot keep.
+
+    Raises:
+        InvalidJsonError: with the first reason found.
+    """
     layer, depth = [value], 0
     while layer:
         if depth > MAX_DEPTH:

@@ -150,9 +150,13 @@ def remove_key(session: WriteSession, key_id: str, *, actor: Actor, now: datetim
     return key
 
 
-def list_keys(session: ReadSession) -> Sequence[SigningKey]:
-    """Return every key, removed ones too."""
-    return rows.all_keys(session)
+def list_keys(session: ReadSession, *, models: frozenset[str] | None) -> Sequence[SigningKey]:
+    """Return the keys, removed ones too, that may sign for one of these models; None is every."""
+    return [
+        key
+        for key in rows.all_keys(session)
+        if models is None or key.models is None or not models.isdisjoint(key.models)
+    ]
 
 
 def require_signatures(
