@@ -150,6 +150,7 @@ def test_redacting_twice_changes_nothing_more(text):
         "-----BEGIN A PRIVATE KEY" * 2_500,
         "-----BEGIN PRIVATE KEY--" * 2_500,
         "eyJaaaaaaaaa." * 5_000,
+        "eyJaaaaaaaaa-" * 20_000,
         "authorization:" * 4_500,
         "sk-" * 20_000,
         "hooks.slack.com/services/T" * 2_000,

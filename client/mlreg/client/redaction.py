@@ -100,7 +100,9 @@ FORMS = (
     Form(
         "a JSON web token",
         ("eyj",),
-        r"\beyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]*",
+        # The look ahead makes one try per run of letters, or each `-eyJ` would read to its end.
+        r"(?<![0-9A-Za-z_-])(?=[0-9A-Za-z_-]+\.eyJ[0-9A-Za-z_-]{8,}\.)"
+        r"(?P<keep>(?:[0-9A-Za-z_]*-)*?)eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*",
     ),
     Form(
         "an Authorization header",
