@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +93,9 @@ class Memory:
 
     def watch(self) -> None:
         """Look until the end."""
-        while not self._ended.wait(0.05):
-            self._most = max(self._most, self._now())
+        with suppress(psutil.NoSuchProcess):
+            while not self._ended.wait(0.05):
+                self._most = max(self._most, self._now())
 
     def end(self) -> float:
         """Stop looking and return the growth."""

@@ -36,7 +36,20 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(upload_sessions, "PART_BYTES", PART)
 
 
-@pytest.mark.parametrize("share", ["0.01", "0.5", "0.99", "finish"])
+@pytest.mark.parametrize(
+    ("store", "share"),
+    [
+        ("folder", "0.5"),
+        ("rclone", "0.01"),
+        ("rclone", "0.5"),
+        ("rclone", "0.99"),
+        ("rclone", "finish"),
+        pytest.param("folder", "0.01", marks=pytest.mark.nightly),
+        pytest.param("folder", "0.99", marks=pytest.mark.nightly),
+        pytest.param("folder", "finish", marks=pytest.mark.nightly),
+    ],
+    indirect=["store"],
+)
 def test_a_killed_client_leaves_no_version_and_goes_on(
     client, api, store, tmp_path, cache_folder, share
 ):
@@ -51,8 +64,13 @@ def test_a_killed_client_leaves_no_version_and_goes_on(
     assert version.number == 1
     assert store.size(digest) == SIZE
     assert left_in(store) == []
-    (session,) = sessions_of(api)
-    assert session == ("verified", SIZE), "the first upload went on: there was no second"
+    sessions = sessions_of(api)
+    assert sessions.count(("verified", SIZE)) == 1
+    if hasattr(store, "root"):
+        assert len(sessions) == 1, "the first upload went on: there was no second"
+    # rclone may take half a part of the dead client after the whole one of the next: then the
+    # digest refuses what was joined, and all is sent anew
+    assert {state for state, _ in sessions} <= {"verified", "failed"}
 
 
 def test_what_a_killed_client_left_is_swept(client, api, store, tmp_path, cache_folder):

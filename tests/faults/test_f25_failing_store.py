@@ -35,7 +35,7 @@ STALL_SECONDS = 2.0
 UPLOADS = 72
 
 
-@pytest.fixture(params=["rclone", "moto"])
+@pytest.fixture(params=["rclone", pytest.param("moto", marks=pytest.mark.nightly)])
 def server(request):
     return request.getfixturevalue(request.param)
 
@@ -176,6 +176,7 @@ def test_with_every_third_answer_wrong_nothing_wrong_is_kept(client, store, prox
         assert next((tmp_path / f"out-{number}").iterdir()).read_bytes() == content
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("server", ["rclone"], indirect=True)
 def test_a_large_file_goes_through_with_every_third_answer_wrong(
     client, store, proxy, tmp_path, monkeypatch

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=6)
 _id = col(UploadSession.id)
 _busy_until = col(UploadSession.busy_until)
 
