@@ -1,8 +1,8 @@
 """The audit log: one entry per change of state, hash-chained, in the change's own transaction.
 
 What always holds: no entry, no change (both commit or neither); sequence numbers have no gaps and
-follow the order of commits, because the head's row lock is taken last and held to the commit;
-entries are never changed or deleted.
+follow the order of commits, because the head's row lock is taken last, by what is sent together
+with the COMMIT; entries are never changed or deleted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ _APPEND = text("""
     INSERT INTO audit_entry
         (seq, format, at, actor, action, subject, body, previous, digest)
     SELECT seq, :format, :at, :actor, :action, :subject, :body, previous, digest FROM link
-    RETURNING seq
 """)
 
 
@@ -63,23 +62,20 @@ def record(
     actor: Actor,
     body: Mapping[str, object],
     now: datetime,
-) -> int:
-    """Append an entry and return its number; call it last, for it holds the head until commit.
+) -> None:
+    """Append an entry, at the end of the session's transaction.
 
-    PostgreSQL finds the entry's place and hashes it there, in one statement: nobody holds the head
-    while waiting for Python.
+    PostgreSQL finds the entry's place and hashes it there, in one statement that goes with the
+    COMMIT: nobody holds the head while waiting for Python.
 
     Raises:
         InvalidError: the body is not representable as canonical JSON.
     """
     placeless = Link(0, now, actor.name, action, subject, canonical_body(body), GENESIS)
     first, second, third = placeless.around_its_place
-    session.flush()
-    seq = session.execute(
-        _APPEND, {**asdict(placeless), "first": first, "second": second, "third": third}
-    ).scalar_one()
+    values = {**asdict(placeless), "first": first, "second": second, "third": third}
+    session.at_end(_APPEND, values)
     failpoint("audit.recorded")
-    return int(seq)
 
 
 def list_entries(session: ReadSession, wanted: AuditFilter) -> Sequence[AuditEntry]:

@@ -93,4 +93,4 @@ def checked_answer(request: KeyedRequest, digest: str, answer: StoredAnswer) -> 
 def keep(session: WriteSession, request: KeyedRequest, answer: StoredAnswer) -> None:
     """Remember the answer to a key that `begin` has taken in this transaction."""
     values = {"new_status": answer.status, "new_body": answer.body}
-    session.execute(_KEEP, {"by": request.actor, "name": request.key, **values})
+    session.at_end(_KEEP, {"by": request.actor, "name": request.key, **values})

@@ -3,23 +3,30 @@
 What always holds: READ COMMITTED everywhere; a reading session cannot write (the transaction is
 READ ONLY); a writing session commits when its block ends well and rolls back when it does not.
 Only the edge (a route, a command, a tick, a job) opens a session; services are handed one.
+
+What a writing session leaves for its end (`at_end`) is sent together with the COMMIT. So the audit
+log's head, which every change locks, is never locked while Python is waited for: with 32 clients
+that waiting was longer than the commit itself.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import psycopg
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session
+from typing_extensions import override
 
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine, Executable
+    from sqlalchemy.orm import SessionTransaction
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
@@ -32,6 +39,49 @@ class ReadSession(Session):
 
 class WriteSession(ReadSession):
     """A session that may also write; its block commits as a whole or not at all."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, expire_on_commit=False)
+        self._left: list[tuple[Executable, Mapping[str, object]]] = []
+
+    def at_end(self, statement: Executable, values: Mapping[str, object]) -> None:
+        """Leave a statement for the end of the transaction; nobody sees what it answers.
+
+        Its errors are raised where the block ends, as those of the commit are. Where there are
+        savepoints, which it may end with, it is run at once.
+        """
+        if self.in_nested_transaction():
+            self.execute(statement, values)
+        else:
+            self._left.append((statement, values))
+
+    @override
+    def begin_nested(self) -> SessionTransaction:
+        """Set a savepoint, after what was left so far was run."""
+        while self._left:
+            self.execute(*self._left.pop(0))
+        return super().begin_nested()
+
+    @override
+    def rollback(self) -> None:
+        """End the transaction without a trace; what was left for its end is forgotten."""
+        self._left.clear()
+        super().rollback()
+
+    def commit_with_what_is_left(self) -> None:
+        """Send what was left for the end and the COMMIT at once, and wait for both."""
+        if not self._left:
+            return
+        self.flush()
+        connection = self.connection()
+        driver = cast(
+            "psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection
+        )
+        with _as_sqlalchemy_has_it(connection, driver), driver.pipeline():
+            while self._left:
+                connection.execute(*self._left.pop(0))
+            driver.commit()  # the session's own would give the connection away with its pipeline
+        self.commit()
 
 
 def connection_url(url: str) -> str:
@@ -85,14 +135,36 @@ class Database:
         """
         with (
             _named_outages(),
-            WriteSession(self.engine, expire_on_commit=False) as session,
+            WriteSession(self.engine) as session,
             session.begin(),
         ):
             yield session
+            session.commit_with_what_is_left()
 
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _as_sqlalchemy_has_it(
+    connection: Connection, driver: psycopg.Connection[tuple[object, ...]]
+) -> Iterator[None]:
+    """Raise the driver's own errors in the words that everybody here knows."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None,
+            None,
+            error,
+            psycopg.Error,
+            hide_parameters=True,
+            connection_invalidated=driver.closed,
+            dialect=connection.dialect,
+        ) from error
 
 
 @contextmanager
