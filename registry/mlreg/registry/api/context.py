@@ -43,7 +43,8 @@ async def _store(parts: Parts) -> ArtifactStore:
     return parts.store
 
 
-async def _now(parts: Parts) -> datetime:
+async def now_of(parts: Parts) -> datetime:
+    """Return business time."""
     if isinstance(parts.clock, SystemClock):
         return parts.clock.now()
     return await run_in_threadpool(parts.clock.now)
@@ -68,5 +69,5 @@ def caller_of(request: Request) -> Actor:
 Reading = Annotated[Callable[[], AbstractContextManager[ReadSession]], Depends(_reading)]
 Writing = Annotated[Callable[[], AbstractContextManager[WriteSession]], Depends(_writing)]
 Store = Annotated[ArtifactStore, Depends(_store)]
-Now = Annotated[datetime, Depends(_now)]
+Now = Annotated[datetime, Depends(now_of)]
 Caller = Annotated[Actor, Depends(_caller)]

@@ -27,7 +27,17 @@ from mlreg.client.wire.deployments import (
 )
 from mlreg.registry.api.cache import Caches
 from mlreg.registry.api.checkpoints import checkpoint_header
-from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store, Writing
+from mlreg.registry.api.context import (
+    Caller,
+    Now,
+    Parts,
+    Reading,
+    Store,
+    Writing,
+    caller_of,
+    now_of,
+    parts_of,
+)
 from mlreg.registry.api.idempotency import OncePerKey, key_of
 from mlreg.registry.api.parts import RaiseAlarm
 from mlreg.registry.api.permission import may, permit
@@ -52,7 +62,7 @@ class InvalidEntityTagError(InvalidError):
         super().__init__(f"If-Match {tag[:80]!r} is not a deployment's ETag")
 
 
-async def _change(request: Request, model: str, environment: str, caller: Caller) -> Change:
+def _change(request: Request, model: str, environment: str) -> Change:
     """Return the change that a request asks for, but for its reason.
 
     Raises:
@@ -66,16 +76,11 @@ async def _change(request: Request, model: str, environment: str, caller: Caller
     return Change(
         model,
         environment,
-        caller,
+        caller_of(request),
         expected=expected,
         incarnation=incarnation,
         idempotency_key=key_of(request),
     )
-
-
-async def _caches(request: Request) -> Caches:
-    caches: Caches = request.app.state.caches
-    return caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +108,11 @@ class Ask:
         return _done(self.caches, changed, dry_run=body.dry_run)
 
 
-async def _ask(
-    change: Annotated[Change, Depends(_change)],
-    writing: Writing,
-    caches: Annotated[Caches, Depends(_caches)],
-    now: Now,
-    parts: Parts,
-) -> Ask:
-    return Ask(change, writing, caches, now, parts.raise_alarm)
+async def _ask(request: Request, model: str, environment: str) -> Ask:
+    """Return what is asked: one dependency, for each costs as much as a statement in PostgreSQL."""
+    parts, caches = await parts_of(request), request.app.state.caches
+    change, now = _change(request, model, environment), await now_of(parts)
+    return Ask(change, parts.database.writing, caches, now, parts.raise_alarm)
 
 
 Asking = Annotated[Ask, Depends(_ask)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, cast, exists, func, select, true
+from sqlalchemy import Integer, bindparam, cast, exists, func, or_, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 
 from mlreg.registry.domain.approvals import Word
@@ -46,11 +46,12 @@ JUDGED = (
     .correlate(_deployment, WANTED)
     .lateral("judged")
 )
+# SQLAlchemy writes an IN anew at each use, as it does not know how long its list is: hence the OR.
 REIGN = (
     select(func.coalesce(func.max(_revision.c.number), 0))
     .where(
         _revision.c.deployment_id == _deployment.c.id,
-        _revision.c.cause.in_([*sorted(BRINGING)]),
+        or_(*(_revision.c.cause == cause for cause in sorted(BRINGING))),
     )
     .correlate(_deployment)
     .scalar_subquery()
