@@ -72,8 +72,8 @@ def servers() -> Iterator[tuple]:
 def serving(database: Database, url: str, token: str, **environ: str) -> Iterator[Serving]:
     """Run an API process."""
     api = Serving(database, url, token=token, **environ)
-    api.start()
     try:
+        api.start()
         yield api
     finally:
         api.stop()
