@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import select
+import socket
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
 from mlreg.client import ranges
 from mlreg.client.cache import BlobCache
+from mlreg.client.downloads import OCTETS
 from mlreg.client.errors import (
     IntegrityError,
     InvalidError,
@@ -116,6 +120,25 @@ def test_a_piece_says_exactly_which_bytes_it_is(client, header, status):
     with pytest.raises(InvalidError) as refused:
         send_piece(client, upload, 0, b"12345", **{"Content-Range": header})
     assert refused.value.status == status
+    assert look(client, upload).offset == 0
+
+
+@pytest.mark.parametrize("store", ["folder"], indirect=True)
+def test_a_piece_that_goes_on_behind_its_end_is_not_taken_to_its_end(client, api):
+    upload, chunk = begin(client).id, b"x" * MIB
+    head = (
+        f"PATCH /api/v1/uploads/{upload} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Range: bytes 0-0/*"
+    )
+    head += f"\r\nAuthorization: Bearer {api.token}\r\nContent-Type: {OCTETS}"
+    head += "\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", urlsplit(api.url).port), timeout=10) as raw:
+        raw.sendall(head.encode())
+        sent = 0
+        while not select.select([raw], [], [], 0.02)[0]:
+            assert sent < 64, "an endless body is taken"
+            raw.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            sent += 1
+        assert raw.recv(100).startswith(b"HTTP/1.1 416 ")
     assert look(client, upload).offset == 0
 
 

@@ -28,6 +28,16 @@ class UploadBrokenOffError(InvalidError):
         super().__init__("the upload broke off; nothing was stored")
 
 
+class BodyTooLongError(InvalidError):
+    """A body that goes on behind the end that was said; the rest of it is not taken."""
+
+    code = "body_too_long"
+    hint = "Send exactly as many bytes as the headers say."
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__(f"the body is longer than the {most} bytes that were said")
+
+
 @dataclass(frozen=True, slots=True)
 class Spool:
     """A body that is here as a whole: a seekable file at its start, and its size in bytes."""
@@ -37,17 +47,25 @@ class Spool:
 
 
 @asynccontextmanager
-async def spooled(request: Request) -> AsyncIterator[Spool]:
+async def spooled(request: Request, *, most: int | None = None) -> AsyncIterator[Spool]:
     """Take a request's body to its end; what it takes on disk has no name, so a kill leaves none.
 
+    Args:
+        request: whose body.
+        most: the bytes that it may have; None is what the limit of its content type lets in.
+
     Raises:
+        BodyTooLongError: it has more; they are not kept.
         UploadBrokenOffError: the client went away.
         StorageFullError: the server's temporary folder is full.
     """
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
         with _named_errors():
-            buffer = bytearray()
+            buffer, came = bytearray(), 0
             async for piece in request.stream():
+                came += len(piece)
+                if most is not None and came > most:
+                    raise BodyTooLongError(most=most)
                 buffer += piece
                 if len(buffer) >= BUFFER_BYTES:
                     await run_in_threadpool(file.write, bytes(buffer))

@@ -24,7 +24,7 @@ from mlreg.client.wire.uploads import (
 )
 from mlreg.registry.api.context import Caller
 from mlreg.registry.api.permission import may
-from mlreg.registry.api.spooling import spooled
+from mlreg.registry.api.spooling import BodyTooLongError, spooled
 from mlreg.registry.api.transfer_parts import Moving, TransferParts
 from mlreg.registry.artifacts.transfers import URL_SECONDS, StoredPart
 from mlreg.registry.domain.actor import Actor
@@ -99,10 +99,13 @@ async def append(
     first, size = _range(content_range)
     found = await _mine(moving, upload, caller)
     uploads.check_appendable(found, first)  # before the bytes are taken
-    async with spooled(request) as spool:
-        if spool.size != size:
-            raise InvalidContentRangeError(problem=f"{spool.size} bytes came, not {size}")
-        await moving.threads.run(uploads.append, moving.room, found, first, spool.file)
+    try:
+        async with spooled(request, most=size) as spool:
+            if spool.size != size:
+                raise InvalidContentRangeError(problem=f"{spool.size} bytes came, not {size}")
+            await moving.threads.run(uploads.append, moving.room, found, first, spool.file)
+    except BodyTooLongError as error:
+        raise InvalidContentRangeError(problem=f"more than {size} bytes came") from error
     return answer_of(await _mine(moving, upload, caller))
 
 
