@@ -1,7 +1,8 @@
 """What a command prints: one JSON document with `--json`, else plain tables and lines.
 
 What always holds: with `--json`, stdout carries the document and nothing else; warnings and
-progress go to stderr. Tables are made without rich, whose import costs more than the call.
+progress go to stderr. Tables are made without rich, whose import costs more than the call; the last
+cell of a row is folded at 80 columns, whether or not stdout is a terminal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+WIDTH = 80
+LEAST_FOLD = 12
 
 
 @dataclass
@@ -72,7 +76,7 @@ def print_table(table: Table) -> None:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """Yield the lines of a table: aligned columns, numbers to the right."""
+    """Yield the lines of a table: aligned columns, numbers to the right, 80 columns if it goes."""
     if not table.rows:
         yield table.empty
         return
@@ -80,8 +84,22 @@ def table_lines(table: Table) -> Iterator[str]:
         _padded(header.upper(), values)
         for header, values in zip(table.headers, zip(*table.rows, strict=True), strict=True)
     ]
-    for line in zip(*columns, strict=True):
-        yield "  ".join(line).rstrip()
+    for *cells, last in zip(*columns, strict=True):
+        yield from _folded("  ".join([*cells, ""]), last)
+
+
+def _folded(before: str, last: str) -> Iterator[str]:
+    """Yield a row, the words of its last cell folded below each other where it is too wide."""
+    room = WIDTH - len(before)
+    if len(last.rstrip()) <= room or room < LEAST_FOLD:
+        yield (before + last).rstrip()
+        return
+    from textwrap import wrap
+
+    lines = wrap(last, room, break_long_words=False, break_on_hyphens=False)
+    yield before + lines[0]
+    for line in lines[1:]:
+        yield " " * len(before) + line
 
 
 def print_fields(value: object) -> None:

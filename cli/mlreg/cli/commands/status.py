@@ -42,7 +42,8 @@ def _status_row(item: StatusAnswer) -> list[object]:
 
 def _state(item: StatusAnswer) -> str:
     words = [f"fallback {item.fallback}"] if item.fallback else []
-    words += [f"{item.open_incidents} open incidents"] if item.open_incidents else []
+    plural = "s" if item.open_incidents > 1 else ""
+    words += [f"{item.open_incidents} open incident{plural}"] if item.open_incidents else []
     words += ["frozen"] if item.frozen else []
     words += ["cooling down"] if item.cooldown_until and item.cooldown_until > item.at else []
     words += [f"barred {', '.join(map(str, item.barred))}"] if item.barred else []
