@@ -10,6 +10,7 @@ from mlreg.cli.output import Table, table_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mlreg.client.wire.signing import SignatureAnswer
     from mlreg.client.wire.versions import (
         CurveAnswer,
         SearchTableAnswer,
@@ -24,9 +25,12 @@ SHOWN_TRIALS = 10
 Fact = tuple[str, object]
 
 
-def described(version: VersionAnswer, stage: StageAnswer | None) -> str:
+def described(
+    version: VersionAnswer, stage: StageAnswer | None, signatures: Sequence[SignatureAnswer] = ()
+) -> str:
     """Return a version with all its provenance, and what can be shown of its stage."""
-    facts = [*_origin(version), *_inputs(version), *_results(version), *_files(version)]
+    facts = [*_origin(version), *_inputs(version), *_results(version)]
+    facts += [*_signed(signatures), *_files(version)]
     lines = [f"{version.model}/{version.number}" + ("  ARCHIVED" if version.archived_at else "")]
     lines += [f"{name:<11} {fact}" for name, fact in facts if fact not in {None, ""}]
     return "\n".join([*lines, *(_shown(stage) if stage else ())])
@@ -90,6 +94,14 @@ def _results(version: VersionAnswer) -> Iterator[Fact]:
     yield "tags", _pairs(version.tags)
     yield "what", version.description
     yield from attested(version)
+
+
+def _signed(signatures: Sequence[SignatureAnswer]) -> Iterator[Fact]:
+    """Yield who signed; `mlreg version verify` is what checks it."""
+    for one in signatures:
+        trust = "" if one.trusted else ", NO LONGER TRUSTED"
+        bundle = " (OpenSSF bundle)" if one.kind == "oms" else ""
+        yield "signed", f"key {one.key_id} of {one.key_name}{trust}{bundle}"
 
 
 def _files(version: VersionAnswer) -> Iterator[Fact]:

@@ -154,7 +154,7 @@ def list_versions(
             _commit(version),
             f"{version.created_at:%Y-%m-%d %H:%M}",
             version.created_by,
-            ",".join(version.missing),
+            ", ".join(version.missing),
         ]
         for version in page.items
     ]
@@ -166,12 +166,14 @@ def list_versions(
 
 @app.command("show")
 def show_version(reference: Reference) -> None:
-    """Show a version with all its provenance, its loss curves and its searches."""
+    """Show a version with its provenance, signatures, loss curves and searches."""
     with open_client() as client:
         version = find_version(client, reference)
         stage = client.versions.stage(version.model, version.number) if version.stage else None
+        signatures = client.keys.signatures(version.model, version.number)
     shown = plain(version) | (stage.model_dump(include=_SHOWN) if stage else {})
-    show(shown, text=described(version, stage))
+    shown["signatures"] = plain(signatures)
+    show(shown, text=described(version, stage, signatures))
 
 
 @app.command("download")
