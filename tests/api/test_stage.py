@@ -13,6 +13,7 @@ from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
 from mlreg.client.wire.versions import DataForm, ProvenanceForm, VersionRequest
 from mlreg.registry.store import tables
 from tests.api.test_doors import call
+from tests.api.test_versions import spoil
 
 FEATURES = [FeatureForm(name="x", dtype="float")]
 CURVES = "step,train auc,valid auc\n" + "".join(
@@ -64,6 +65,16 @@ def staged(folder):
         *stage_paths(folder / "broken.csv", kind="loss_curve"),
         *stage_paths(folder / "code"),
     ]
+
+
+@pytest.mark.usefixtures("model")
+def test_a_verification_hashes_the_stage_too(client, api, tmp_path):
+    number = register(client, tmp_path, staged(tmp_path)).number
+    found = client.versions.verify("flights", number)
+    assert (found.files, found.broken) == (5, [])
+    spoil(api, digest_of_file(tmp_path / "search.csv"), "flip")
+    broken = client.versions.verify("flights", number).broken
+    assert [file.path for file in broken] == ["stage/search.csv"]
 
 
 @pytest.mark.usefixtures("model")

@@ -33,7 +33,7 @@ def verify(
         Path | None, typer.Option(help="A downloaded copy to hash as well.", exists=True)
     ] = None,
 ) -> None:
-    """Hash every file anew on the server, and check manifest and signatures here."""
+    """Hash every file anew on the server, its stage's too; check manifest and signatures here."""
     with open_client(timeout_seconds=3600) as client:
         version = find_version(client, reference)
         found = client.versions.verify(version.model, version.number)
@@ -50,7 +50,8 @@ def verify(
     if folder is not None:
         _check_folder(version, folder)
     signed = _signed(version, signatures, [file.read_text() for file in key or ()])
-    lines = [f"{named}: {found.files} files, {found.bytes} bytes, all as registered", *signed]
+    count = f"{found.files} file{'s' if found.files != 1 else ''}"
+    lines = [f"{named}: {count}, {found.bytes} bytes, all as registered", *signed]
     answer = {**found.model_dump(mode="json"), "manifest": version.manifest, "signed": signed}
     show(answer, text="\n".join(lines))
 

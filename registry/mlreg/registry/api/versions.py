@@ -125,20 +125,23 @@ def show_version(model: str, number: Number, reading: Reading) -> VersionAnswer:
 def verify_version(
     model: str, number: Number, parts: Parts, caller: Caller, now: Now
 ) -> VerificationAnswer:
-    """Hash every file of a version anew, and write down what was found."""
+    """Hash every file of a version and of its stage anew, and write down what was found."""
     with parts.database.reading() as session:
         version = catalog.get_version(session, catalog.get_model(session, model), number)
-        manifest = catalog.get_manifest(session, version)
-    digests = [file.digest for file in manifest.files]
+        files = [*catalog.get_manifest(session, version).files]
+        files += [
+            ManifestFile(path=f"stage/{one.name}", size=one.size, digest=one.digest)
+            for one in stages.list_stage(session, version)
+        ]
+    digests = list(dict.fromkeys(file.digest for file in files))
     found = scrubbing.look_again(parts.database, parts.store, digests, actor=caller, now=now)
     corrupt = {blob.digest for blob in found.corrupt}
-    broken = tuple(file for file in manifest.files if file.digest in corrupt)
     return VerificationAnswer(
         model=model,
         number=number,
-        files=len(manifest.files),
-        bytes=manifest.total_size,
-        broken=files_answer(broken),
+        files=len(files),
+        bytes=sum(file.size for file in files),
+        broken=files_answer(tuple(file for file in files if file.digest in corrupt)),
     )
 
 
