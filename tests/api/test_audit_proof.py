@@ -127,7 +127,7 @@ def test_a_span_of_time_is_exported_and_verified(log, client, mlreg, tmp_path):
     assert mlreg("audit", "export", *words).returncode == 0
     seqs = [json.loads(line).get("seq") for line in file.read_text().splitlines()][:-1]
     assert seqs == [22, 23, 24, 25]
-    assert "hold" in mlreg("audit", "verify", "--file", str(file)).stdout
+    assert "entries 22 to 25 hold" in mlreg("audit", "verify", "--file", str(file)).stdout
     file.write_text(file.read_text().replace('"number\\":2', '"number\\":3'))
     assert "entry 24 is bad" in refused(mlreg("audit", "verify", "--file", str(file)), 8)
     assert client.audit.export(io.BytesIO(), since=later + timedelta(days=1)) == 0

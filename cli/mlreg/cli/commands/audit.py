@@ -29,9 +29,7 @@ def list_entries(
     with open_client() as client:
         entries = client.audit.list(action=action, subject=subject)
         found = [entry for _, entry in zip(range(limit), entries, strict=False)]
-    rows = [
-        (e.seq, e.at.isoformat(timespec="seconds"), e.actor, e.action, e.subject) for e in found
-    ]
+    rows = [(e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.actor, e.action, e.subject) for e in found]
     show(found, table=Table(("seq", "at", "actor", "action", "subject"), rows))
 
 
@@ -56,7 +54,11 @@ def verify(
     found = _verify_server(checkpoint or [], key) if file is None else None
     found = found or _verify_file(file or Path(), checkpoint or [], key)
     agreed = f", {found.checkpoints} checkpoints agree" if found.checkpoints else ""
-    text = f"{found.entries} entries hold, head {found.head}{agreed}"
+    before = _entries_before(file)
+    held = f"{found.entries} entries hold"
+    if before:
+        held = f"entries {before + 1} to {found.entries} hold"
+    text = f"{held}, head {found.head}{agreed}"
     if found.first_bad is None:
         show(found, text=text)
         return
@@ -161,6 +163,15 @@ def _verify_file(file: Path, files: list[Path], key: str | None) -> Verification
     check_signatures([*notes, *own], read_key(key) if key else end.verifier)
     found = verify_file(file, [one.held for one in notes])
     return VerificationAnswer.model_validate(found, from_attributes=True)
+
+
+def _entries_before(file: Path | None) -> int:
+    """Return how many entries of the log an export leaves out at its beginning."""
+    if file is None:
+        return 0
+    from mlreg.cli.audit_file import read_end
+
+    return read_end(file).after
 
 
 def _moment(written: str | None) -> datetime | None:
