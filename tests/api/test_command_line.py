@@ -62,6 +62,8 @@ def test_every_command_of_the_table_is_there(name):
 def test_from_promote_to_rollback(mlreg):
     assert "revision 1: version 1" in mlreg("promote", "flights", "1").stdout
     assert "no accepted" not in refused(mlreg("promote", "flights", "2"), 1)
+    told = mlreg("promote", "flights", "2", "--json")
+    assert json.loads(told.stderr)["exit"] == told.returncode == 1
     forced = mlreg("promote", "flights", "v2", "--force", "--reason", "we must")
     assert "was version 1" in forced.stdout
     back = mlreg("rollback", "flights", "--json")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import say, show, warn
+from mlreg.cli.output import OUTPUT, say, show, warn
 from mlreg.cli.session import open_client
 from mlreg.client.client import Client
 from mlreg.client.errors import InvalidError
@@ -148,7 +148,8 @@ def expected_revision(client: Client, model: str, env: str, expect: int | None) 
         return f'"{state.incarnation}-{expect}"' if state else f'"-{expect}"'
     if state is None:
         return "*"
-    say(f"{model} in {env} is at revision {state.revision}: {_serving(state.champion)}")
+    if not OUTPUT.json:  # there, an error is the only thing on stderr
+        say(f"{model} in {env} is at revision {state.revision}: {_serving(state.champion)}")
     return state.etag
 
 
