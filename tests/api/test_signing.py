@@ -142,9 +142,11 @@ def signed_request(files, body, kind="dsse"):
 
 def test_a_key_may_be_trusted_for_some_models_only(client, tmp_path, key):
     public = key.with_name("ada.pub").read_text()
-    client.keys.add(KeyRequest(name="ada", public_key=public, models=["cargo"]))
     make_model(client)
+    with pytest.raises(NotFoundError):
+        client.keys.add(KeyRequest(name="ada", public_key=public, models=["cargo"]))
     make_model(client, "cargo")
+    client.keys.add(KeyRequest(name="ada", public_key=public, models=["cargo"]))
     file = make_file(tmp_path, 1000)
     register(client, file, Signer(key), "cargo")
     with pytest.raises(RefusedError):

@@ -108,8 +108,11 @@ def add_key(
     Raises:
         InvalidKeyError: it is no key of its kind.
         InvalidNameError: its name is none.
+        ModelNotFoundError: it is for a model that is not there.
     """
     checked_name(request.name, kind="key")
+    for model in request.models or ():
+        get_model(session, model)
     public = checked_public_key(request.kind, request.public_key)
     key = session.get(SigningKey, ed25519.key_id(public)) or SigningKey(
         id=ed25519.key_id(public),
