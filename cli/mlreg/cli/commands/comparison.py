@@ -85,7 +85,7 @@ def _metrics(diff: DiffAnswer) -> Iterator[str]:
 
 
 def _change(change: ChangeAnswer) -> str:
-    return f"{change.name:<{NAME}} {_value(change.before)} → {_value(change.after)}"
+    return f"{_value(change.name):<{NAME}} {_value(change.before)} → {_value(change.after)}"
 
 
 def _value(value: object) -> str:
