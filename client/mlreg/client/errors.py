@@ -41,6 +41,8 @@ class MlregError(Exception):
         self.code = code
         self.hint = hint
         self.status = status
+        if hint:
+            self.add_note(hint)  # tracebacks show notes: scripts and notebooks have no other place
 
 
 class RefusedError(MlregError):
