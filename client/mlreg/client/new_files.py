@@ -27,7 +27,11 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the target's folder is not there, or cannot be written to.
     """
-    handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=PREFIX)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=PREFIX)
+    except OSError as error:
+        error.filename = str(target)  # the name that the caller knows, not ours beside it
+        raise
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
