@@ -16,6 +16,7 @@ class InvalidDigestError(InvalidError):
     """A digest that is not `sha256:` and 64 hexadecimal digits."""
 
     code = "invalid_digest"
+    hint = "Tables and trees shorten digests; the same command with --json has all of it."
 
     def __init__(self, *, digest: str) -> None:
         super().__init__(f"{digest[:80]!r} is not a digest; it must be sha256: and 64 hex digits")

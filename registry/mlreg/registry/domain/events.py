@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from typing_extensions import override
+
 Paging = Literal["no", "trigger", "resolve"]
 Severity = Literal["critical", "error", "warning", "info"]
 
@@ -155,6 +157,11 @@ TEST = "webhook.test"
 
 class _Fields(dict[str, Any]):
     """Fields of a body for a line of text; one that is not there is a question mark."""
+
+    @override
+    def __getitem__(self, key: str) -> object:
+        value = super().__getitem__(key)
+        return "nothing" if value is None else value
 
     def __missing__(self, key: str) -> str:
         return "?"

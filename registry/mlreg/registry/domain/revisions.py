@@ -81,7 +81,10 @@ class UnsafeFormatError(RefusedError):
     """Files that run code when they are loaded do not go live."""
 
     code = "unsafe_format"
-    hint = "Register the model in a safe format, such as LightGBM text."
+    hint = (
+        "Register the model in a safe format, such as LightGBM text; or an admin allows it: "
+        "`mlreg model allow-unsafe MODEL --reason TEXT`."
+    )
 
     def __init__(self, *, model: str, version: int, flavour: str) -> None:
         super().__init__(f"{model}/{version} is a {flavour}, which is never loaded here")

@@ -47,6 +47,7 @@ class EnvironmentNotFoundError(NotFoundError):
     """That environment is not declared."""
 
     code = "environment_not_found"
+    hint = "`mlreg environment list` shows what there is."
 
     def __init__(self, *, environment: str) -> None:
         super().__init__(f"no environment {environment!r}")
