@@ -21,7 +21,7 @@ from tests.servers.running import RunningMlreg
 from tests.servers.whole_api import Knocker
 
 MAX_RESIDENT_MIB = 300
-SECONDS = 25
+SECONDS = 15
 NIGHTLY_SECONDS = 600
 CHECKS = "not_a_server_error,status_code_conformance"
 JSON = {"Content-Type": "application/json"}
