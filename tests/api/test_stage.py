@@ -10,7 +10,7 @@ from mlreg.client.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.client.provenance import capture_environment, digest_of_file
 from mlreg.client.stage import StagePath, stage_of_options, stage_paths
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
-from mlreg.client.wire.versions import DataForm, ProvenanceForm, VersionRequest
+from mlreg.client.wire.versions import DataForm, ProvenanceForm, StageFileForm, VersionRequest
 from mlreg.registry.store import tables
 from tests.api.test_doors import call
 from tests.api.test_versions import spoil
@@ -106,6 +106,20 @@ def test_the_stage_is_archived_shown_and_downloaded(client, database, tmp_path):
         digest = digest_of_file(tmp_path / "search.csv")
         key = (digest, "stage", version.stage_digest)
         assert session.get(tables.BlobReference, key) is not None
+
+
+@pytest.mark.usefixtures("model")
+def test_a_stage_is_shown_up_to_so_many_bytes_of_all_its_files(client, tmp_path):
+    large = tmp_path / "large.csv"
+    large.write_bytes(b"step,loss\n" + b"1,0.50000000000000000000000000000\n" * 90_000)
+    sent = client.versions.upload_file(large)
+    forms = [
+        StageFileForm(name=name, kind="loss_curve", size=sent.size, digest=sent.digest)
+        for name in ("a.csv", "b.csv")
+    ]
+    shown = client.versions.stage("flights", register(client, tmp_path, forms=forms).number)
+    assert {curve.file for curve in shown.curves} == {"a.csv"}
+    assert "with those before it" in shown.problems["b.csv"]
 
 
 @pytest.mark.usefixtures("model")

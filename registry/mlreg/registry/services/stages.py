@@ -1,7 +1,8 @@
 """The stage of a version: which files its training left, and the curves and searches among them.
 
 What always holds: a file that is meant to be shown and cannot be is a problem with its name, never
-an error of the whole; nothing is read but what is shown, and never more than `MAX_BYTES` of it.
+an error of the whole; nothing is read but what is shown, and of all files together never more than
+`MAX_BYTES`, for parsing them is dear and asking for it is not.
 """
 
 from __future__ import annotations
@@ -56,16 +57,17 @@ def read_stage(store: ArtifactStore, files: Sequence[StageFile]) -> ShownStage:
     Raises:
         StoreUnreachableError: nothing can be said about them.
     """
-    shown = ShownStage(files)
+    shown, left = ShownStage(files), MAX_BYTES
     for kind in ("loss_curve", "search_table"):
         for file in [file for file in files if file.kind == kind][:SHOWN_FILES]:
-            _read(store, file, shown)
+            _read(store, file, shown, left)
+            left -= file.size if file.size <= left else 0
     return shown
 
 
-def _read(store: ArtifactStore, file: StageFile, shown: ShownStage) -> None:
+def _read(store: ArtifactStore, file: StageFile, shown: ShownStage, left: int) -> None:
     try:
-        content = _content(store, file)
+        content = _content(store, file, left)
         if file.kind == "loss_curve":
             shown.curves[file.name] = read_curves(content)
         else:
@@ -74,7 +76,8 @@ def _read(store: ArtifactStore, file: StageFile, shown: ShownStage) -> None:
         shown.problems[file.name] = str(error)
 
 
-def _content(store: ArtifactStore, file: StageFile) -> bytes:
-    if file.size > MAX_BYTES:
-        raise UnreadableTableError(problem=f"it is larger than {MAX_BYTES} bytes")
+def _content(store: ArtifactStore, file: StageFile, left: int) -> bytes:
+    if file.size > left:
+        rest = "" if file.size > MAX_BYTES else ", with those before it"
+        raise UnreadableTableError(problem=f"it is larger than {MAX_BYTES} bytes{rest}")
     return read_blob(store, file.digest, max_bytes=MAX_BYTES)
