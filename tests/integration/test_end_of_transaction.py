@@ -25,7 +25,14 @@ def test_it_goes_with_the_commit_in_its_order(database):
     with database.writing() as session:
         record(session, "first")
         record(session, "second")
-        assert session.execute(text("SELECT count(*) FROM audit_entry")).scalar_one() == 0
+    assert subjects(database) == ["first", "second"]
+
+
+def test_what_is_asked_meanwhile_sees_it(database):
+    with database.writing() as session:
+        record(session, "first")
+        assert session.execute(text("SELECT count(*) FROM audit_entry")).scalar_one() == 1
+        record(session, "second")
     assert subjects(database) == ["first", "second"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
@@ -116,6 +117,8 @@ def create_api(parts: ApiParts) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     caches: Caches = app.state.caches
+    # A thread more than connections that stay open would open one for a single request.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.parts.database.kept
     caches.start()
     yield
     await run_in_threadpool(app.state.transfers.verifier.stop)

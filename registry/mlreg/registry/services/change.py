@@ -7,7 +7,8 @@ repeating it under the same key changes nothing and gives the same answer: reque
 are about one deployment, and wait for each other at its lock. What is to be changed,
 `deployments.py` decides.
 
-Every statement is a round trip, and a promote has four: lock, read, write, audit.
+A promote waits for PostgreSQL twice: for the lock with what it reads, and for what it writes with
+the audit entry and the COMMIT.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from mlreg.registry.services.catalog import (
     ModelNotFoundError,
 )
 from mlreg.registry.services.idempotency import (
-    IdempotencyConflictError,
     KeyedRequest,
     StoredAnswer,
     checked_answer,
@@ -131,10 +131,12 @@ def change_once(
         version: the version that `act` wants to look at.
     """
     request = _keyed_request(change, asked)
-    deployment_id = _lock(session, change, now)
-    failpoint("change.locked")
     key = None if request is None else (request.actor, request.key)
-    present = read_present(session, deployment_id, version, key)
+    present = changes.lock_and_read(session, (change.model, change.environment), version, key)
+    if present is None:
+        made = _make_place(session, change, now)
+        present = read_present(session, made.deployment_id or 0, version, key)
+    failpoint("change.locked")
     if request is not None and present.answered is not None:
         answered = present.answered
         stored = StoredAnswer(answered.status, answered.body)
@@ -239,8 +241,7 @@ def _write(
     changed = _changed(state, revision, following)
     body = _event(change, changed, revision)
     event = Event(TOPIC, body, DEPLOYMENT_CHANNEL)
-    if not changes.add_revision(session, revision, event, _kept(request, changed)):
-        raise IdempotencyConflictError(key=change.idempotency_key or "")
+    changes.add_revision(session, revision, event, _kept(request, changed))
     if following.deployment:
         changes.set_columns(session, state.deployment_id, following.deployment)
     if following.broke_glass:

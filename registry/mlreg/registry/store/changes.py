@@ -15,12 +15,15 @@ from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from mlreg.registry.domain.revisions import BRINGING
+from mlreg.registry.store.pipeline import ask_together
+from mlreg.registry.store.present import PRESENT_BY_NAME, present_of
 from mlreg.registry.store.tables import METADATA, Revision
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.present import Present
 
 _model = METADATA.tables["model"]
 _environment = METADATA.tables["environment"]
@@ -84,7 +87,6 @@ _WRITE = f"""
 _KEEP = """, kept AS (
         INSERT INTO idempotency_key (actor, key, request_digest, status, body, created_at)
         VALUES (:by, :name, :request_digest, :status, :answer, :at)
-        ON CONFLICT DO NOTHING RETURNING key
     )
 """
 _DOCUMENTS = (
@@ -92,10 +94,9 @@ _DOCUMENTS = (
     bindparam("event", type_=_outbox.c.body.type),
 )
 _HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
-_TELL = " SELECT pg_notify(:channel, :payload), 1"
-_TELL_KEPT = " SELECT pg_notify(:channel, :payload), (SELECT count(*) FROM kept)"
+_TELL = " SELECT pg_notify(:channel, :payload)"
 _APPLY = text(_WRITE + _TELL).bindparams(*_DOCUMENTS)
-_APPLY_KEYED = text(_WRITE + _KEEP + _TELL_KEPT).bindparams(*_DOCUMENTS)
+_APPLY_KEYED = text(_WRITE + _KEEP + _TELL).bindparams(*_DOCUMENTS)
 _ALSO = update(_deployment).where(_deployment.c.id == bindparam("key"))
 
 
@@ -119,6 +120,26 @@ def lock_place(session: WriteSession, model: str, environment: str) -> Place | N
     """Lock a deployment until the transaction ends, and return its keys; None: there is none."""
     row = session.execute(_LOCK_PLACE, {"model": model, "environment": environment}).first()
     return Place(*row) if row else None
+
+
+def lock_and_read(
+    session: WriteSession,
+    place: tuple[str, str],
+    version: int | None,
+    key: tuple[str, str] | None,
+) -> Present | None:
+    """Lock a deployment until the transaction ends, and return what it is; None: there is none.
+
+    It is as `lock_place` and then `read_present`, in one round trip.
+    """
+    named = {"model": place[0], "environment": place[1]}
+    by, name = key or (None, None)
+    _, row = ask_together(
+        session,
+        (_LOCK_PLACE, named),
+        (PRESENT_BY_NAME, {**named, "version": version, "by": by, "name": name}),
+    )
+    return None if row is None else present_of(row)
 
 
 def lock_row(session: WriteSession, deployment_id: int) -> None:
@@ -165,13 +186,13 @@ class KeptAnswer:
 
 def add_revision(
     session: WriteSession, revision: Revision, event: Event, kept: KeptAnswer | None = None
-) -> bool:
+) -> None:
     """Append a revision, make it the present one, leave its event and its answer: one statement.
 
-    Returns:
-        False when the key was taken meanwhile, by a request about something else.
+    It is run at the end of the transaction, where it fails when the key was taken meanwhile, by a
+    request about another deployment.
     """
-    row = session.execute(
+    session.at_end(
         _APPLY if kept is None else _APPLY_KEYED,
         {
             **revision.model_dump(),
@@ -182,8 +203,7 @@ def add_revision(
             **_traces(revision, event),
             **({} if kept is None else asdict(kept)),
         },
-    ).one()
-    return bool(row[1])
+    )
 
 
 def _traces(revision: Revision, event: Event) -> dict[str, str | None]:

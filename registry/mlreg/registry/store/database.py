@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import psycopg
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session
 from typing_extensions import override
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection, Engine, Executable
-    from sqlalchemy.orm import SessionTransaction
+    from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
@@ -47,19 +47,34 @@ class WriteSession(ReadSession):
     def at_end(self, statement: Executable, values: Mapping[str, object]) -> None:
         """Leave a statement for the end of the transaction; nobody sees what it answers.
 
-        Its errors are raised where the block ends, as those of the commit are. Where there are
-        savepoints, which it may end with, it is run at once.
+        It is run earlier where something is asked or a savepoint is set meanwhile, and at once
+        within a savepoint: what follows it sees it. Its errors are raised where it is run.
         """
+        self._left.append((statement, values))
         if self.in_nested_transaction():
-            self.execute(statement, values)
-        else:
-            self._left.append((statement, values))
+            self.run_what_is_left()
+
+    def run_what_is_left(self) -> None:
+        """Run now what was left for the end."""
+        while self._left:
+            self.connection().execute(*self._left.pop(0))
+
+    def commit_with_what_is_left(self) -> None:
+        """Send what was left for the end and the COMMIT at once, and wait for both."""
+        self.flush()
+        if not self._left:
+            return
+        connection = self.connection()
+        driver = driver_of(connection)
+        with raising_as_sqlalchemy(connection), driver.pipeline():
+            self.run_what_is_left()
+            driver.commit()  # the session's own would give the connection away with its pipeline
+        self.commit()
 
     @override
     def begin_nested(self) -> SessionTransaction:
-        """Set a savepoint, after what was left so far was run."""
-        while self._left:
-            self.execute(*self._left.pop(0))
+        """Set a savepoint."""
+        self.run_what_is_left()
         return super().begin_nested()
 
     @override
@@ -68,20 +83,11 @@ class WriteSession(ReadSession):
         self._left.clear()
         super().rollback()
 
-    def commit_with_what_is_left(self) -> None:
-        """Send what was left for the end and the COMMIT at once, and wait for both."""
-        if not self._left:
-            return
-        self.flush()
-        connection = self.connection()
-        driver = cast(
-            "psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection
-        )
-        with _as_sqlalchemy_has_it(connection, driver), driver.pipeline():
-            while self._left:
-                connection.execute(*self._left.pop(0))
-            driver.commit()  # the session's own would give the connection away with its pipeline
-        self.commit()
+
+@event.listens_for(WriteSession, "do_orm_execute")
+def _run_first(state: ORMExecuteState) -> None:
+    """Run what was left before what is asked now, which may be about it."""
+    cast("WriteSession", state.session).run_what_is_left()
 
 
 def connection_url(url: str) -> str:
@@ -91,9 +97,14 @@ def connection_url(url: str) -> str:
 
 
 class Database:
-    """A PostgreSQL database (15 or newer) behind a bounded pool of connections."""
+    """A PostgreSQL database (15 or newer) behind a bounded pool of connections.
+
+    Attributes:
+        kept: how many connections stay open; as many more may be opened, each for one use.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.kept = pool_size
         self.url = connection_url(url)
         self.engine: Engine = create_engine(
             self.url,
@@ -146,11 +157,15 @@ class Database:
         self.engine.dispose()
 
 
+def driver_of(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """Return the driver's own connection, which alone knows of pipelines."""
+    return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
+
+
 @contextmanager
-def _as_sqlalchemy_has_it(
-    connection: Connection, driver: psycopg.Connection[tuple[object, ...]]
-) -> Iterator[None]:
-    """Raise the driver's own errors in the words that everybody here knows."""
+def raising_as_sqlalchemy(connection: Connection) -> Iterator[None]:
+    """Raise the driver's errors as SQLAlchemy does, which is how everybody here knows them."""
+    driver = driver_of(connection)
     try:
         yield
     except psycopg.Error as error:

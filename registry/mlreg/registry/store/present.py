@@ -7,7 +7,7 @@ the deployment's row as it is, and everything beside it as it was when the waiti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ _CANDIDATE = (
     _WORDS,
 )
 _ANSWER = (_keys.c.request_digest, _keys.c.status, _keys.c.body)
-_PRESENT = (
+_ALL = (
     STATES.add_columns(*_CANDIDATE, *_ANSWER)
     .outerjoin(
         WANTED,
@@ -110,8 +110,13 @@ _PRESENT = (
     .outerjoin(_manifest, _manifest.c.digest == WANTED.c.manifest_digest)
     .outerjoin(JUDGED, true())
     .outerjoin(_keys, (_keys.c.actor == bindparam("by")) & (_keys.c.key == bindparam("name")))
-    .where(_deployment.c.id == bindparam("deployment_id"))
     .order_by(None)
+)
+_PRESENT = _ALL.where(_deployment.c.id == bindparam("deployment_id"))
+PRESENT_BY_NAME = _ALL.where(
+    _model.c.name == bindparam("model"),
+    _model.c.deleted_at.is_(None),
+    _deployment.c.environment == bindparam("environment"),
 )
 _STATE_END = len(STATES.selected_columns)
 _CANDIDATE_END = _STATE_END + len(_CANDIDATE)
@@ -189,6 +194,11 @@ def read_present(
     row = session.execute(
         _PRESENT, {"deployment_id": deployment_id, "version": version, "by": by, "name": name}
     ).one()
+    return present_of(row)
+
+
+def present_of(row: Sequence[Any]) -> Present:
+    """Return what a row of these statements says."""
     asked, answer = row[_STATE_END:_CANDIDATE_END], row[_CANDIDATE_END:]
     return Present(
         state_of(row[:_STATE_END]),
@@ -197,7 +207,7 @@ def read_present(
     )
 
 
-def _candidate(columns: tuple[Any, ...]) -> Candidate:
+def _candidate(columns: Sequence[Any]) -> Candidate:
     values = list(columns)
     values[-1] = tuple(Word(*word) for word in values[-1] or ())
     return Candidate(*values)
