@@ -41,7 +41,7 @@ def register_trained(attempt: Attempt, folder: Path, training: Training, trained
     """Register the child's artifact with its provenance and return the version's number."""
     manifest = send_folder(attempt.store, folder / "out")
     contract = trained.contract
-    flavour = inspect_artifact(attempt.store, manifest, contract)
+    flavour = inspect_artifact(attempt.store, manifest, lambda: contract)
     provenance = _provenance(training, trained)
     registration = Registration(
         model=training.model.name,

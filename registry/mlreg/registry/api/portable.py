@@ -145,7 +145,7 @@ def _registration_of(
         manifest=manifest,
         stage=stage,
         provenance=given,
-        flavour=inspect_artifact(store, manifest, contract),
+        flavour=inspect_artifact(store, manifest, lambda: contract),
         metrics=record.metrics,
         tags=record.tags,
         description=record.description,

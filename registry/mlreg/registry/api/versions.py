@@ -21,6 +21,7 @@ from mlreg.client.wire.versions import (
 from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.paging import Paging
+from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import may
 from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
 from mlreg.registry.domain.flavours import is_unsafe
@@ -52,11 +53,9 @@ def register(
 ) -> Response:
     """Register uploaded files as a version."""
     manifest, provenance = manifest_of(body), provenance_of(body.provenance)
-    schema: FeatureSchema | None = provenance.feature_contract
     keys: Sequence[SigningKey] = ()
-    if schema is None or body.signature is not None or caller.models_for("read") is not None:
+    if body.signature is not None or caller.models_for("read") is not None:
         with parts.database.reading() as session:
-            schema = schema or catalog.feature_schema_of(catalog.get_model(session, model))
             check_known(session, manifest, [file.digest for file in body.stage], caller)
             keys = signing.keys_for(session, model, body.signature)
     registration = Registration(
@@ -64,7 +63,11 @@ def register(
         manifest=manifest,
         stage=stage_of(body),
         provenance=provenance,
-        flavour=inspect_artifact(parts.store, manifest, schema),
+        flavour=inspect_artifact(
+            parts.store,
+            manifest,
+            lambda: provenance.feature_contract or _declared(parts, model),
+        ),
         metrics=body.metrics,
         tags=body.tags,
         allow_missing=frozenset(body.allow_missing),
@@ -80,6 +83,11 @@ def register(
             ),
             status=201,
         )
+
+
+def _declared(parts: ApiParts, model: str) -> FeatureSchema | None:
+    with parts.database.reading() as session:
+        return catalog.feature_schema_of(catalog.get_model(session, model))
 
 
 @router.get("", response_model=Page[VersionAnswer], dependencies=[may("read")])

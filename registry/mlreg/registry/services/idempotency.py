@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.store.pipeline import ask_together
 from mlreg.registry.store.tables import METADATA
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def begin(session: WriteSession, request: KeyedRequest, now: datetime) -> Stored
         "body": "",
         "created_at": now,
     }
-    if session.execute(_TAKE, row).first() is not None:
+    (taken,) = ask_together(session, (_TAKE, row))
+    if taken is not None:
         return None
     named = {"by": request.actor, "name": request.key}
     digest, status, body = session.execute(_FIND, named).one()

@@ -19,6 +19,8 @@ from mlreg.registry.domain.flavours import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.domain.contracts import FeatureSchema
     from mlreg.registry.domain.manifests import Manifest, ManifestFile
@@ -38,14 +40,15 @@ class InvalidModelFileError(InvalidError):
 
 
 def inspect_artifact(
-    store: ArtifactStore, manifest: Manifest, features: FeatureSchema | None
+    store: ArtifactStore, manifest: Manifest, features: Callable[[], FeatureSchema | None]
 ) -> Flavour:
     """Return the kind of an artifact, after its LightGBM text models were validated.
 
     Args:
         store: where the bytes are.
         manifest: the files.
-        features: the columns that a text model must have been trained on, in that order.
+        features: the columns that a text model must have been trained on, in that order; asked for
+            only where there is such a model, as it may cost a look into the database.
 
     Raises:
         InvalidModelFileError: a text model breaks a rule of its format.
@@ -55,7 +58,7 @@ def inspect_artifact(
 
 
 def _inspect_file(
-    store: ArtifactStore, file: ManifestFile, features: FeatureSchema | None
+    store: ArtifactStore, file: ManifestFile, features: Callable[[], FeatureSchema | None]
 ) -> Flavour:
     try:
         flavour = flavour_of_file(file.path, read_head(store, file.digest, HEAD_BYTES))
@@ -64,7 +67,7 @@ def _inspect_file(
             flavour = flavour_of_file(file.path, content[:HEAD_BYTES], content[-TAIL_BYTES:])
         if flavour == "lightgbm-text":
             _check_text_model(
-                file.path, read_blob(store, file.digest, max_bytes=MAX_BYTES), features
+                file.path, read_blob(store, file.digest, max_bytes=MAX_BYTES), features()
             )
     except BlobNotFoundError:
         return "opaque"  # registration says so in its own words

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from mlreg.registry.domain.forms import Json
 from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.store.pipeline import ask_together
 from mlreg.registry.store.search_index import BOUNDS, FACTS
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def lock_model_row(session: WriteSession, name: str, digests: Sequence[str]) -> 
     while nobody needed it is verified still; its reference keeps it, and it is spared within a
     minute.
     """
-    row = session.execute(_LOCK, {"model": name, "digests": list(digests)}).first()
+    (row,) = ask_together(session, (_LOCK, {"model": name, "digests": list(digests)}))
     return LockedModel(*row) if row else None
 
 
@@ -146,7 +147,7 @@ def write_version(session: WriteSession, version: Version, parts: Parts) -> None
         "topic": parts.event[0],
         "event": json.dumps(parts.event[1]),
     }
-    session.execute(_WRITE, {**BOUNDS, **values})
+    session.at_end(_WRITE, {**BOUNDS, **values})
 
 
 def _moment(moment: datetime) -> str:
