@@ -32,7 +32,7 @@ from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL, TOKEN_CHANNEL
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
-PAUSE_SECONDS = 0.05  # a burst of changes is read as one
+PAUSE_SECONDS = 0.25  # a burst of changes is read as one; others may wait for a second
 
 
 @dataclass(frozen=True, slots=True)
