@@ -26,6 +26,7 @@ from mlreg.registry.services.access import issue_token
 from mlreg.registry.services.catalog import get_model, get_version
 from mlreg.registry.services.signing import is_signed
 from mlreg.registry.store.clock import SystemClock
+from tests.api.test_doors import call
 from tests.makers import PERSON
 from tests.upload_makers import bare_request, make_file, make_model
 
@@ -56,8 +57,11 @@ def test_a_signed_version_says_by_whom(client, api, tmp_path, key, trusted):
     assert (found.key_id, found.key_name, found.trusted) == (trusted.id, "ada", True)
     verify(found.body, found.public_key, "flights", client.versions.get("flights", number).manifest)
     assert signed(api, number)
+    assert b"signed by ada<" in call(api, "GET", f"/models/flights/versions/{number}")[2]
     client.keys.remove(trusted.id)
     assert not client.keys.signatures("flights", number)[0].trusted
+    page = call(api, "GET", f"/models/flights/versions/{number}")[2]
+    assert b"signed by ada, no longer trusted" in page
     assert not signed(api, number)
 
 

@@ -10,7 +10,7 @@ from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.card_texts import parts_of, printable, title_of
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.references import MAX_NUMBER
-from mlreg.registry.services import attestations, cards, catalog, stages
+from mlreg.registry.services import attestations, cards, catalog, signing, stages
 from mlreg.registry.services.cards import FindTimes
 from mlreg.registry.web.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, charts_of
 from mlreg.registry.web.rendering import PageRoute, database_of, page
@@ -29,6 +29,7 @@ def version_page(model: str, number: Number, request: Request) -> Response:
         manifest = catalog.get_manifest(session, version)
         contract = catalog.find_feature_contract(session, version)
         attested = attestations.list_attestations(session, version)
+        signed = signing.list_signatures(session, version)
         staged = stages.list_stage(session, version)
         data = cards.data_of(session, version, _find_times(request))
     stage = stages.read_stage(cast("ArtifactStore", request.app.state.parts.store), staged)
@@ -40,7 +41,8 @@ def version_page(model: str, number: Number, request: Request) -> Response:
         files=manifest.files,
         features=contract.features if contract else (),
         data=data,
-        attestations=attested,
+        attestations={one.kind: one for one in reversed(attested)}.values(),
+        signed_by=[(key.name, signing.is_trusted(key, model)) for _, key in signed],
         stage=stage,
         charts={name: charts_of(curves) for name, curves in stage.curves.items()},
         frame=FRAME,
