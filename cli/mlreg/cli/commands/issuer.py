@@ -64,8 +64,8 @@ def list_issuers() -> None:
     """List the issuers that are trusted."""
     with open_client() as client:
         found = client.issuers.list()
-    rows = [(i.name, i.issuer[:34], i.role, len(i.models or ()) or "all") for i in found]
-    show(found, table=Table(("name", "issuer", "role", "models"), rows))
+    rows = [(i.name, i.role, i.issuer, ", ".join(i.models or ("all",))) for i in found]
+    show(found, table=Table(("name", "role", "issuer", "models"), rows, "no issuer is trusted"))
 
 
 @app.command()
