@@ -64,6 +64,7 @@ class UnauthenticatedError(RegistryError):
     """No valid token came with the request; says nothing about why."""
 
     code = "unauthenticated"
+    hint = "No token, or one that is wrong, expired or revoked: `mlreg login URL`, or MLREG_TOKEN."
 
     def __init__(self) -> None:
         super().__init__("authentication is required")
