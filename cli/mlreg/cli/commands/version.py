@@ -148,7 +148,7 @@ def list_versions(
         return
     rows = [
         [
-            version.number,
+            f"{version.number} (archived)" if version.archived_at else version.number,
             version.lane,
             version.trainer,
             _commit(version),
