@@ -138,6 +138,16 @@ def test_a_queued_run_is_cancelled_once_and_retried_once(client):
         client.runs.retry(number)
 
 
+def test_the_audit_log_says_by_whose_hand_a_run_began_and_ended(client):
+    number = client.runs.request("flights", REQUEST).number
+    client.runs.cancel(number, reason="wrong week")
+    client.runs.retry(number)
+    entries = list(client.audit.list(subject=f"run:{number}"))
+    assert [entry.action for entry in entries] == ["run.retry", "run.cancel", "run.request"]
+    assert {entry.actor for entry in entries} == {"admin"}
+    assert entries[1].body["reason"] == "wrong week"
+
+
 def test_pages_of_runs(client):
     numbers = [client.runs.request("flights", REQUEST).number for _ in range(5)]
     first = client.runs.list(model="flights", limit=3)

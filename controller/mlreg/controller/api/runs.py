@@ -114,7 +114,7 @@ def cancel_run(
         return once.run(
             session,
             now,
-            lambda: answer_of(runs.cancel_run(session, number, body.reason, now=now)),
+            lambda: answer_of(runs.cancel_run(session, number, body.reason, actor=caller, now=now)),
         )
 
 
@@ -125,7 +125,9 @@ def retry_run(
     """Queue a failed, cancelled or dead run again."""
     with writing() as session:
         _permitted(session, number, caller, "run.write")
-        return once.run(session, now, lambda: answer_of(runs.retry_run(session, number)))
+        return once.run(
+            session, now, lambda: answer_of(runs.retry_run(session, number, actor=caller, now=now))
+        )
 
 
 def _permitted(session: ReadSession, number: int, caller: Actor, action: Action) -> RunView:

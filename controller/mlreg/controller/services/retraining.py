@@ -122,7 +122,7 @@ def request_retrain(
         policy_id=None if place.policy is None else place.policy.policy_id,
         specification=specification,
     )
-    return runs.get_run(session, run.id or 0)
+    return runs.recorded(session, run, "run.request", actor, now, lane=chosen)
 
 
 def request_judgement(

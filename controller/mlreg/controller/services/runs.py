@@ -16,7 +16,7 @@ from mlreg.controller.store import runs as rows
 from mlreg.controller.store.tables import Run, RunLog
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
-from mlreg.registry.services import catalog
+from mlreg.registry.services import audit, catalog
 from mlreg.registry.store.versions import environment_exists
 
 if TYPE_CHECKING:
@@ -216,7 +216,9 @@ def list_log(session: ReadSession, run_id: int, *, after: int = 0) -> Sequence[R
     return rows.log_after(session, run_id, after, MAX_LINES)
 
 
-def cancel_run(session: WriteSession, run_id: int, reason: str, *, now: datetime) -> RunView:
+def cancel_run(
+    session: WriteSession, run_id: int, reason: str, *, actor: Actor, now: datetime
+) -> RunView:
     """End a queued or running run; its child is killed at the worker's next heartbeat.
 
     Raises:
@@ -231,11 +233,10 @@ def cancel_run(session: WriteSession, run_id: int, reason: str, *, now: datetime
         raise RunEndedError(run_id=run_id, state=run.state)
     run.state, run.error, run.ended_at = "cancelled", reason or "cancelled", now
     session.add(run)
-    session.flush()
-    return get_run(session, run_id)
+    return recorded(session, run, "run.cancel", actor, now, reason=reason)
 
 
-def retry_run(session: WriteSession, run_id: int) -> RunView:
+def retry_run(session: WriteSession, run_id: int, *, actor: Actor, now: datetime) -> RunView:
     """Queue a failed, cancelled or dead run again; it goes on after its last finished step.
 
     Raises:
@@ -245,16 +246,34 @@ def retry_run(session: WriteSession, run_id: int) -> RunView:
     run = _locked(session, run_id)
     if run.state not in {"failed", "cancelled", "dead"}:
         raise RunNotEndedError(run_id=run_id, state=run.state)
+    former = run.state
     run.state, run.error, run.ended_at = "queued", None, None
     session.add(run)
     session.flush()
     _enqueue(session, run)
-    return get_run(session, run_id)
+    return recorded(session, run, "run.retry", actor, now, former=former)
 
 
 def job_key(run_id: int) -> str:
     """Return the dedupe key of a run's job."""
     return f"run:{run_id}"
+
+
+def recorded(
+    session: WriteSession, run: Run, action: str, actor: Actor, now: datetime, **more: object
+) -> RunView:
+    """Write down by whose hand a run was changed, and return it."""
+    session.flush()
+    view = get_run(session, run.id or 0)
+    audit.record(
+        session,
+        action=action,
+        subject=f"run:{run.id}",
+        actor=actor,
+        body={"model": view.model, "environment": run.environment, **more},
+        now=now,
+    )
+    return view
 
 
 def _locked(session: WriteSession, run_id: int) -> Run:
