@@ -13,9 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "token", sa.Column("models", postgresql.JSONB(none_as_null=True), nullable=True)
-    )
+    op.add_column("token", sa.Column("models", postgresql.JSONB(none_as_null=True), nullable=True))
     op.create_index(op.f("ix_token_expires_at"), "token", ["expires_at"])
     op.create_table(
         "model_grant",
@@ -60,4 +58,6 @@ def downgrade() -> None:
     op.drop_table("oidc_issuer")
     op.drop_table("model_grant")
     op.drop_index(op.f("ix_token_expires_at"), table_name="token")
+    # Without its models a narrow token is one for every model: it ends here, and stays ended.
+    op.execute("UPDATE token SET revoked_at = coalesce(revoked_at, now()) WHERE models IS NOT NULL")
     op.drop_column("token", "models")
