@@ -130,16 +130,17 @@ def lock_and_read(
 ) -> Present | None:
     """Lock a deployment until the transaction ends, and return what it is; None: there is none.
 
-    It is as `lock_place` and then `read_present`, in one round trip.
+    It is as `lock_place` and then `read_present`, in one round trip. What was made between the two
+    is read but not locked, so it counts as not there.
     """
     named = {"model": place[0], "environment": place[1]}
     by, name = key or (None, None)
-    _, row = ask_together(
+    locked, row = ask_together(
         session,
         (_LOCK_PLACE, named),
         (PRESENT_BY_NAME, {**named, "version": version, "by": by, "name": name}),
     )
-    return None if row is None else present_of(row)
+    return None if locked is None or row is None else present_of(row)
 
 
 def lock_row(session: WriteSession, deployment_id: int) -> None:
