@@ -29,6 +29,7 @@ from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.artifacts.reading import read_blob
 from mlreg.registry.artifacts.s3 import S3Store
 from mlreg.registry.artifacts.verifying import key_of
+from mlreg.registry.services import upload_sessions
 from mlreg.registry.services.access import issue_token
 from mlreg.registry.services.upload_sessions import LIFE, sweep_uploads
 from mlreg.registry.store.clock import SystemClock
@@ -202,6 +203,38 @@ def test_what_nobody_finishes_is_swept_after_a_day(client, api, store):
     for name in (upload, direct.id):
         with pytest.raises(NotFoundError):
             look(client, name)
+
+
+@pytest.mark.parametrize("store", ["folder"], indirect=True)
+def test_no_piece_goes_beyond_the_size_that_was_said(client):
+    upload = begin(client, 5).id
+    send_piece(client, upload, 0, b"123")
+    with pytest.raises(InvalidError) as refused:
+        send_piece(client, upload, 3, b"456")
+    assert (refused.value.status, refused.value.code) == (416, "upload_too_long")
+    assert look(client, upload).offset == 3
+    assert send_piece(client, upload, 3, b"45").offset == 5
+    assert finish(client, upload, digest_of(b"12345"))[0] == 201
+
+
+@pytest.mark.parametrize("store", ["folder"], indirect=True)
+def test_an_owner_has_so_many_open_uploads_at_most(client, api, store, token_of, monkeypatch):
+    monkeypatch.setattr(upload_sessions, "MAX_OPEN", 2)
+    first, second = (begin(client).id for _ in range(2))
+    with pytest.raises(RefusedError) as refused:
+        begin(client)
+    assert (refused.value.status, refused.value.code) == (409, "too_many_uploads")
+    with api.client(token_of("other")) as other:
+        begin(other)
+    send_piece(client, first, 0, b"12345")
+    finish(client, first, digest_of(b"12345"))
+    begin(client)  # what is finished counts no more
+    client.transport.send(Call("DELETE", path("uploads", second)))
+    begin(client)  # nor what is cancelled
+    with pytest.raises(RefusedError):
+        begin(client)
+    assert sweep_uploads(api.parts.database, store, SystemClock().now() + LIFE + LIFE) == 4
+    begin(client)
 
 
 @pytest.mark.slow

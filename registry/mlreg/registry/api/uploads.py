@@ -98,7 +98,7 @@ async def append(
     """Add the body's bytes, which begin where the upload ends."""
     first, size = _range(content_range)
     found = await _mine(moving, upload, caller)
-    uploads.check_appendable(found, first)  # before the bytes are taken
+    uploads.check_appendable(found, first, size)  # before the bytes are taken
     try:
         async with spooled(request, most=size) as spool:
             if spool.size != size:

@@ -6,7 +6,8 @@ What always holds:
 - what is uploaded becomes a blob only after it was hashed here, as `Transfers.adopt` promises;
 - the store works while no session of the database is open; a server that is killed leaves an upload
   that goes on where it was, and bytes that the sweep removes;
-- an upload is its owner's alone, and ends after a day.
+- an upload is its owner's alone, and ends after a day; an owner has about 200 open ones at most (as
+  many more as begin in the same moment), and none takes more bytes than its size said.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ PAUSE = timedelta(seconds=2)
 SWEEP_PAGE = 100
 PART_BYTES = 16 * 2**20
 MAX_PARTS = 9_000
+MAX_OPEN = 200
 LOG = logging.getLogger(__name__)
 
 
@@ -77,6 +79,27 @@ class UploadOutOfOrderError(InvalidError):
 
     def __init__(self, *, expected: int, actual: int) -> None:
         super().__init__(f"the upload ends at byte {expected}, the piece begins at {actual}")
+
+
+class UploadTooLongError(InvalidError):
+    """A piece goes beyond the size that was said when the upload began; nothing was added."""
+
+    code = "upload_too_long"
+    hint = "Begin another upload, without a size or with the right one."
+    status = 416
+
+    def __init__(self, *, size: int, end: int) -> None:
+        super().__init__(f"the upload is of {size} bytes, the piece would end at {end}")
+
+
+class TooManyUploadsError(RefusedError):
+    """The caller has as many open uploads as one may have."""
+
+    code = "too_many_uploads"
+    hint = "Finish or cancel some; those that nobody finishes end after 24 hours."
+
+    def __init__(self, *, owner: str, most: int) -> None:
+        super().__init__(f"{owner} has {most} open uploads, and may have no more")
 
 
 class UploadClosedError(RefusedError):
@@ -132,8 +155,12 @@ def begin_upload(
     """Begin an upload; it is direct when that was asked for, can be, and the size is known.
 
     Raises:
+        TooManyUploadsError: the caller has too many open ones.
         StoreUnreachableError, StoreRefusedError: the store cannot take it now.
     """
+    with room.database.reading() as session:
+        if rows.count_open(session, actor.name, now) >= MAX_OPEN:
+            raise TooManyUploadsError(owner=actor.name, most=MAX_OPEN)
     name = secrets.token_hex(16)
     multipart = None
     if direct and size and room.direct is not None:
@@ -170,12 +197,13 @@ def append(room: UploadRoom, upload: UploadSession, offset: int, source: BinaryI
 
     Raises:
         UploadOutOfOrderError: it does not begin where the upload ends.
+        UploadTooLongError: it ends beyond the size that was said.
         UploadClosedError: the upload takes no more.
         StorageFullError, StoreUnreachableError: nothing was added.
     """
-    check_appendable(upload, offset)
     size = source.seek(0, 2)
     source.seek(0)
+    check_appendable(upload, offset, size)
     piece = f"{offset:020d}-{secrets.token_hex(8)}"
     room.transfers.append(upload.id, piece, source)
     failpoint("upload.piece_stored")
@@ -186,12 +214,14 @@ def append(room: UploadRoom, upload: UploadSession, offset: int, source: BinaryI
     return offset + size
 
 
-def check_appendable(upload: UploadSession, offset: int) -> None:
-    """Let a piece at this offset pass, or raise as `append` does."""
+def check_appendable(upload: UploadSession, offset: int, size: int) -> None:
+    """Let a piece of `size` bytes at this offset pass, or raise as `append` does."""
     if upload.state != "open" or upload.multipart is not None:
         raise UploadClosedError(upload=upload.id, state=upload.state)
     if offset != upload.received:
         raise UploadOutOfOrderError(expected=upload.received, actual=offset)
+    if upload.size is not None and offset + size > upload.size:
+        raise UploadTooLongError(size=upload.size, end=offset + size)
 
 
 def finish_upload(

@@ -34,6 +34,13 @@ def find_upload(session: ReadSession, upload: str, owner: str) -> UploadSession 
     return session.exec(mine, execution_options={"populate_existing": True}).one_or_none()
 
 
+def count_open(session: ReadSession, owner: str, now: datetime) -> int:
+    """Return how many uploads this owner has that still take bytes."""
+    mine = select(func.count()).select_from(UploadSession).where(UploadSession.owner == owner)
+    living = mine.where(UploadSession.state == "open", UploadSession.expires_at > now)
+    return session.exec(living).one()
+
+
 def append_piece(session: WriteSession, upload: str, offset: int, piece: str, size: int) -> bool:
     """Add a piece to an open upload that ends where the piece begins; False if it does not."""
     found = session.execute(
