@@ -2,8 +2,8 @@
 
 With the word `mlflow` it makes `.mlflow`, where the MLflow server is that tests and benchmarks are
 held against. Standard library only. Does nothing when the environment already is what the lock
-says. uv does the work; it comes from the lock `bootstrap.txt`, into a small environment of its own where Python can
-make one, else (Debian without `python3-venv`) into a plain folder.
+says. uv does the work; it comes from the lock `bootstrap.txt`, into a small environment of its own
+where Python can make one, else (Debian without `python3-venv`) into a plain folder.
 """
 
 from __future__ import annotations
