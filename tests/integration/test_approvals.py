@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlmodel import select
@@ -17,12 +18,13 @@ from mlreg.registry.domain.approvals import (
     OwnVersionError,
 )
 from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.domain.oidc import Trust
 from mlreg.registry.domain.revisions import (
     AlreadySoError,
     NotAcceptedError,
     ReasonRequiredError,
 )
-from mlreg.registry.services import approvals, audit, deployments
+from mlreg.registry.services import access, approvals, audit, deployments, grants, oidc
 from mlreg.registry.services.approvals import Opinion
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.store import tables
@@ -78,6 +80,16 @@ class House:
             return approvals.request(
                 session, replace(CHANGE, actor=who), version=version, cause=cause, now=START
             )
+
+    def issue(self, name="ops", role="operator", models=None):
+        bearer = Actor(name, "service", role, models)
+        with self.database.writing() as session:
+            end = START + timedelta(minutes=15)
+            return access.issue(session, bearer, end, actor=PERSON, now=START).token_id
+
+    def revoke(self, token, after=timedelta(hours=1)):
+        with self.database.writing() as session:
+            access.revoke_token(session, token, actor=PERSON, now=START + after)
 
     def listed(self):
         with self.database.reading() as session:
@@ -283,6 +295,70 @@ def test_the_last_approval_promotes_what_waits_for_it(house):
     assert actions[-2:] == ["approval.given", "deployment.policy"]
     with house.database.reading() as session:
         assert audit.verify(session).first_bad is None
+
+
+def complete(house):
+    house.say(ADA)
+    return house.say(BEA)
+
+
+def test_what_waits_is_promoted_for_an_asker_whose_token_merely_ended(house):
+    former = house.issue()
+    house.revoke(former, timedelta(seconds=-1))  # before it was asked for
+    house.issue()
+    house.request()
+    assert complete(house).promoted.champion == 2
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_waits_is_not_promoted_for_an_asker_who_was_revoked(house, others):
+    token = house.issue()
+    for _ in range(others):
+        house.issue()
+    house.request()
+    house.revoke(token)
+    given = complete(house)
+    assert (given.promoted, given.counted) == (None, 2)
+    assert "ops, who asked for it, had a token revoked" in given.notes[0]
+    assert len(house.waiting()) == 1
+    assert house.promote(who=EVE).champion == 2
+
+
+@pytest.mark.parametrize(
+    ("role", "models"), [("viewer", None), ("approver", None), ("ci", frozenset({"cargo"}))]
+)
+def test_what_waits_is_not_promoted_for_an_asker_who_may_not(house, role, models):
+    house.issue(role=role, models=models)
+    house.request()
+    given = complete(house)
+    assert given.promoted is None
+    assert "may no longer promote flights" in given.notes[0]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_waits_stands_on_the_grant_of_its_asker(house, kept):
+    house.issue(role="viewer")
+    with house.database.writing() as session:
+        grants.grant(session, "ops", "flights", "ci", actor=PERSON, now=START)
+    house.request()
+    if not kept:
+        with house.database.writing() as session:
+            grants.withdraw(session, "ops", "flights", actor=PERSON, now=START)
+    assert (complete(house).promoted is not None) == kept
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_what_a_pipeline_asked_for_stands_on_the_trust_in_its_issuer(house, trusted):
+    claims = {"repository_id": ("1",), "repository_owner_id": ("2",)}
+    url = "https://ci.example"
+    trust = Trust("ci", url, "mlreg", ("RS256",), claims, "ci", frozenset({"flights"}))
+    with house.database.writing() as session:
+        oidc.add_issuer(session, trust, actor=PERSON, now=START)
+    house.request(who=Actor(trust.principal, "service", "ci"))
+    if not trusted:
+        with house.database.writing() as session:
+            oidc.remove_issuer(session, "ci", actor=PERSON, now=START)
+    assert (complete(house).promoted is not None) == trusted
 
 
 def test_a_frozen_deployment_keeps_what_waits(house):

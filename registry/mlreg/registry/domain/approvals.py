@@ -54,6 +54,16 @@ class ApprovalRejectedError(RefusedError):
         super().__init__(f"{model}/{version} in {environment} was rejected by {who}")
 
 
+class AskerBarredError(RefusedError):
+    """Who asked for a promote that waits can stand behind it no longer."""
+
+    code = "asker_barred"
+    hint = "Whoever may promote can do it now, for the approvals are there: `mlreg promote`."
+
+    def __init__(self, *, asker: str, problem: str) -> None:
+        super().__init__(f"{asker}, who asked for it, {problem}; whoever may promote can do it")
+
+
 class OwnVersionError(RefusedError):
     """Somebody wants to approve what they made."""
 

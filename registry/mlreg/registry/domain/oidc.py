@@ -20,6 +20,7 @@ from mlreg.registry.domain.permissions import Role
 
 Algorithm = Literal["RS256", "ES256", "EdDSA"]
 ALGORITHMS: frozenset[str] = frozenset(get_args(Algorithm))
+ISSUED = "oidc:"
 SKEW = timedelta(seconds=60)
 MAX_LIFE = timedelta(days=1)
 EXCHANGED_ROLES: frozenset[Role] = frozenset({"viewer", "ci", "operator"})
@@ -86,7 +87,7 @@ class Trust:
     @property
     def principal(self) -> str:
         """The actor's name in the audit log; no token's name has a colon, so no grant fits it."""
-        return f"oidc:{self.name}"
+        return f"{ISSUED}{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

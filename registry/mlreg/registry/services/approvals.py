@@ -3,7 +3,8 @@
 What always holds: a word is given and taken back under the row lock of its deployment, so that no
 promote goes by a word that was just withdrawn; it is about what the deployment and the version are
 at that moment; an approver has one standing word on a version at most. A promote that waits is done
-by the approval that completes it, in the same transaction, in the name of who asked for it.
+by the approval that completes it, in the same transaction, in the name of who asked for it, if
+they still may promote; a policy's, in the name of its run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from mlreg.registry.domain.actor import Actor, ActorKind
 from mlreg.registry.domain.approvals import (
     ApprovalNotFoundError,
+    AskerBarredError,
     DecisionOutdatedError,
     NotYourApprovalError,
     OwnVersionError,
@@ -22,25 +24,29 @@ from mlreg.registry.domain.approvals import (
     tally,
 )
 from mlreg.registry.domain.errors import IntegrityError, RefusedError
+from mlreg.registry.domain.oidc import ISSUED
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.revisions import AlreadySoError
 from mlreg.registry.services import audit, deployments
 from mlreg.registry.services.change import Change, ChangedState, lock_present, subject_of
 from mlreg.registry.services.deployments import check_accepted, check_promotable
 from mlreg.registry.store import approvals as rows
-from mlreg.registry.store import outbox
+from mlreg.registry.store import issuers, outbox, tokens
 from mlreg.registry.store.approvals import Binding, binding_of
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.present import read_present
 from mlreg.registry.store.tables import Approval, ApprovalRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.registry.domain.permissions import Role
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.deployments import DeploymentState
     from mlreg.registry.store.present import Candidate
+    from mlreg.registry.store.tables import Token
 
 Cause = Literal["promote", "policy"]
 _ACTIONS: dict[Verdict, str] = {"approved": "approval.given", "rejected": "approval.rejected"}
@@ -273,9 +279,10 @@ def _complete(
     session: WriteSession, change: Change, waiting: ApprovalRequest, given: Given, now: datetime
 ) -> Given:
     """Promote what waited for this word, in the name of who asked for it."""
-    asked = Change(change.model, change.environment, _requester(waiting), waiting.reason)
     cause, version = cast("Cause", waiting.cause), waiting.version
     try:
+        asker = _asker(session, change.model, waiting)
+        asked = Change(change.model, change.environment, asker, waiting.reason)
         with session.begin_nested():
             promoted = deployments.promote(session, asked, version=version, cause=cause, now=now)
     except (RefusedError, IntegrityError) as error:
@@ -289,9 +296,38 @@ def _words_with(candidate: Candidate, word: Word) -> list[Word]:
     return [*(other for other in candidate.words if other.approver != word.approver), word]
 
 
-def _requester(waiting: ApprovalRequest) -> Actor:
-    kind = cast("ActorKind", waiting.requester_kind)
-    return Actor(waiting.requester, kind, "controller" if kind == "policy" else "ci")
+def _asker(session: WriteSession, model: str, waiting: ApprovalRequest) -> Actor:
+    """Return who asked for a promote that waits, as what they are now.
+
+    A policy's promote stands on the policy, and waits no longer when that is disabled.
+
+    Raises:
+        AskerBarredError: a token of theirs was revoked since, or they may not promote the model.
+    """
+    name, kind = waiting.requester, cast("ActorKind", waiting.requester_kind)
+    if waiting.cause == "policy":
+        return Actor(name, kind, "controller" if kind == "policy" else "ci")
+    held = tokens.list_named(session, name)
+    # Which of their tokens asked is not known, so any that was there then and was revoked since
+    # counts. Both times are real ones but with a virtual clock, where only the second rule holds.
+    if any(t.revoked_at and t.created_at <= waiting.at <= t.revoked_at for t in held):
+        raise AskerBarredError(asker=name, problem="had a token revoked since")
+    for actor in _standing(session, name, held):
+        if actor.may("promote", model):
+            return replace(actor, kind=kind)
+    raise AskerBarredError(asker=name, problem=f"may no longer promote {model}")
+
+
+def _standing(session: ReadSession, name: str, held: Sequence[Token]) -> list[Actor]:
+    """Return what a principal is by tokens, ended ones too, or by its issuer's trust as of now."""
+    if name.startswith(ISSUED):
+        trust = issuers.find_issuer(session, name.removeprefix(ISSUED))
+        if trust is None:
+            return []
+        models = None if trust.models is None else frozenset(trust.models)
+        return [Actor(name, "service", cast("Role", trust.role), models)]
+    grants = tokens.grants_of(session, name)
+    return [tokens.actor_of(token, grants) for token in held if token.revoked_at is None]
 
 
 def _binding(candidate: Candidate) -> Binding:

@@ -50,6 +50,11 @@ def list_living(session: ReadSession, token_ids: Collection[str]) -> Iterator[tu
     yield from ((token, tuple(grants[key])) for key, token in tokens.items())
 
 
+def list_named(session: ReadSession, name: str) -> Sequence[Token]:
+    """Return every token of that name, revoked and ended ones too."""
+    return session.exec(select(Token).where(Token.name == name).order_by(Token.id)).all()
+
+
 def actor_of(token: Token, grants: Grants) -> Actor:
     """Return who bears a token."""
     models = None if token.models is None else frozenset(token.models)
@@ -70,6 +75,9 @@ def find_grant(session: WriteSession, principal: str, model_id: int) -> ModelGra
 
 
 def sweep_exchanged(session: WriteSession, before: datetime) -> None:
-    """Forget exchanged tokens that ended before a moment; the audit log remembers them."""
-    ended = col(Token.expires_at) < before
+    """Forget exchanged tokens that ended before a moment, but for revoked ones.
+
+    The audit log remembers them all; a promote that waits asks whether its asker was revoked.
+    """
+    ended = (col(Token.expires_at) < before) & col(Token.revoked_at).is_(None)
     session.execute(delete(Token).where(ended, col(Token.created_by).startswith("oidc:")))
