@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mlreg.client.client import Client
-from mlreg.client.errors import NotAllowedError, NotFoundError
+from mlreg.client.errors import InvalidError, NotAllowedError, NotFoundError
 from tests.makers import make_models, put_bytes
 
 
@@ -141,6 +141,18 @@ def test_what_is_no_token_is_said(client):
         client.tokens.grant("ada", "nothing", "viewer")
     with pytest.raises(NotFoundError):
         client.tokens.revoke("nothing")
+
+
+@pytest.mark.usefixtures("two_models")
+def test_nobody_is_named_as_the_service_is(client):
+    for give in (
+        lambda: client.tokens.create("mlreg", role="viewer"),
+        lambda: client.tokens.grant("mlreg", "flights", "viewer"),
+    ):
+        with pytest.raises(InvalidError) as refused:
+            give()
+        assert (refused.value.status, refused.value.code) == (422, "reserved_name")
+    assert "mlreg" not in {token.name for token in client.tokens.list()}
 
 
 def test_use_is_noted(api, client, bearer):

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlreg.registry.domain.tokens import make_token, parse_token
+from mlreg.registry.domain.actor import SYSTEM
+from mlreg.registry.domain.names import InvalidNameError
+from mlreg.registry.domain.tokens import (
+    ReservedNameError,
+    checked_holder,
+    make_token,
+    parse_token,
+)
 
 TOKEN = make_token("person", random.Random(1).choice)
 
@@ -28,3 +36,12 @@ def test_one_wrong_character_is_no_token(position, character):
 @given(st.text(max_size=200))
 def test_any_other_text_is_no_token(text):
     assert parse_token(text) is None
+
+
+def test_nobody_bears_a_name_under_which_the_service_acts():
+    with pytest.raises(ReservedNameError, match=SYSTEM.name):
+        checked_holder(SYSTEM.name)
+    for name in ("policy:flights/1", "guard:log_loss", "monitor:outage", "oidc:ci", "MLREG"):
+        with pytest.raises(InvalidNameError):
+            checked_holder(name)
+    assert checked_holder("mlreg-ci") == "mlreg-ci"

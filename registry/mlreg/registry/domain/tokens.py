@@ -12,7 +12,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from mlreg.registry.domain.actor import ActorKind
+from mlreg.registry.domain.actor import SYSTEM, ActorKind
+from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.domain.names import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +24,21 @@ KINDS: tuple[TokenKind, ...] = get_args(TokenKind)
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 12
 SECRET_LENGTH = 32
+RESERVED = frozenset({SYSTEM.name})
 _FORM = re.compile(
     rf"mlr_(?P<kind>{'|'.join(KINDS)})_(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})"
     rf"_(?P<secret>[0-9A-Za-z]{{{SECRET_LENGTH}}})_[0-9a-f]{{8}}"
 )
+
+
+class ReservedNameError(InvalidError):
+    """A name under which the service itself acts; others have a colon, which no name may."""
+
+    code = "reserved_name"
+    hint = "Choose another name: this one stands for the service itself in the audit log."
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(f"no token may be named {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,18 @@ class BearerToken:
     def digest(self) -> str:
         """The SHA-256 of the whole token, in hexadecimal: what may be kept of it."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def checked_holder(name: str) -> str:
+    """Return the name of a token's holder unchanged.
+
+    Raises:
+        InvalidNameError: it is not `[a-z0-9][a-z0-9._-]{0,62}`.
+        ReservedNameError: the service itself acts under it.
+    """
+    if checked_name(name, kind="token") in RESERVED:
+        raise ReservedNameError(name=name)
+    return name
 
 
 def make_token(kind: TokenKind, choose: Callable[[str], str]) -> BearerToken:

@@ -25,7 +25,7 @@ from mlreg.registry.domain.errors import (
 )
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.permissions import Role
-from mlreg.registry.domain.tokens import TokenKind, make_token, parse_token
+from mlreg.registry.domain.tokens import TokenKind, checked_holder, make_token, parse_token
 from mlreg.registry.services import audit
 from mlreg.registry.store import tokens as rows
 from mlreg.registry.store.changes import notify
@@ -149,12 +149,13 @@ def issue_token(  # noqa: PLR0913 - a token's six fields
     Raises:
         InvalidTokenLifeError: `days` is not between 1 and 366.
         InvalidNameError: the name, or a model's, is not one.
+        ReservedNameError: the service itself acts under that name.
         TooStrongError: it could do what its maker may not.
     """
     life = DEFAULT_DAYS[kind] if days is None else days
     if not 1 <= life <= MAX_DAYS:
         raise InvalidTokenLifeError(days=life)
-    name = checked_name(name, kind="token")
+    name = checked_holder(name)
     scope = None if models is None else frozenset(checked_name(model) for model in models)
     bearer = Actor(name, kind, role, scope, rows.grants_of(session, name))
     check_covered(actor, bearer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
-from mlreg.registry.domain.names import checked_name
+from mlreg.registry.domain.tokens import checked_holder
 from mlreg.registry.services import audit
 from mlreg.registry.services.access import check_covered
 from mlreg.registry.services.catalog import get_model, id_of
@@ -43,11 +43,11 @@ def grant(
     """Give whoever bears tokens of this name a role on one model, in place of a former one.
 
     Raises:
-        InvalidNameError: the principal is no name of a token.
+        InvalidNameError, ReservedNameError: the principal is no name of a token.
         ModelNotFoundError: there is no such model.
         TooStrongError: the role may do more than its giver.
     """
-    principal = checked_name(principal, kind="token")
+    principal = checked_holder(principal)
     check_covered(actor, Actor(principal, "service", role, frozenset({model})))
     model_id = id_of(get_model(session, model))
     row = session.merge(
