@@ -44,9 +44,7 @@ class S3Backend:
         self.create_only = create_only
 
     def spoil(self, digest, content):
-        self.store.client.put_object(
-            **self.store.place(key_of(digest)), Body=content
-        )
+        self.store.client.put_object(**self.store.place(key_of(digest)), Body=content)
 
 
 @pytest.fixture(params=["folder", "rclone", "moto"])

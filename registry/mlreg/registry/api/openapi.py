@@ -58,10 +58,11 @@ _PROBLEMS = {
     428: ("precondition_required", "a change of a deployment must say which revision it expects"),
     429: ("too_many_requests", "too many requests; wait a second"),
     503: ("database_busy", "the database is busy or restarting"),
+    507: ("storage_full", "no space left in /var/lib/mlreg/artifacts"),
 }
 _ALWAYS = (422, 429, 503)
 _BEHIND_THE_GATE = (401, 403, 404)
-_CHANGES = (409, 413, 415)
+_CHANGES = (409, 413, 415, 507)
 _OF_A_DEPLOYMENT = (412, 428)
 
 
@@ -126,7 +127,8 @@ def _add_problems(operation: dict[str, Any], path: str, method: str) -> None:
 def problem_answer(status: int) -> dict[str, Any]:
     """Return how the document describes an answer of that status, with an example."""
     code, detail = _PROBLEMS[status]
-    kinds = {401: "unauthenticated", 403: "not_allowed", 404: "not_found", 503: "unavailable"}
+    kinds = {401: "unauthenticated", 403: "not_allowed", 404: "not_found"}
+    kinds |= {503: "unavailable", 507: "unavailable"}
     example = {
         "type": f"https://mlreg.dev/problems/{code}",
         "title": HTTPStatus(status).phrase,

@@ -52,7 +52,7 @@ _PROBLEM = {
         }
     },
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, 503: _PROBLEM, 507: _PROBLEM}
+PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, 503: _PROBLEM}
 """How errors look in the OpenAPI document; there is no 500 in it."""
 RETRY_AFTER_SECONDS = "1"
 
