@@ -210,6 +210,19 @@ def test_an_openssf_bundle_is_checked_against_a_trusted_key(client, tmp_path):
     version = client.versions.get("flights", number)
     assert [file.path for file in version.files] == ["labels.txt", "model.bin"]
     assert client.keys.signatures("flights", number)[0].kind == "oms"
+    make_model(client, "cargo")
+    register(client, folder, signer, "cargo")  # a bundle names no model: its key's models bound it
+    client.keys.add(
+        KeyRequest(
+            name="ml-team",
+            kind="oms-key",
+            public_key=public.read_text("ascii"),
+            models=["flights"],
+        )
+    )
+    make_model(client, "fraud")
+    with pytest.raises(RefusedError):
+        register(client, folder, signer, "fraud")
     (folder / "model.bin").write_bytes(b"others")
     with pytest.raises(IntegrityError) as wrong:
         register(client, folder, signer)
