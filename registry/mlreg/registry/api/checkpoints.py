@@ -55,7 +55,12 @@ def get_checkpoint(reading: Reading) -> CheckpointAnswer:
     return CheckpointAnswer.model_validate(newest, from_attributes=True)
 
 
-@router.get("/export", dependencies=[may("audit.read")])
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    dependencies=[may("audit.read")],
+    responses={200: {"content": {kind.partition(";")[0]: {} for kind in _TYPES.values()}}},
+)
 def export_entries(
     reading: Reading,
     form: Annotated[Format, Query(alias="format")] = "jsonl",
