@@ -96,10 +96,11 @@ def test_a_moment_that_no_database_keeps_is_refused(client, folder, moment):
 
 
 def test_keys_tell_nobody_of_models_that_he_may_not_see(api, client, tmp_path):
+    for model in ("flights", "fraud"):
+        make_model(client, model)
     for name, models in (("both", ["flights", "fraud"]), ("fraud", ["fraud"]), ("any", None)):
         public = generate_key(tmp_path / name)
         client.keys.add(KeyRequest(name=name, public_key=public, models=models))
-    make_model(client)
     token = client.tokens.create("ci", role="ci", models=["flights"]).token
     with api.client(token) as other:
         seen = {key.name: key.models for key in other.keys.list()}
