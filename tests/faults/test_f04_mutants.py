@@ -10,7 +10,9 @@ from hypothesis import Phase
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.registry.domain import approvals as rules
-from mlreg.registry.services import audit, change, deployments
+from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.services import approvals, audit, change, deployments
+from mlreg.registry.services.approvals import Opinion
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.store import changes
 from mlreg.registry.store.database import Database
@@ -20,7 +22,7 @@ from tests.faults import test_f05_deployment_model as model
 from tests.makers import PERSON, START, make_models
 
 SECONDS = 2.0
-CAUGHT = (AssertionError, SQLAlchemyError, BaseExceptionGroup)
+CAUGHT = (AssertionError, SQLAlchemyError, BaseExceptionGroup, pytest.fail.Exception)
 
 
 def check_by_fire(database, postgres):
@@ -48,6 +50,20 @@ def check_by_kill(name):
 def check_by_model(database, postgres):
     """Run the state machine of fault 5."""
     model.run_model(database, postgres, max_examples=25, phases=[Phase.generate])
+
+
+def check_by_own_approval(database, _postgres):
+    """Let somebody promote by their own approval alone; fault 8 does it over HTTP."""
+    make_models(database, versions=2)
+    change_of = Change("flights", "production", PERSON, "mine")
+    with database.writing() as session:
+        deployments.promote(session, change_of, version=1, now=START)
+    with database.writing() as session:
+        deployments.protect(session, change_of, approvals=1, now=START)
+    with database.writing() as session:
+        approvals.give(session, change_of, Opinion(2, "approved"), now=START)
+    with database.writing() as session, pytest.raises(RefusedError):
+        deployments.promote(session, change_of, version=2, force=True, now=START)
 
 
 def no_lock(monkeypatch):
@@ -90,7 +106,7 @@ MUTANTS = [
     (no_compare_and_set, check_by_model),
     (no_idempotency, check_by_kill("change.committed")),
     (audit_outside, check_by_kill("change.audited")),
-    (promoter_approves, check_by_model),
+    (promoter_approves, check_by_own_approval),
 ]
 
 
@@ -101,6 +117,8 @@ def test_every_mutant_is_caught(database, postgres, monkeypatch, mutate, check):
         check(database, postgres)
 
 
-@pytest.mark.parametrize("check", [check_by_fire, check_by_kill("change.committed")])
+@pytest.mark.parametrize(
+    "check", [check_by_fire, check_by_kill("change.committed"), check_by_own_approval]
+)
 def test_what_is_not_mutated_passes(database, postgres, check):
     check(database, postgres)

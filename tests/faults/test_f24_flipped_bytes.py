@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -121,9 +122,21 @@ def test_a_presigned_part_that_changed_on_its_way_is_never_a_blob(
     assert fault.done == 1
     assert client.models.get("flights").last_version == 0
     assert store.size(digest_of(file.read_bytes())) is None
-    assert client.versions.register("flights", file, bare_request).number == 1
+    assert registered_at_last(client, file).number == 1
     assert store.size(digest_of(file.read_bytes())) == 17 * MIB
     assert left_in(store) == []
+
+
+def registered_at_last(client, file, tries=3):
+    """Register, again if need be.
+
+    rclone removes the folder of the last object that is deleted, and with it, now and then, that of
+    a multipart upload just begun: such an upload takes no part any more, and is begun anew.
+    """
+    for _ in range(tries - 1):
+        with suppress(UnreachableError):
+            return client.versions.register("flights", file, bare_request)
+    return client.versions.register("flights", file, bare_request)
 
 
 @pytest.mark.parametrize("kind", ["flip_response", "truncate", "short", "long"])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PAUSES_SECONDS = (0.2, 1.0)
 TIMEOUT_SECONDS = 60.0
+STORE_UNREACHABLE = "store_unreachable"
 EXPIRED = {400, 403}
 _BROKEN = (OSError, http.client.HTTPException)
 
@@ -128,6 +129,6 @@ def _filled(response: http.client.HTTPResponse, into: memoryview) -> bool:
 def _unreachable(url: str, cause: str) -> UnreachableError:
     return UnreachableError(
         f"no answer from the artifact store at {urlsplit(url).hostname}: {cause}",
-        code="store_unreachable",
+        code=STORE_UNREACHABLE,
         hint="Can this machine reach the store? The server's MLREG_S3_DIRECT=false goes without.",
     )

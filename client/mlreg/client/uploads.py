@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from mlreg.client.errors import (
     UnreachableError,
 )
 from mlreg.client.provenance import digest_of_file
+from mlreg.client.store_connection import STORE_UNREACHABLE
 from mlreg.client.transport import Call, parsed, path
 from mlreg.client.upload_notes import UploadNotes
 from mlreg.client.waiting import await_end
@@ -113,9 +113,9 @@ class Uploads:
             on_bytes(size)  # broken off after the last byte: only the verdict lacks
             return Sent(FileForm(path=name, size=size, digest=noted.digest), noted.id)
         if noted is not None and _is_resumable(noted):
-            with suppress(NotFoundError, InvalidError, RefusedError, IntegrityError):
-                return self._send_on(name, file, noted, on_bytes)
-            # another process ended it, or what was there is not of this file: anew
+            sent = self._resume(name, file, noted, on_bytes)
+            if sent is not None:
+                return sent
         try:
             upload = self._begin(file, size, direct=True)
             return self._send_on(name, file, upload, on_bytes)
@@ -123,6 +123,24 @@ class Uploads:
             self._cancel(upload)
             upload = self._begin(file, size, direct=False)
             return self._send_on(name, file, upload, no_progress)
+
+    def _resume(
+        self, name: str, file: Path, upload: UploadAnswer, on_bytes: Callable[[int], None]
+    ) -> Sent | None:
+        """Go on with an upload; None when it has to begin anew.
+
+        Another process ended it, or what was there is not of this file; or the store takes no more
+        parts of it, as some do after they lost the ones that they had.
+        """
+        try:
+            return self._send_on(name, file, upload, on_bytes)
+        except (NotFoundError, InvalidError, RefusedError, IntegrityError):
+            return None
+        except UnreachableError as error:
+            if error.code != STORE_UNREACHABLE:
+                raise
+            self._cancel(upload)
+            return None
 
     def _send_on(
         self, name: str, file: Path, upload: UploadAnswer, on_bytes: Callable[[int], None]
