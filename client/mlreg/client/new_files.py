@@ -8,14 +8,14 @@ other process has; after an error nothing is left behind.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PREFIX = ".mlreg-"
 
@@ -27,14 +27,9 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the target's folder is not there, or cannot be written to.
     """
+    part = _part_of(target)  # named before it is made: a signal in between leaves nothing
     try:
-        handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=PREFIX)
-    except OSError as error:
-        error.filename = str(target)  # the name that the caller knows, not ours beside it
-        raise
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(_opened(part, target), "wb") as file:
             yield file
         part.replace(target)
     finally:
@@ -49,9 +44,23 @@ def new_folder(target: Path) -> Iterator[Path]:
         OSError: the folder around it cannot be made or written to, or the target is not empty.
     """
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=target.absolute().parent, prefix=PREFIX))
+    part = _part_of(target)
     try:
+        part.mkdir(mode=0o700)
         yield part
         part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _opened(part: Path, target: Path) -> int:
+    try:
+        return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        error.filename = str(target)  # the name that the caller knows, not ours beside it
+        raise
+
+
+def _part_of(target: Path) -> Path:
+    """Return a name beside the target that no other process has."""
+    return target.absolute().parent / f"{PREFIX}{secrets.token_hex(8)}"
