@@ -138,7 +138,7 @@ def test_the_command_line(cli, automation, tmp_path):
     assert "nothing to compare" in cli("drift", "flights")
     listed = " ".join(cli("incident", "list", "--open").split())
     assert "features at their defaults: temp" in listed
-    assert "up to 100% of the rows" in cli("incident", "show", "1")
+    assert "up to 100% of the rows" in " ".join(cli("incident", "show", "1").split())
     assert "incident 1 is closed" in cli("incident", "close", "1", "--reason", "seen")
     assert cli("incident", "report", "1").startswith("# Incident 1")
     assert "virtual" in cli("clock", "show")
