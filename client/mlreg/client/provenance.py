@@ -47,7 +47,7 @@ def capture_git(folder: Path | None = None) -> GitForm | None:
 def capture_environment() -> EnvironmentForm:
     """Return Python, platform, processor and every installed distribution with its version."""
     packages = {
-        _normal(distribution.metadata["Name"]): distribution.version
+        normal_name(distribution.metadata["Name"]): distribution.version
         for distribution in distributions()
         if distribution.metadata["Name"]
     }
@@ -89,7 +89,7 @@ def _git(git: str, place: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     """Return the normal form of a distribution's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlreg.client.provenance import normal_name
 from mlreg.client.redaction import redact_mapping
 from mlreg.client.wire.models import FeatureForm
 from mlreg.client.wire.versions import EnvironmentForm, GitForm, ProvenanceForm
@@ -134,7 +135,7 @@ def _seeds(params: Mapping[str, object]) -> dict[str, int]:
 
 def _environment(described: Described) -> EnvironmentForm | None:
     matches = (_PINNED.match(line.strip()) for line in described.requirements)
-    packages = {_normal(match[1]): match[2] for match in matches if match}
+    packages = {normal_name(match[1]): match[2] for match in matches if match}
     general = described.mlmodel.get("flavors", {}).get("python_function", {})
     python = general.get("python_version")
     if not (packages and python):
@@ -189,7 +190,3 @@ def _redacted(kind: str, texts: Mapping[str, str], notes: list[str]) -> dict[str
     redacted, found = redact_mapping(texts)
     notes += [f"{kind} {place} held a secret; it is redacted" for place in found]
     return {name: str(text) for name, text in redacted.items()}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
