@@ -21,6 +21,7 @@ from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.references import MAX_NUMBER
 from mlreg.registry.services import retirement
 from mlreg.registry.store.database import WriteSession
+from mlreg.registry.store.tables import Model, Version
 
 router = APIRouter(prefix="/models/{model}", tags=["cleanup"])
 Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
@@ -40,6 +41,25 @@ class Turn:
         with self.writing() as session:
             return self.once.run(session, self.now, lambda: act(session))
 
+    def with_model(self, verb: Callable[..., Model], model: str, **options: object) -> Response:
+        """Let a verb of the service change a model, and answer with it."""
+        return self.take(
+            lambda session: models.answer_of(
+                verb(session, model, actor=self.caller, now=self.now, **options)
+            )
+        )
+
+    def with_version(
+        self, verb: Callable[..., Version], model: str, number: int, reason: str
+    ) -> Response:
+        """Let a verb of the service change a version, and answer with it."""
+        return self.take(
+            lambda session: versions.answer_of(
+                model,
+                verb(session, model, number, reason=reason, actor=self.caller, now=self.now),
+            )
+        )
+
 
 def _turn(writing: Writing, once: OncePerKey, caller: Caller, now: Now) -> Turn:
     return Turn(writing, once, caller, now)
@@ -51,42 +71,19 @@ OneTurn = Annotated[Turn, Depends(_turn)]
 @router.post("/delete", response_model=ModelAnswer, dependencies=[may("version.delete")])
 def delete_model(model: str, body: RetirementRequest, turn: OneTurn) -> Response:
     """Delete a model with all its versions; restorable for 30 days, its name never reused."""
-    return turn.take(
-        lambda session: models.answer_of(
-            retirement.delete_model(
-                session, model, reason=body.reason, actor=turn.caller, now=turn.now
-            )
-        )
-    )
+    return turn.with_model(retirement.delete_model, model, reason=body.reason)
 
 
 @router.post("/restore", response_model=ModelAnswer, dependencies=[may("version.delete")])
 def restore_model(model: str, body: RetirementRequest, turn: OneTurn) -> Response:
     """Undo the delete of a model, else its archiving."""
-    return turn.take(
-        lambda session: models.answer_of(
-            retirement.restore_model(
-                session, model, reason=body.reason, actor=turn.caller, now=turn.now
-            )
-        )
-    )
+    return turn.with_model(retirement.restore_model, model, reason=body.reason)
 
 
 @router.post("/unsafe", response_model=ModelAnswer, dependencies=[may("access.write")])
 def allow_unsafe(model: str, body: UnsafeRequest, turn: OneTurn) -> Response:
     """Let versions whose files can run code when they are loaded go live, or refuse them again."""
-    return turn.take(
-        lambda session: models.answer_of(
-            retirement.allow_unsafe(
-                session,
-                model,
-                allowed=body.allowed,
-                reason=body.reason,
-                actor=turn.caller,
-                now=turn.now,
-            )
-        )
-    )
+    return turn.with_model(retirement.allow_unsafe, model, allowed=body.allowed, reason=body.reason)
 
 
 @router.post(
@@ -96,14 +93,7 @@ def allow_unsafe(model: str, body: UnsafeRequest, turn: OneTurn) -> Response:
 )
 def archive_version(model: str, number: Number, body: RetirementRequest, turn: OneTurn) -> Response:
     """Archive a version: hidden from lists and search, not promoted, still downloaded."""
-    return turn.take(
-        lambda session: versions.answer_of(
-            model,
-            retirement.archive_version(
-                session, model, number, reason=body.reason, actor=turn.caller, now=turn.now
-            ),
-        )
-    )
+    return turn.with_version(retirement.archive_version, model, number, body.reason)
 
 
 @router.post(
@@ -113,14 +103,7 @@ def archive_version(model: str, number: Number, body: RetirementRequest, turn: O
 )
 def delete_version(model: str, number: Number, body: RetirementRequest, turn: OneTurn) -> Response:
     """Delete a version; refused while it is in service anywhere, restorable for 30 days."""
-    return turn.take(
-        lambda session: versions.answer_of(
-            model,
-            retirement.delete_version(
-                session, model, number, reason=body.reason, actor=turn.caller, now=turn.now
-            ),
-        )
-    )
+    return turn.with_version(retirement.delete_version, model, number, body.reason)
 
 
 @router.post(
@@ -130,11 +113,4 @@ def delete_version(model: str, number: Number, body: RetirementRequest, turn: On
 )
 def restore_version(model: str, number: Number, body: RetirementRequest, turn: OneTurn) -> Response:
     """Undo the delete of a version, else its archiving."""
-    return turn.take(
-        lambda session: versions.answer_of(
-            model,
-            retirement.restore_version(
-                session, model, number, reason=body.reason, actor=turn.caller, now=turn.now
-            ),
-        )
-    )
+    return turn.with_version(retirement.restore_version, model, number, body.reason)
