@@ -10,6 +10,7 @@ import http.client
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -259,7 +260,7 @@ def test_fifty_megabytes(server, path, said):
 def run_schemathesis(server, folder, seconds, seed):
     """Run it for so long; `revoke` is left out, it would throw its own token away."""
     words = [
-        *("st", "run", f"{server.url}/api/v1/openapi.json"),
+        *(Path(sys.executable).with_name("st"), "run", f"{server.url}/api/v1/openapi.json"),
         *("-H", f"Authorization: Bearer {server.token}"),
         *("--checks", CHECKS, "--continue-on-failure", "--no-color", "--workers", "2"),
         *("--max-time", str(seconds), "--max-examples", "2" if seconds < 60 else "50"),
