@@ -57,7 +57,7 @@ lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade take
 	$(COMPILE) pyproject.toml --extra=dev -o requirements/dev.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
-	$(COMPILE) pyproject.toml --extra=server -c requirements/dev.txt -o requirements/server.txt
+	$(COMPILE) pyproject.toml --extra=server --extra=delta -c requirements/dev.txt -o requirements/server.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/client.txt
 
 clean:
