@@ -1,0 +1,56 @@
+"""The controller's tables.
+
+What always holds:
+
+- a batch is accepted once: (model, kind, batch id) is unique, and its bytes wait in `waiting_batch`
+  until a drain has turned them into a segment; the row of `batch` stays;
+- a firing is unique by (policy, fire_at), so that two controllers that tick do one thing;
+- the effect of a job is committed only together with a check of its lease token;
+- lease times are the database's own clock; every other time is business time.
+"""
+
+from __future__ import annotations
+
+from mlreg.controller.store.tables.feedback import (
+    Batch,
+    Segment,
+    Snapshot,
+    WaitingBatch,
+    WaitingSlot,
+)
+from mlreg.controller.store.tables.incidents import Incident, IncidentEntry
+from mlreg.controller.store.tables.jobs import Chore, Job, Leader
+from mlreg.controller.store.tables.policies import Firing, Policy, PolicyState
+from mlreg.controller.store.tables.profiles import (
+    ContractBins,
+    Outage,
+    ReferenceProfile,
+    WindowProfile,
+)
+from mlreg.controller.store.tables.readings import Reading
+from mlreg.controller.store.tables.runs import Run, RunLog
+from mlreg.registry.store.tables import METADATA
+
+__all__ = [
+    "METADATA",
+    "Batch",
+    "Chore",
+    "ContractBins",
+    "Firing",
+    "Incident",
+    "IncidentEntry",
+    "Job",
+    "Leader",
+    "Outage",
+    "Policy",
+    "PolicyState",
+    "Reading",
+    "ReferenceProfile",
+    "Run",
+    "RunLog",
+    "Segment",
+    "Snapshot",
+    "WaitingBatch",
+    "WaitingSlot",
+    "WindowProfile",
+]

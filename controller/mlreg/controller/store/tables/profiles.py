@@ -1,0 +1,64 @@
+"""The tables of profiles: windows, references, the bins of contracts, outages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from mlreg.controller.store.columns import optional_number
+from mlreg.registry.store.columns import big_key, document, moment, octets
+
+
+class WindowProfile(SQLModel, table=True):
+    """The mergeable profile of one hour of logged predictions of one version under one contract."""
+
+    __tablename__ = "window_profile"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    contract: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    start: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    rows: int = Field(sa_column=Column(BigInteger, nullable=False))
+    body: bytes = octets()
+
+
+class ReferenceProfile(SQLModel, table=True):
+    """The profile of a version's training rows, and the bins of its contract."""
+
+    __tablename__ = "reference_profile"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    version: int = Field(primary_key=True)
+    contract: str
+    body: bytes = octets()
+
+
+class ContractBins(SQLModel, table=True):
+    """The profile bins of a feature contract, made at its first training, never changed."""
+
+    __tablename__ = "contract_bins"
+
+    contract: str = Field(primary_key=True)
+    body: bytes = octets()
+    created_at: datetime = moment()
+
+
+class Outage(SQLModel, table=True):
+    """Hours whose at-risk features stood at their defaults: kept out of training and readings."""
+
+    __tablename__ = "outage"
+    __table_args__ = (UniqueConstraint("model_id", "start"),)
+
+    id: int | None = big_key()
+    model_id: int = Field(sa_column=Column(BigInteger, ForeignKey("model.id"), nullable=False))
+    start: datetime = moment()
+    end: datetime = moment()
+    features: list[str] = document()
+    share: float
+    incident_id: int | None = optional_number()

@@ -1,0 +1,54 @@
+"""The tables of runs and what they printed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index
+from sqlmodel import Field, SQLModel
+
+from mlreg.controller.store.columns import model_reference, optional_number
+from mlreg.registry.store.columns import big_key, document, moment, optional_moment, text
+
+
+class Run(SQLModel, table=True):
+    """One retrain: queued, running, succeeded, failed, cancelled or dead."""
+
+    __tablename__ = "run"
+
+    id: int | None = big_key()
+    model_id: int = model_reference()
+    environment: str
+    state: str
+    lane: str
+    trainer: str
+    cause: str
+    firing_id: int | None = optional_number()
+    policy_id: int | None = optional_number()
+    parent: int | None = None
+    specification: dict[str, Any] = document()
+    snapshot: str | None = None
+    evaluate_snapshot: str | None = None
+    version: int | None = None
+    decision_id: int | None = optional_number()
+    attempt: int = 0
+    train_seconds: float | None = None
+    error: str | None = None
+    requested_by: str
+    created_at: datetime = moment()
+    started_at: datetime | None = optional_moment()
+    ended_at: datetime | None = optional_moment()
+
+
+class RunLog(SQLModel, table=True):
+    """One line that a run's child process printed."""
+
+    __tablename__ = "run_log"
+    __table_args__ = (Index("ix_run_log_run_id", "run_id", "id"),)
+
+    id: int | None = big_key()
+    run_id: int = Field(sa_column=Column(BigInteger, ForeignKey("run.id"), nullable=False))
+    attempt: int
+    at: datetime = moment()
+    line: str = text()
