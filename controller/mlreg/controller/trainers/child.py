@@ -15,16 +15,18 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "seed": 7, "threads": 2,
  "outages": {"features": [...], "share": 0.1} | null,
  "parent": {"model": "parent/model.txt", "contract": "parent/contract.json"} | null,
- "bins": "bins.bin" | null}              the contract's profile bins; made here when there are none
+ "bins": "bins.bin" | null,              the contract's profile bins; made here when there are none
+ "stage": {"holdout": "holdout.parquet" | null} | null}   what to leave beside, see `stage.py`
 ```
 writes `out/model.txt` and `out/contract.json` (these two are the artifact), `profile.bin` (the
-reference profile) and `bins.bin` into the folder, and `result.json`:
+reference profile), `bins.bin` and `stage/` into the folder, and `result.json`:
 ```
 {"outcome": "trained", "rows": n, "unlabelled": n, "positives": n | null, "prior": x, "trees": n,
  "new_trees": n, "lane": ..., "trainer": "lightgbm/4.7.0", "params": {all that were used},
  "seeds": {...}, "contract": {...}, "contract_digest": "sha256:...", "unseen": {feature: n},
  "augmented": {"rows": n, "features": [...], "share": x, "seed": n} | null,
- "model_digest": "sha256:...", "seconds": {"load": x, "train": x, "profile": x}}
+ "model_digest": "sha256:...", "seconds": {"load": x, "train": x, "profile": x, "stage": x},
+ "holdout": {"rows": n, "kept": n, "metrics": {"auc": x, ...}} | null}
 ```
 
 **score**: `job.json` →
@@ -68,6 +70,7 @@ from mlreg.controller.trainers.rows import (
     read_table,
 )
 from mlreg.controller.trainers.seeds import derive_seeds
+from mlreg.controller.trainers.stage import LabelledMatrix, leave_stage
 from mlreg.controller.trainers.trainer import Parent, Trained, Trainer, TrainingTask
 from mlreg.registry.domain.contracts import (
     FeatureContract,
@@ -154,6 +157,11 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     _write_model(folder / "out", trained, contract)
     _write_profile(folder, job, contract, encoded, rows)
     watch.lap("profile")
+    holdout = None
+    if job.stage is not None:
+        seen = LabelledMatrix(encoded.matrix, rows.labels, rows.weights)
+        holdout = leave_stage(folder, job.stage.holdout, trainer, trained, task, seen)
+        watch.lap("stage")
     return {
         "outcome": "trained",
         "rows": len(rows.labels),
@@ -172,6 +180,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "augmented": None if augmented is None else augmented.to_json(),
         "model_digest": digest_of(trained.model),
         "seconds": watch.seconds,
+        "holdout": holdout,
     }
 
 

@@ -73,6 +73,17 @@ class ModelFiles(JobPart):
         return _relative(path)
 
 
+class StageJob(JobPart):
+    """What to leave beside the model; `holdout` is a Parquet file of rows to measure it on."""
+
+    holdout: str | None = None
+
+    @field_validator("holdout")
+    @classmethod
+    def _inside(cls, path: str | None) -> str | None:
+        return None if path is None else _relative(path)
+
+
 class TrainJob(Job):
     """A job of `train`."""
 
@@ -89,6 +100,7 @@ class TrainJob(Job):
     outages: OutageCopies | None = None
     parent: ModelFiles | None = None
     bins: str | None = None
+    stage: StageJob | None = None
 
 
 class ScoredModel(ModelFiles):

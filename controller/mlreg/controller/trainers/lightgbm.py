@@ -30,11 +30,11 @@ from mlreg.controller.trainers.errors import (
     UnsupportedTaskError,
 )
 from mlreg.controller.trainers.seeds import derive_seeds
-from mlreg.controller.trainers.trainer import Parent, Trained, Trainer, TrainingTask
+from mlreg.controller.trainers.trainer import Parent, Traced, Trained, Trainer, TrainingTask
 from mlreg.registry.domain.contracts import ContractMismatchError, FeatureContract, check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -66,6 +66,8 @@ OBJECTIVE_PARAMETERS: Mapping[str, float] = {
     "tweedie_variance_power": 1.5,
 }
 """What, beside its name, makes an objective what it is, with LightGBM's defaults."""
+LOGARITHMIC = frozenset({"poisson", "gamma", "tweedie"})
+"""Objectives whose trees add up to the logarithm of the score."""
 OURS = frozenset(
     {
         *("num_iterations", "num_threads", "deterministic", "force_row_wise", "force_col_wise"),
@@ -115,6 +117,36 @@ class LightGBMTrainer:
         booster = lightgbm.Booster(model_str=model.decode())
         return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
+    def trace(
+        self, model: bytes, matrix: NDArray[np.float64], *, points: int, threads: int
+    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield the scores by the first trees; see the protocol."""
+        summary = validate(model)
+        booster = lightgbm.Booster(model_str=model.decode())
+        step = max(1, -(-summary.num_trees // points))
+        raw = np.zeros(len(matrix))
+        for start in range(0, summary.num_trees, step):
+            raw += booster.predict(
+                matrix,
+                start_iteration=start,
+                num_iteration=step,
+                raw_score=True,
+                num_threads=threads,
+            )
+            yield min(start + step, summary.num_trees), _from_raw(raw, summary)
+
+
+def _from_raw(raw: NDArray[np.float64], summary: ModelSummary) -> NDArray[np.float64]:
+    """Return scores from sums of leaves, as LightGBM converts them for each objective."""
+    if summary.objective == "binary":
+        sigmoid = float(summary.parameters.get("sigmoid") or OBJECTIVE_PARAMETERS["sigmoid"])
+        return np.asarray(1 / (1 + np.exp(-sigmoid * raw)))
+    if summary.objective in LOGARITHMIC:
+        return np.asarray(np.exp(raw))
+    if float(summary.parameters.get("reg_sqrt") or 0):
+        return np.asarray(np.sign(raw) * np.square(raw))
+    return raw.copy()
+
 
 def _stateful(task: TrainingTask) -> dict[str, Any]:
     """Return what a stateful lane was told besides."""
@@ -158,7 +190,7 @@ def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.B
 
 
 _LANES = {"full": _train_full, "continue": _train_continue, "refit": _train_refit}
-_PROOF: tuple[type[Trainer], ...] = (LightGBMTrainer,)
+_PROOF: tuple[type[Trainer], type[Traced]] = (LightGBMTrainer, LightGBMTrainer)
 
 
 def resolve_parameters(task: TrainingTask) -> dict[str, Any]:

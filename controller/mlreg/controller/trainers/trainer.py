@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,4 +98,18 @@ class Trainer(Protocol):
         self, model: bytes, matrix: NDArray[np.float64], *, threads: int
     ) -> NDArray[np.float64]:
         """Return one score per row (binary: the probability of the positive class)."""
+        ...
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A trainer that can also say how a model of many parts scores by its first ones."""
+
+    def trace(
+        self, model: bytes, matrix: NDArray[np.float64], *, points: int, threads: int
+    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield how many trees, and the scores by them alone, `points` times at most.
+
+        The last is the whole model, whose scores are those of `score`.
+        """
         ...
