@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import OUTPUT, Table, say, show
+from mlreg.cli.output import OUTPUT, Table, say, show, warn
 from mlreg.cli.session import open_client
 from mlreg.client.wire.policies import FiringAnswer, PolicyAnswer
 
@@ -32,6 +32,8 @@ def apply(
         answer = client.policies.apply(text, git=git)
     where = f"{answer.model} in {answer.environment}"
     show(answer, text=f"policy {answer.number} is in force for {where}; {_next(answer)}")
+    for warning in answer.warnings:
+        warn(f"warning: {warning}")
     if git is None:
         say("The file lies in no git working tree: its runs will have no commit to name.")
 

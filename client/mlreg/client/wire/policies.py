@@ -31,6 +31,7 @@ class PolicyAnswer(Answer):
     """The policy in force.
 
     `next_due` is when the controller looks at it next; in the past while something is waited for.
+    `warnings` says what keeps its runs from ending well, as far as the server can tell.
     """
 
     model: str
@@ -45,3 +46,4 @@ class PolicyAnswer(Answer):
     next_due: datetime | None = None
     read_until: datetime | None = None
     next_lane: str | None = None
+    warnings: list[str] = []

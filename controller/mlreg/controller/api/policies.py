@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.policies import ApplyRequest, FiringAnswer, PolicyAnswer
 from mlreg.controller.services import policies
 from mlreg.controller.services.policies import PolicyInForce, parse_policy
+from mlreg.controller.services.run_signing import find_obstacle
 from mlreg.controller.services.triggering import firings_of, next_lane_of
 from mlreg.controller.store.policies import find_state
-from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.store.database import ReadSession
@@ -23,9 +24,17 @@ Verb = Literal["enable", "disable"]
 PLACE = "/models/{model}/policies/{environment}"
 
 
+async def _signing_key(parts: Parts) -> str | None:
+    """Return the name of the key that this server's workers sign with, if they have one."""
+    return cast("str | None", parts.extras.get("signing_key"))
+
+
+Key = Annotated[str | None, Depends(_signing_key)]
+
+
 @router.post("/policies", response_model=PolicyAnswer, dependencies=[may("policy.write")])
-def apply_policy(
-    body: ApplyRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
+    body: ApplyRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now, key: Key
 ) -> Response:
     """Put a policy file in force."""
     git = body.git.model_dump(mode="json") if body.git else None
@@ -38,15 +47,18 @@ def apply_policy(
                 session,
                 policies.apply_policy(session, body.text, git=git, actor=caller, now=now),
                 now,
+                key,
             ),
         )
 
 
 @router.get(PLACE, dependencies=[may("read")])
-def show_policy(model: str, environment: str, reading: Reading, now: Now) -> PolicyAnswer:
+def show_policy(
+    model: str, environment: str, reading: Reading, now: Now, key: Key
+) -> PolicyAnswer:
     """Show the policy of a deployment."""
     with reading() as session:
-        return answer_of(session, policies.get_policy(session, model, environment), now)
+        return answer_of(session, policies.get_policy(session, model, environment), now, key)
 
 
 @router.post(PLACE + "/{verb}", response_model=PolicyAnswer, dependencies=[may("policy.write")])
@@ -58,6 +70,7 @@ def switch_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     once: OncePerKey,
     caller: Caller,
     now: Now,
+    key: Key,
 ) -> Response:
     """Enable or disable the policy of a deployment."""
     with writing() as session:
@@ -70,6 +83,7 @@ def switch_policy(  # noqa: PLR0913, PLR0917 - what a route is given
                     session, model, environment, enabled=verb == "enable", actor=caller, now=now
                 ),
                 now,
+                key,
             ),
         )
 
@@ -89,8 +103,11 @@ def list_firings(
         )
 
 
-def answer_of(session: ReadSession, found: PolicyInForce, now: Now) -> PolicyAnswer:
-    """Return a policy with what is due next."""
+def answer_of(
+    session: ReadSession, found: PolicyInForce, now: Now, key: str | None
+) -> PolicyAnswer:
+    """Return a policy with what is due next, and what speaks against its runs ending well."""
+    obstacle = find_obstacle(session, found.model, key)
     state = find_state(session, found.model_id, found.environment)
     return PolicyAnswer(
         model=found.model,
@@ -105,4 +122,5 @@ def answer_of(session: ReadSession, found: PolicyInForce, now: Now) -> PolicyAns
         next_due=state.next_fire_at if state else None,
         read_until=state.evaluated_until if state else None,
         next_lane=next_lane_of(session, found, now),
+        warnings=[] if obstacle is None else [obstacle],
     )

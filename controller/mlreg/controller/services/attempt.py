@@ -44,6 +44,7 @@ class Attempt:
         folder: where this worker keeps files; an attempt makes a folder of its own in it.
         halt: set when the attempt should stop; pass it to the executor, look at it in long loops.
         outcome: JSON to be kept on the job; set it inside the block of `finish`.
+        signing_key: the file of the key that this worker signs versions with, if it has one.
     """
 
     lease: Lease
@@ -55,6 +56,7 @@ class Attempt:
     halt: threading.Event
     finished: bool = False
     outcome: dict[str, object] | None = None
+    signing_key: Path | None = None
 
     @contextmanager
     def effect(self) -> Iterator[WriteSession]:

@@ -1,7 +1,9 @@
-"""Registering what a run trained: files, provenance, reference profile.
+"""Registering what a run trained: files, provenance, stage, signature, reference profile.
 
 What always holds: the version, its reference profile, the contract's bins and the mark on the run
-are one transaction under the attempt's lease; a version without a commit says so for ever.
+are one transaction under the attempt's lease; a version without a commit says so for ever. Metrics
+of quality are of the run's hold-out, the snapshot that the tag `measured_on` names: rows of which
+neither the version nor its parent has seen any. Without such rows there are none.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from importlib.metadata import version as version_of_package
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,8 @@ from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile
 from mlreg.controller.services.profiles import profile_table, store_reference
 from mlreg.controller.services.recipe import BINS, ROWS
+from mlreg.controller.services.run_signing import sign_trained
+from mlreg.controller.services.stage import send_stage
 from mlreg.controller.services.training import PROFILE, Trained, Training
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store import runs as rows
@@ -29,7 +34,7 @@ from mlreg.registry.services.registration import Registration, register_version
 from mlreg.registry.services.uploads import BlobFile, keep_blob, send_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from mlreg.controller.services.attempt import Attempt
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 def register_trained(attempt: Attempt, folder: Path, training: Training, trained: Trained) -> int:
     """Register the child's artifact with its provenance and return the version's number."""
     manifest = send_folder(attempt.store, folder / "out")
+    stage = send_stage(attempt, folder, training)
     contract = trained.contract
     flavour = inspect_artifact(attempt.store, manifest, lambda: contract)
     provenance = _provenance(training, trained)
@@ -49,14 +55,16 @@ def register_trained(attempt: Attempt, folder: Path, training: Training, trained
         provenance=provenance,
         flavour=flavour,
         metrics=_metrics(trained),
-        tags=code_tags(),
+        tags={**code_tags(), **_measured_on(training, trained)},
         allow_missing=frozenset({"git"} if provenance.git is None else ()),
         description=training.specification.reason,
+        stage=stage,
+        signature=sign_trained(attempt, training, manifest),
     )
     now = attempt.clock.now()
     with attempt.effect() as session:
         run = rows.lock_run(session, training.run.id or 0) or training.run
-        _keep_blobs(session, attempt, manifest, now)
+        _keep_blobs(session, attempt, [manifest, stage.manifest], now)
         version = register_version(session, registration, actor=training.actor, now=now)
         _keep_profile(session, folder, version.model_id, version.number, trained, now)
         run.version, run.lane, run.parent = version.number, trained.lane, trained.parent
@@ -81,6 +89,8 @@ def _provenance(training: Training, trained: Trained) -> Provenance:
         run_id=training.run.id,
         train_start=training.snapshot.body.range.start,
         train_end=training.snapshot.body.range.end,
+        duration_seconds=round(trained.answer.seconds, 3),
+        peak_memory_bytes=trained.answer.peak_bytes,
     )
 
 
@@ -98,7 +108,16 @@ def _metrics(trained: Trained) -> dict[str, float]:
     result = trained.answer.result
     found = {name: result.get(name) for name in ("rows", "unlabelled", "positives")}
     metrics = {f"train_{name}": float(value) for name, value in found.items() if value is not None}
+    holdout = result["holdout"]
+    if holdout is not None:
+        metrics = {**metrics, **holdout["metrics"], "holdout_rows": float(holdout["rows"])}
     return {**metrics, "train_seconds": trained.answer.seconds}
+
+
+def _measured_on(training: Training, trained: Trained) -> dict[str, str]:
+    if training.holdout is None or trained.answer.result["holdout"] is None:
+        return {}
+    return {"measured_on": training.holdout.digest}
 
 
 @lru_cache(maxsize=1)
@@ -118,8 +137,10 @@ def code_tags() -> dict[str, str]:
     return {"mlreg": version_of_package("mlreg"), "trainer_digest": digest}
 
 
-def _keep_blobs(session: WriteSession, attempt: Attempt, manifest: Manifest, now: datetime) -> None:
-    for file in manifest.files:
+def _keep_blobs(
+    session: WriteSession, attempt: Attempt, manifests: Iterable[Manifest], now: datetime
+) -> None:
+    for file in chain.from_iterable(manifest.files for manifest in manifests):
         keep_blob(session, attempt.store, BlobFile(file.digest, file.size), now=now)
 
 

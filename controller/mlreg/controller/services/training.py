@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 ENTRY = "mlreg.controller.trainers.child:train"
 PROFILE = "profile.bin"
+HOLDOUT = "holdout.parquet"
 
 
 class NoRowsError(RefusedError):
@@ -66,12 +67,17 @@ class NoFeaturesError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a run trains, on which rows, and from which champion it may begin."""
+    """What a run trains, on which rows, and from which champion it may begin.
+
+    Attributes:
+        holdout: the rows that it is measured on, and never trained on; None when there are none.
+    """
 
     model: Model
     run: Run
     specification: RunSpecification
     snapshot: Snapshot
+    holdout: Snapshot | None
     champion: int | None
     actor: Actor
     log: RunLogWriter
@@ -120,11 +126,12 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     with attempt.database.reading() as session:
         plan = _plan(session, training)
     _place_rows(attempt, folder, training)
+    stage = {"holdout": HOLDOUT if _place_holdout(attempt, folder, training) else None}
     if plan.parent is not None:
         place_model(attempt.store, plan.parent, folder, PARENT)
     if plan.bins is not None:
         (folder / BINS).write_bytes(plan.bins)
-    call = ChildCall(ENTRY, _job(training, plan), training.log.add)
+    call = ChildCall(ENTRY, {**_job(training, plan), "stage": stage}, training.log.add)
     answer = call_child(attempt, folder, call)
     result = answer.result
     training.log.say(
@@ -158,6 +165,16 @@ def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
     if table is None or table.num_rows == 0:
         raise NoRowsError(start=body.range.start, end=body.range.end)
     write_rows(folder, ROWS, table)
+
+
+def _place_holdout(attempt: Attempt, folder: Path, training: Training) -> bool:
+    """Write the rows to be measured on, if there are any; whoever judges reads them anew."""
+    snapshot = training.holdout
+    if snapshot is None or not snapshot.body.predictions:
+        return False
+    table = read_snapshot(attempt.store, snapshot.body)
+    write_rows(folder, HOLDOUT, table)
+    return table.num_rows > 0
 
 
 def _job(training: Training, plan: _Plan) -> dict[str, Any]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.windows import Interval
     from mlreg.controller.services.jobs import Ended
+    from mlreg.controller.services.snapshots import Snapshot
     from mlreg.controller.store.tables import Run
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Decision
@@ -151,6 +152,7 @@ def _train(work: _Work, folder: Path) -> int:
             run=run,
             specification=work.specification,
             snapshot=snapshots.get_snapshot(session, run.snapshot or ""),
+            holdout=_holdout_of(session, run),
             champion=find_rivals(session, work.model, run.environment).champion,
             actor=work.actor,
             log=work.log,
@@ -163,11 +165,16 @@ def _train(work: _Work, folder: Path) -> int:
     return number
 
 
+def _holdout_of(session: ReadSession, run: Run) -> Snapshot | None:
+    """Return the rows of a run's evaluation window, None when none were left to freeze."""
+    digest = run.evaluate_snapshot
+    return None if digest is None else snapshots.get_snapshot(session, digest)
+
+
 def _judge(work: _Work, folder: Path, version: int) -> None:
     with work.attempt.database.reading() as session:
         run = _read(session, work.run_id)
-        digest = run.evaluate_snapshot
-        snapshot = None if digest is None else snapshots.get_snapshot(session, digest)
+        snapshot = _holdout_of(session, run)
     question = Question(
         model=work.model,
         environment=run.environment,

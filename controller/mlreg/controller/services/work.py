@@ -58,6 +58,7 @@ class WorkerSettings:
         poll_seconds: the longest wait when a notice of a new job was lost.
         slots: jobs at once.
         grace_seconds: how long a stopping worker waits for its jobs.
+        signing_key: the file of the key that signs what runs register; None: nothing is signed.
     """
 
     name: str
@@ -67,6 +68,7 @@ class WorkerSettings:
     poll_seconds: float = 1.0
     slots: int = 2
     grace_seconds: float = 10.0
+    signing_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class Worker:
             parts.executor,
             self._settings.folder,
             halt,
+            signing_key=self._settings.signing_key,
         )
         started = time.monotonic()
         try:

@@ -81,6 +81,17 @@ def log_after(session: ReadSession, run_id: int, after: int, limit: int) -> Sequ
     return session.exec(query).all()
 
 
+def log_of_attempt(session: ReadSession, run_id: int, attempt: int, limit: int) -> Sequence[RunLog]:
+    """Return the first lines of one attempt at a run, oldest first."""
+    query = (
+        select(RunLog)
+        .where(col(RunLog.run_id) == run_id, col(RunLog.attempt) == attempt)
+        .order_by(col(RunLog.id))
+        .limit(limit)
+    )
+    return session.exec(query).all()
+
+
 def add_lines(
     session: WriteSession, run_id: int, attempt: int, lines: Sequence[str], at: datetime
 ) -> None:
