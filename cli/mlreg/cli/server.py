@@ -79,6 +79,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     )
     from mlreg.controller.services.alerts import alert_of_broken_glass
     from mlreg.controller.services.incidents import count_open
+    from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.snapshots import find_times
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
@@ -108,6 +109,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             snapshot_times=find_times,
             raise_alarm=alert_of_broken_glass,
             upkeep=settings.upkeep,
+            extras={"signing_key": key_id_of(settings.signing_key)},
         )
     )
 
@@ -154,14 +156,17 @@ def work(settings: Settings) -> None:
     """Run a worker until SIGTERM."""
     from mlreg.cli.chores import chore_settings_of
     from mlreg.controller.services.handlers import handlers_of
+    from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.work import WorkerSettings, run_worker
 
     name = f"{socket.gethostname()}:{os.getpid()}"
+    key_id_of(settings.signing_key)  # a key that cannot be read is said now, not by every run
     with opened(settings, pool_size=4) as parts:
         own = WorkerSettings(
             name=name,
             folder=settings.work_folder,
             environment=dict(os.environ),  # noqa: TID251 - the edge
+            signing_key=settings.signing_key,
         )
         handlers = handlers_of(chore_settings_of(settings))
         run_worker(parts.database, parts.store, parts.clock, own, _stopped(), handlers)

@@ -12,6 +12,7 @@
 | `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
 | `MLREG_TRUSTED_PROXIES` | proxies whose `X-Forwarded-For` and `-Proto` count, by commas; none |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
+| `MLREG_SIGNING_KEY` | the Ed25519 key (a file) that workers sign with what they train |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
 | `MLREG_CHECKPOINT_KEY` | the key that signs them, where it shall not lie in that folder |
 | `MLREG_CHECKPOINT_URL`, `_RETENTION_DAYS` | an S3 place that keeps them too; its Object Lock |
@@ -32,7 +33,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mlreg.registry.artifacts.settings import S3Settings
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = []
     trusted_proxies: Annotated[list[str], NoDecode] = []
     work_folder: Path = Path(tempfile.gettempdir())
+    signing_key: FilePath | None = None
     checkpoint_folder: Path | None = None
     checkpoint_key: SecretStr | None = None
     checkpoint_url: str | None = None
