@@ -75,7 +75,7 @@ def join_rows(
 
     The table's schema carries a `JoinCounts` (see `counts_of`).
     """
-    rows = _within(_concatenated(predictions, pa.schema(PREDICTIONS)), body)
+    rows = within(_concatenated(predictions, pa.schema(PREDICTIONS)), body)
     rows, duplicates = _distinct(_ordered(rows))
     joined, met = _labelled(rows, _concatenated(labels, LABELS), body)
     counts = JoinCounts(rows=rows.num_rows, duplicates=duplicates, **met)
@@ -97,7 +97,7 @@ def _concatenated(tables: Sequence[pa.Table], least: pa.Schema) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")
 
 
-def _within(rows: pa.Table, body: SnapshotBody) -> pa.Table:
+def within(rows: pa.Table, body: SnapshotBody) -> pa.Table:
     """Return the rows in the snapshot's range and outside what it leaves out."""
     times = _microseconds(rows[TIME])
     start, end = _stamp(body.range.start), _stamp(body.range.end)

@@ -21,7 +21,7 @@ from mlreg.controller.feedback.schemas import segment_schema
 from mlreg.registry.artifacts.reading import read_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mlreg.controller.domain.windows import Interval
     from mlreg.registry.artifacts.store import ArtifactStore
@@ -97,16 +97,32 @@ def read_segments(
         return list(pool.map(read, digests))
 
 
+def read_groups(
+    store: ArtifactStore, digest: str, columns: Sequence[str] | None, span: Interval | None
+) -> Iterator[pa.Table]:
+    """Read one segment, verified, a row group at a time; arguments and errors as above."""
+    content = read_blob(store, digest, max_bytes=MAX_SEGMENT_BYTES)
+    file = parquet.ParquetFile(pa.BufferReader(content))
+    names = _names(file, columns)
+    for group in range(file.num_row_groups):
+        if span is None or _overlaps(file, group, span):
+            yield file.read_row_group(group, names, use_threads=False)
+
+
 def _read(content: bytes, columns: Sequence[str] | None, span: Interval | None) -> pa.Table:
     file = parquet.ParquetFile(pa.BufferReader(content))
-    names = None
-    if columns is not None:
-        known = set(file.schema_arrow.names)
-        names = [name for name in columns if name in known]
+    names = _names(file, columns)
     if span is None or file.num_row_groups == 1:
         return file.read(names, use_threads=False)
     groups = [n for n in range(file.num_row_groups) if _overlaps(file, n, span)]
     return file.read_row_groups(groups, names, use_threads=False)
+
+
+def _names(file: parquet.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    known = set(file.schema_arrow.names)
+    return [name for name in columns if name in known]
 
 
 def _overlaps(file: parquet.ParquetFile, group: int, span: Interval) -> bool:

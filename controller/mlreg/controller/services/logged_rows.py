@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlreg.controller.services.snapshots import read_snapshot, select
+from mlreg.controller.feedback.joins import join_rows
+from mlreg.controller.feedback.sampling import Lowest, sample_segments
+from mlreg.controller.services.snapshots import needed_columns, read_snapshot, select
 from mlreg.controller.store.readings import outage_intervals
 from mlreg.registry.services.catalog import id_of
 
@@ -41,6 +43,30 @@ def read_rows(
 ) -> pa.Table | None:
     """Return the joined rows, or None when nothing was logged in the range."""
     return read_snapshot(store, body, columns) if body.predictions else None
+
+
+def sample_rows(
+    store: ArtifactStore,
+    body: SnapshotBody,
+    limit: int,
+    seed: int,
+    columns: Sequence[str] | None = None,
+) -> pa.Table | None:
+    """Return the joined rows of at most `limit` predictions, chosen by a hash of id and seed.
+
+    The same selection, limit and seed give the same rows, and rows that a larger limit gives too.
+    Memory does not grow with the rows behind it. None when nothing was logged in the range.
+
+    Raises:
+        BlobNotFoundError, BlobCorruptError, StoreUnreachableError: a segment cannot be had.
+        KeyError: a wanted column is in no segment.
+    """
+    needed = None if columns is None else needed_columns(columns)
+    predictions, labels = sample_segments(store, body, Lowest(limit, seed), needed)
+    if not predictions:
+        return None
+    joined = join_rows(predictions, labels, body)
+    return joined if columns is None else joined.select(list(columns))
 
 
 def floats(rows: pa.Table, column: str, *, missing: float = float("nan")) -> NDArray[np.float64]:

@@ -52,6 +52,7 @@ __all__ = [
     "get_exportable",
     "get_snapshot",
     "list_snapshots",
+    "needed_columns",
     "read_snapshot",
     "select",
 ]
@@ -197,14 +198,14 @@ def read_snapshot(
     """
     if not isinstance(body, SnapshotBody):
         body = SnapshotBody.from_json(body)
-    needed = None if columns is None else _needed(columns)
+    needed = None if columns is None else needed_columns(columns)
     predictions = read_segments(store, body.predictions, needed, body.range)
     labels = read_segments(store, body.labels, LABEL_COLUMNS, body.label_range)
     joined = join_rows(predictions, labels, body)
     return joined if columns is None else joined.select(list(columns))
 
 
-def _needed(columns: Sequence[str]) -> list[str]:
+def needed_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns of prediction segments that the wanted ones, the join and order need."""
     own = [name for name in PREDICTION_COLUMNS if name in columns]
     features = [n for n in columns if n not in PREDICTION_COLUMNS and n not in LABEL_COLUMNS]
