@@ -115,9 +115,7 @@ def _polynomials(texts: pa.Array) -> Hashes:
     offsets = offsets - start
     terms = (content.astype(np.uint64) + np.uint64(1)) * _powers(_BASE, len(content))
     sums = np.zeros(len(content) + 1, np.uint64)
-    np.cumsum(
-        (content.astype(np.uint64) + np.uint64(1)) * _powers(_BASE, len(content)), out=sums[1:]
-    )
+    np.cumsum(terms, out=sums[1:])
     shift = _powers(_INVERSE, len(content) + 1)[offsets[:-1]]
     found: Hashes = (sums[offsets[1:]] - sums[offsets[:-1]]) * shift
     return found
