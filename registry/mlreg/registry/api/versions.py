@@ -43,6 +43,7 @@ Before = Annotated[
     int | None, Query(ge=1, le=MAX_NUMBER, description="Only versions below this number.")
 ]
 Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
+FIELDS = frozenset(VersionAnswer.model_fields)
 
 
 @router.post(
@@ -108,9 +109,10 @@ def list_versions(
             gone = retirement.list_deleted_versions(session, found, before=before, limit=limit)
             places = [(version.model_id, version.number) for version in gone.items]
             return page_answer(session, PlacePage(places, gone.next))
-        return page_answer(
-            session,
-            catalog.list_places(session, found, before=before, limit=limit, archived=archived),
+        return documents_answer(
+            catalog.list_documents(
+                session, found, FIELDS, before=before, limit=limit, archived=archived
+            )
         )
 
 
@@ -155,8 +157,12 @@ def verify_version(
 
 def page_answer(session: ReadSession, page: PlacePage[tuple[int, int]]) -> Response:
     """Return a page of versions, without files and contract, as PostgreSQL writes them."""
-    items = list_documents(session, page.items, frozenset(VersionAnswer.model_fields))
-    body = f'{{"items":[{",".join(items)}],"next":{json.dumps(page.next)}}}'
+    return documents_answer(PlacePage(list_documents(session, page.items, FIELDS), page.next))
+
+
+def documents_answer(page: PlacePage[str]) -> Response:
+    """Return a page of JSON texts."""
+    body = f'{{"items":[{",".join(page.items)}],"next":{json.dumps(page.next)}}}'
     return Response(body, media_type="application/json")
 
 

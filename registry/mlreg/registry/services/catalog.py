@@ -12,7 +12,7 @@ from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.references import VersionNeededError, parse_reference
 from mlreg.registry.services import audit
-from mlreg.registry.store import blobs, models, versions
+from mlreg.registry.store import blobs, models, version_documents, versions
 from mlreg.registry.store.tables import Blob, Model, Version
 
 if TYPE_CHECKING:
@@ -200,20 +200,22 @@ def list_versions(
     return page_of(found, limit, str(found[:limit][-1].number) if found else "")
 
 
-def list_places(
+def list_documents(
     session: ReadSession,
     model: Model,
+    fields: frozenset[str],
     *,
     before: int | None = None,
     limit: int = 100,
     archived: bool = False,
-) -> Page[tuple[int, int]]:
-    """Return a page as `list_versions` does, of (model's id, number)."""
-    limit, key = min(max(limit, 1), MAX_PAGE), id_of(model)
-    found = versions.numbers_before(session, key, before, limit + 1, archived=archived)
-    return page_of(
-        [(key, number) for number in found], limit, str(found[:limit][-1]) if found else ""
+) -> Page[str]:
+    """Return a page as `list_versions` does, of JSON texts with those fields."""
+    limit = min(max(limit, 1), MAX_PAGE)
+    found = version_documents.documents_before(
+        session, id_of(model), before, limit + 1, fields, archived=archived
     )
+    texts = [document for _, document in found]
+    return page_of(texts, limit, str(found[:limit][-1][0]) if found else "")
 
 
 def resolve(session: ReadSession, reference: str) -> tuple[Model, Version]:

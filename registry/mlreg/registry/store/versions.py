@@ -38,20 +38,6 @@ def versions_before(
     return session.exec(statement.order_by(col(Version.number).desc()).limit(limit)).all()
 
 
-def numbers_before(
-    session: ReadSession, model_id: int, before: int | None, limit: int, *, archived: bool = False
-) -> Sequence[int]:
-    """Return the numbers of what `versions_before` returns, which costs far less."""
-    statement = select(Version.number).where(
-        Version.model_id == model_id, col(Version.deleted_at).is_(None)
-    )
-    if not archived:
-        statement = statement.where(col(Version.archived_at).is_(None))
-    if before is not None:
-        statement = statement.where(Version.number < before)
-    return session.exec(statement.order_by(col(Version.number).desc()).limit(limit)).all()
-
-
 def find_champion_number(session: ReadSession, model_id: int, environment: str) -> int | None:
     """Return the number of the version that serves a model in an environment."""
     statement = select(Deployment.champion).where(
