@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.services.chore import ChoreSettings
 from mlreg.controller.services.lineage_sinks import LineageSettings
-from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.witnesses.settings import WitnessSettings
 
 if TYPE_CHECKING:
@@ -25,10 +24,7 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
             retention_days=settings.checkpoint_retention_days,
             syslog=settings.checkpoint_syslog,
         ),
-        posts=PostSettings(
-            allow=frozenset(name.lower() for name in settings.webhook_allow),
-            ca_file=settings.webhook_ca_file,
-        ),
+        posts=settings.posts,
         upkeep=settings.upkeep,
         lineage=LineageSettings(
             url=settings.openlineage_url,

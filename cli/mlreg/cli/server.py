@@ -110,6 +110,8 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             raise_alarm=alert_of_broken_glass,
             upkeep=settings.upkeep,
             extras={"signing_key": key_id_of(settings.signing_key)},
+            posts=settings.posts,
+            rate=settings.rate,
         )
     )
 

@@ -22,6 +22,7 @@
 | `MLREG_OPENLINEAGE_FILE` | or a file to append them to |
 | `MLREG_OPENLINEAGE_NAMESPACE` | of their jobs and datasets: mlreg |
 | `MLREG_WEBHOOK_CA_FILE` | certificates that webhooks' hosts may be signed by besides |
+| `MLREG_REQUESTS_PER_SECOND`, `MLREG_REQUESTS_BURST` | what one token may ask of one API process |
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.garbage import Retention
 from mlreg.registry.domain.upkeep import UpkeepSettings
+from mlreg.registry.services.posting import PostSettings
+from mlreg.registry.services.rates import Rate
 
 PREFIX = "MLREG_"
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://[^\s]*/[^\s]+$")
@@ -87,6 +90,8 @@ class Settings(BaseSettings):
     scrub_days: float = Field(default=14, gt=0, le=3650)
     scrub_bytes_per_second: int = Field(default=32 * 2**20, ge=2**16)
     retention_days: int = Field(default=365, ge=0, le=36_500)
+    requests_per_second: float = Field(default=1_000, ge=0, le=1e6)
+    requests_burst: int = Field(default=5_000, ge=1, le=10**7)
 
     @field_validator("database_url", "database_owner_url")
     @classmethod
@@ -131,6 +136,17 @@ class Settings(BaseSettings):
             scrub_bytes_per_second=self.scrub_bytes_per_second,
             retention=Retention(served_within=timedelta(days=self.retention_days)),
         )
+
+    @property
+    def posts(self) -> PostSettings:
+        """Whom webhooks may call."""
+        allow = frozenset(name.lower() for name in self.webhook_allow)
+        return PostSettings(allow=allow, ca_file=self.webhook_ca_file)
+
+    @property
+    def rate(self) -> Rate:
+        """How many requests one sender may send to one process."""
+        return Rate(self.requests_per_second, self.requests_burst)
 
     @property
     def owner_url(self) -> str:

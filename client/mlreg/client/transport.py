@@ -2,7 +2,8 @@
 
 What always holds: an answer of 400 or more is raised as an error of `errors.py`; every POST bears
 an `Idempotency-Key`, so a call whose connection broke is repeated without doing anything twice;
-bodies that cannot be sent again (streams) are never repeated.
+bodies that cannot be sent again (streams) are never repeated; who is told to send less waits as
+long as the server says, within bounds.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ PAUSES_SECONDS = (0.1, 0.4)
 REPEAT_WITHIN_SECONDS = 10.0
 MAX_ANSWER_BYTES = 256 * 2**20
 RETRIED_STATUS = 503
+LIMITED_STATUS, LIMITED_CODE = 429, "too_many_requests"
+WAIT_WITHIN_SECONDS = 60.0
 _BROKEN = (OSError, http.client.HTTPException)
 
 A = TypeVar("A", bound="BaseModel")
@@ -156,6 +159,21 @@ class Transport:
             raise self._unreachable(error) from error
 
     def _answered(self, call: Call) -> http.client.HTTPResponse:
+        """Return the first answer that does not ask to send less, for a minute at most.
+
+        Nothing was done for such an answer. Only its own code counts: a wrong token, which is
+        answered 429 too after many guesses, is as wrong after a wait.
+        """
+        until = time.monotonic() + WAIT_WITHIN_SECONDS
+        while (response := self._lasting(call)).status == LIMITED_STATUS:
+            wait, problem = _retry_after_seconds(response), _problem(response)
+            limited = problem.get("code") == LIMITED_CODE and call.repeatable
+            if not limited or time.monotonic() + wait > until:
+                raise error_from_problem(response.status, problem)
+            time.sleep(wait)
+        return response
+
+    def _lasting(self, call: Call) -> http.client.HTTPResponse:
         """Return the first answer that is no passing outage, or the last one."""
         began = time.monotonic()
         for pause in (*PAUSES_SECONDS, None):
@@ -251,6 +269,12 @@ def _keyed(call: Call) -> Call:
 
 def _query_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _retry_after_seconds(response: http.client.HTTPResponse) -> float:
+    """Return how long the server asks to wait; at least a moment."""
+    given = response.getheader("Retry-After") or ""
+    return max(float(given), PAUSES_SECONDS[0]) if given.isascii() and given.isdigit() else 1.0
 
 
 def _problem(response: http.client.HTTPResponse) -> Mapping[str, object]:

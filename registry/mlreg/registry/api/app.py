@@ -109,7 +109,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     check_every_route(app.routes)
     install_problems(app)
     app.add_middleware(Limits)
-    app.add_middleware(Gate, tokens=caches.tokens, throttle=caches.throttle)
+    app.add_middleware(Gate, tokens=caches.tokens, throttle=caches.throttle, rate=parts.rate)
     app.add_middleware(Boundary, hosts=parts.hosts)
     return app
 

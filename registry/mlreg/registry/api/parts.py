@@ -12,6 +12,8 @@ from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
 from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.change import Change, ChangedState
+from mlreg.registry.services.posting import PostSettings
+from mlreg.registry.services.rates import Rate
 from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
 RaiseAlarm = Callable[[WriteSession, Change, ChangedState, datetime], None]
@@ -36,6 +38,8 @@ class ApiParts:
         page_routers: pages for browsers (the dashboards'), beside the API.
         extras: what those routes need besides, by name; they find it by `extra(request, name)`.
         upkeep: what the operator says about keeping bytes.
+        rate: how many requests one sender may send to this process.
+        posts: whom webhooks may call.
     """
 
     database: Database
@@ -49,3 +53,5 @@ class ApiParts:
     page_routers: Sequence[APIRouter] = ()
     extras: Mapping[str, object] = field(default_factory=dict)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    rate: Rate = field(default_factory=Rate)
+    posts: PostSettings = field(default_factory=PostSettings)
