@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 
 from mlreg.client.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError
+from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.domain.events import TOPICS
 from mlreg.registry.services.outbox import tell
+from mlreg.registry.services.posting import PostSettings
+from mlreg.registry.store.clock import SystemClock
 from tests.makers import START, make_models
+from tests.servers.api import RunningApi
+from tests.servers.whole_api import Knocker
 
+MADE = ("deleted", "tested", "enabled", "disabled", "created")
 URL = "https://hooks.example.com/services/T000/SECRET"
 
 
@@ -43,7 +49,7 @@ def test_a_webhook_from_its_making_to_its_end(client):
     client.webhooks.delete("hook")
     assert client.webhooks.list() == []
     actions = [entry.action for entry in client.audit.list(subject="webhook:hook")]
-    assert actions == [f"webhook.{one}" for one in ("deleted", "enabled", "disabled", "created")]
+    assert actions == [f"webhook.{one}" for one in MADE]
 
 
 def test_a_pagers_key_is_given_and_never_shown(client):
@@ -71,6 +77,46 @@ def test_what_is_refused(client, options, error, code):
         client.webhooks.create("hook", **{"url": URL, "topics": ["*"], **options})
     assert caught.value.code == code
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://169.254.169.254/latest",
+        "https://192.168.0.7:8443/",
+        "https://localhost/",
+        "https://8.8.8.8:25/",
+    ],
+)
+def test_what_could_never_be_called_is_refused_at_once(client, url):
+    with pytest.raises(RefusedError) as caught:
+        client.webhooks.create("hook", url=url, topics=["*"])
+    assert caught.value.code == "forbidden_webhook_target"
+    assert client.webhooks.list() == []
+
+
+def test_what_the_operator_allows_is_made(database, store):
+    posts = PostSettings(allow=frozenset({"localhost:9443", "169.254.169.254"}))
+    running = RunningApi(ApiParts(database, store, SystemClock(), posts=posts))
+    running.start()
+    try:
+        with running.client() as client:
+            client.webhooks.create("hook", url="https://localhost:9443/", topics=["*"])
+            with pytest.raises(RefusedError):
+                client.webhooks.create("no", url="https://169.254.169.254/", topics=["*"])
+    finally:
+        running.stop()
+
+
+def test_a_making_that_is_repeated_is_answered_with_the_same_secret(api):
+    knocker = Knocker(api.url, api.token)
+    body, key = {"name": "hook", "url": URL, "topics": ["*"]}, {"Idempotency-Key": "once"}
+    first, second = (knocker("POST", "/api/v1/webhooks", body, key) for _ in range(2))
+    assert (first.status, second.status, second.body) == (201, 201, first.body)
+    assert second.headers["idempotency-replayed"] == "true"
+    knocker.close()
 
 
 def test_a_name_is_taken_once(client):

@@ -25,6 +25,7 @@ from mlreg.registry.services.webhooks import (
     create_webhook,
     get_webhook,
     list_deliveries,
+    send_test,
     switch_webhook,
 )
 from tests.makers import PERSON, START, make_models
@@ -191,6 +192,19 @@ def test_gone_disables_at_once(database, room, receiver):
     tell_of(database, 1)
     delivering.send(room)
     assert not webhook(database).enabled
+
+
+def test_a_test_that_fails_holds_up_nothing(database, room, receiver):
+    make(database, receiver.url)
+    with database.writing() as session:
+        send_test(session, "hook", actor=PERSON, now=START)
+    tell_of(database, 1)
+    receiver.statuses[:] = [500]
+    assert delivering.send(room) == "2 sent"
+    assert receiver.bodies[-1]["data"]["version"] == 1
+    found = webhook(database)
+    assert (found.attempts, found.enabled, found.not_before) == (0, True, None)
+    assert len(dead(database)) == 1
 
 
 def test_a_webhook_is_told_of_its_topics_and_models_only(database, room, receiver):

@@ -146,7 +146,7 @@ def _await_outcome(client: Client, name: str, before: int) -> DeliveryAnswer:
     while time.monotonic() < until:
         for one in client.webhooks.deliveries(name, limit=10):
             if one.seq > before and one.topic == "webhook.test":
-                return one
+                return _checked(name, one)
         webhook = client.webhooks.get(name)
         if webhook.attempts and webhook.last_outcome:
             raise UnreachableError(
@@ -158,6 +158,12 @@ def _await_outcome(client: Client, name: str, before: int) -> DeliveryAnswer:
         code="webhook_silent",
         hint="Are controller and worker running?",
     )
+
+
+def _checked(name: str, outcome: DeliveryAnswer) -> DeliveryAnswer:
+    if outcome.state != "delivered":
+        raise UnreachableError(f"webhook {name} fails: {outcome.error}", code="webhook_fails")
+    return outcome
 
 
 def _state(webhook: WebhookAnswer) -> str:

@@ -13,7 +13,8 @@ from mlreg.client.wire.webhooks import (
     WebhookAnswer,
     WebhookRequest,
 )
-from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
+from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may
 from mlreg.registry.domain.targets import parse_target
 from mlreg.registry.services import webhooks
@@ -24,16 +25,21 @@ from mlreg.registry.store.tables import Webhook
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], dependencies=[may("webhook.write")])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=NewWebhookAnswer)
 def create_webhook(
-    body: WebhookRequest, writing: Writing, caller: Caller, now: Now
-) -> NewWebhookAnswer:
+    body: WebhookRequest, parts: Parts, once: OncePerKey, caller: Caller, now: Now
+) -> Response:
     """Make a webhook; the secret in the answer is shown this once."""
     form = WebhookForm(**body.model_dump())
-    with writing() as session:
+    webhooks.check_form(form, parts.posts)
+
+    def act() -> NewWebhookAnswer:
         webhook = webhooks.create_webhook(session, form, actor=caller, now=now)
         secret = None if webhook.kind == "pagerduty" else webhook.secret
         return NewWebhookAnswer(**_fields(webhook, webhook.position), secret=secret)
+
+    with parts.database.writing() as session:
+        return once.run(session, now, act, status=201)
 
 
 @router.get("")

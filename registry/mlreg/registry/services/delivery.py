@@ -3,7 +3,8 @@
 What always holds: a webhook's position moves past an event only after the answer to it came (or it
 was given up, which stands in `webhook_delivery`), so a kill at any point sends an event again and
 never skips one. A webhook that fails holds up itself and no other. An event that fails for a day is
-dead; if the next one fails as well, the webhook is disabled and keeps its place.
+dead; if the next one fails as well, the webhook is disabled and keeps its place. A test is sent
+once, and holds up nothing: what became of it is the answer to it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.domain.events import TEST
 from mlreg.registry.domain.targets import parse_target
 from mlreg.registry.domain.webhooks import (
     ATTEMPTS,
@@ -124,6 +126,10 @@ def _fail(work: Round, webhook: Webhook, event: Event, answer: tuple[int | None,
     out = status == GONE or attempts > ATTEMPTS
     log.warning("webhook %s, event %d: %s", webhook.name, event.seq, error)
     with work.database.writing() as session:
+        if event.topic == TEST:
+            delivery = _delivery(webhook, event, DEAD, 1, status, error)
+            rows.settle(session, delivery, attempts=webhook.attempts)
+            return True
         if attempts == ATTEMPTS and not out:
             delivery = _delivery(webhook, event, DEAD, attempts, status, error)
             rows.settle(session, delivery, attempts=attempts)

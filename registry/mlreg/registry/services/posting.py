@@ -68,7 +68,7 @@ class Postman:
             ForbiddenTargetError: the target may not be called; nothing was connected to.
             NoAnswerError: it cannot be reached, is not who it should be, or is too slow.
         """
-        to = self._destination(target)
+        to = check_target(target, self._allow, self._resolved)
         connection = open_destination(to, timeout_seconds=STEP_SECONDS, trust=self._trust)
         try:
             with _deadline(connection):
@@ -83,20 +83,31 @@ class Postman:
         finally:
             connection.close()
 
-    def _destination(self, target: Target) -> Destination:
-        check_port(target, self._allow)
-        allowed = is_allowed(target, self._allow)
-        try:
-            to = check_destination(target.url, private=allowed, resolved=self._resolved)
-        except ForbiddenDestinationError:
-            reason = "its name leads into a private network"
-            raise ForbiddenTargetError(place=target.place, reason=reason) from None
-        except NoAnswerError:
-            raise NoAnswerError(url=target.shown, cause="its name is unknown") from None
-        if is_for_nobody(to.address):
-            reason = "its address is link-local, multicast or none"
-            raise ForbiddenTargetError(place=target.place, reason=reason)
-        return to
+
+def check_target(
+    target: Target,
+    allow: frozenset[str],
+    resolved: Callable[[str, int], list[str]] = resolve,
+) -> Destination:
+    """Return where a call of a target would go; `allow` is the operator's list.
+
+    Raises:
+        ForbiddenTargetError: it may not be called.
+        NoAnswerError: its name is unknown, now.
+    """
+    check_port(target, allow)
+    allowed = is_allowed(target, allow)
+    try:
+        to = check_destination(target.url, private=allowed, resolved=resolved)
+    except ForbiddenDestinationError:
+        reason = "its name leads into a private network"
+        raise ForbiddenTargetError(place=target.place, reason=reason) from None
+    except NoAnswerError:
+        raise NoAnswerError(url=target.shown, cause="its name is unknown") from None
+    if is_for_nobody(to.address):
+        reason = "its address is link-local, multicast or none"
+        raise ForbiddenTargetError(place=target.place, reason=reason)
+    return to
 
 
 @contextmanager

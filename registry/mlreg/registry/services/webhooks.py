@@ -8,6 +8,7 @@ that names none only by who has every model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from mlreg.registry.domain.webhooks import (
 )
 from mlreg.registry.services import audit, catalog
 from mlreg.registry.services.outbox import tell
+from mlreg.registry.services.outgoing import NoAnswerError
+from mlreg.registry.services.posting import PostSettings, check_target
 from mlreg.registry.store import outbox
 from mlreg.registry.store import webhooks as rows
 from mlreg.registry.store.tables import Webhook, WebhookDelivery
@@ -100,6 +103,25 @@ class WebhookForm:
     models: Sequence[str] | None = None
     routing_key: str | None = None
 
+    @property
+    def target_url(self) -> str:
+        """The URL that is meant, or nothing."""
+        return self.url or (PAGERDUTY_URL if self.kind == "pagerduty" else "")
+
+
+def check_form(form: WebhookForm, posts: PostSettings) -> None:
+    """Refuse a webhook that could never be called; asks the resolver, so no session is open.
+
+    A name that is unknown now may be known tomorrow, and passes.
+
+    Raises:
+        InvalidTargetError: its URL is none.
+        ForbiddenTargetError: what delivers would not call it.
+    """
+    target = parse_target(form.target_url)
+    with suppress(NoAnswerError):
+        check_target(target, posts.allow)
+
 
 def create_webhook(
     session: WriteSession, form: WebhookForm, *, actor: Actor, now: datetime
@@ -113,8 +135,7 @@ def create_webhook(
         WebhookExistsError: the name is taken.
     """
     checked_name(form.name)
-    url = form.url or (PAGERDUTY_URL if form.kind == "pagerduty" else "")
-    target = parse_target(url)
+    target = parse_target(form.target_url)
     unknown = unknown_topics(form.topics, TOPICS)
     if unknown or not form.topics:
         raise UnknownTopicError(topics=unknown)
@@ -130,7 +151,7 @@ def create_webhook(
         raise WebhookExistsError(name=form.name)
     webhook = Webhook(
         name=form.name,
-        url=url,
+        url=form.target_url,
         kind=form.kind,
         topics=sorted(set(form.topics)),
         models=None if form.models is None else sorted(set(form.models)),
@@ -198,13 +219,14 @@ def delete_webhook(session: WriteSession, name: str, *, actor: Actor, now: datet
 
 
 def send_test(session: WriteSession, name: str, *, actor: Actor, now: datetime) -> None:
-    """Leave an event for one webhook alone; it goes the way of all the others.
+    """Leave an event for one webhook alone; it goes the way of all the others, once.
 
     Raises:
         WebhookNotFoundError: there is none, or not for this caller.
     """
-    get_webhook(session, name, actor=actor)
+    webhook = get_webhook(session, name, actor=actor)
     tell(session, TEST, {"model": None, "webhook": name, "actor": actor.name}, now=now)
+    _record(session, webhook, "webhook.tested", {}, actor, now)
 
 
 def subscription_of(webhook: Webhook) -> Subscription:
