@@ -56,8 +56,9 @@ class FeedbackLog:
         Args:
             model: the name of the model.
             rows: columns `prediction_id`, `time` (with its zone), `version`, `score`, and every
-                feature (flat, or in a mapping `features`): as a list of mappings, a mapping of
-                columns, an Arrow table or a data frame.
+                feature (flat, or in a mapping `features`), perhaps `entity`, `arm`, `propensity`,
+                and `scores` of a multiclass model: as a list of mappings, a mapping of columns, an
+                Arrow table or a data frame.
             batch_id: names the batch, so that it is kept once; the digest of its bytes by default.
 
         Raises:

@@ -19,13 +19,20 @@ class PredictionRow(Request):
     Attributes:
         version: the version that answered; null for history that no served model made.
         score: the answer; for a binary model the probability of the positive class.
+        scores: of a multiclass model only: the probability of each class, in their order.
+        entity: whom the prediction is about, e.g. a customer.
+        arm: which way the request was routed, e.g. `champion` or `challenger`.
+        propensity: how probable that arm was when it was chosen; above 0.
     """
 
     prediction_id: RowId
     time: AwareDatetime
     version: VersionNumber | None = None
     score: float | None = None
+    scores: list[float] | None = None
     entity: str | None = None
+    arm: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    propensity: Annotated[float, Field(gt=0, le=1)] | None = None
     features: dict[str, FeatureValue] = Field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ _SAID = {
     "int32": "a whole number",
     "bool": "true or false",
     "timestamp[us, tz=UTC]": "a time with its zone, as 2013-07-01T12:00:00Z",
+    "list<item: double>": "a list of numbers",
 }
 
 
@@ -87,14 +88,28 @@ def _decoded(name: str, array: pa.DictionaryArray) -> pa.Array:
 def _fits(given: pa.DataType, wanted: pa.DataType) -> bool:
     """Say whether values of one type may stand for values of another."""
     kinds = pa.types
+    if kinds.is_list(wanted):
+        return _is_list(given) and (
+            kinds.is_null(given.value_type) or _fits_numbers(given.value_type)
+        )
     if _is_text(given):
         return True
     if kinds.is_timestamp(wanted):
         return bool(kinds.is_timestamp(given) and given.tz is not None)
     if kinds.is_boolean(wanted):
         return bool(kinds.is_boolean(given))
-    numeric = kinds.is_integer(given) or kinds.is_floating(given)
-    return bool(numeric and not kinds.is_string(wanted))
+    return _fits_numbers(given) and not kinds.is_string(wanted)
+
+
+def _fits_numbers(given: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(given) or pa.types.is_floating(given))
+
+
+def _is_list(given: pa.DataType) -> bool:
+    kinds = pa.types
+    return bool(
+        kinds.is_list(given) or kinds.is_large_list(given) or kinds.is_fixed_size_list(given)
+    )
 
 
 def _is_text(given: pa.DataType) -> bool:

@@ -21,17 +21,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlreg.controller.domain.batches import (
+    ARM,
     BATCH,
     ENTITY,
     LABEL,
     PREDICTION_ID,
+    PROPENSITY,
     ROW,
     SCORE,
+    SCORES,
     TIME,
     VERSION,
     WEIGHT,
 )
-from mlreg.controller.feedback.schemas import LABELS, MOMENT, PREDICTIONS, segment_schema
+from mlreg.controller.feedback.schemas import (
+    CLASS_SCORES,
+    LABELS,
+    MOMENT,
+    PREDICTIONS,
+    ROUTED,
+    segment_schema,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +52,16 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.snapshots import SnapshotBody
 
 COUNTS = b"mlreg.join"
-PREDICTION_COLUMNS = (PREDICTION_ID, TIME, VERSION, SCORE, ENTITY, BATCH, ROW)
+PREDICTION_COLUMNS = (
+    *(PREDICTION_ID, TIME, VERSION, SCORE, SCORES, ENTITY, ARM, PROPENSITY),
+    *(BATCH, ROW),
+)
 LABEL_COLUMNS = tuple(segment_schema(LABELS).names)
-_FIRST = (PREDICTION_ID, TIME, VERSION, SCORE, LABEL, WEIGHT, ENTITY)
+_FIRST = (
+    *(PREDICTION_ID, TIME, VERSION, SCORE, SCORES, LABEL, WEIGHT),
+    *(ENTITY, ARM, PROPENSITY),
+)
+_ABSENT = {field.name: field.type for field in (CLASS_SCORES, *ROUTED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,18 @@ def join_rows(
     order = [name for name in (*_FIRST, *features) if name in joined.column_names]
     metadata = {COUNTS: json.dumps(asdict(counts)).encode()}
     return joined.select(order).replace_schema_metadata(metadata)
+
+
+def chosen_columns(joined: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    """Return joined rows with the wanted columns, None is all; null where none was ever sent.
+
+    Raises:
+        KeyError: a wanted column is not there, and is none that may be absent.
+    """
+    for name in columns or ():
+        if name in _ABSENT and name not in joined.column_names:
+            joined = joined.append_column(name, pa.nulls(joined.num_rows, _ABSENT[name]))
+    return joined if columns is None else joined.select(list(columns))
 
 
 def counts_of(joined: pa.Table) -> JoinCounts:

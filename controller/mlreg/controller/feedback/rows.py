@@ -15,19 +15,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlreg.controller.domain.batches import (
+    ARM,
     FUTURE_TOLERANCE,
     LABEL,
     MAX_ROWS,
     MAX_TEXT_LENGTH,
     PREDICTION_ID,
+    PROPENSITY,
     SCORE,
+    SCORES,
     TIME,
     VERSION,
     WEIGHT,
     InvalidRowsError,
 )
 from mlreg.controller.feedback.casting import cast_column, first_row, shown_at
-from mlreg.controller.feedback.schemas import MOMENT, OPTIONAL
+from mlreg.controller.feedback.schemas import ABSENT, MOMENT, OPTIONAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +73,9 @@ def rules_of(model: Model, schema: pa.Schema, now: datetime) -> RowRules:
 
 
 def checked_rows(table: pa.Table, rules: RowRules) -> pa.Table:
-    """Return the rows with exactly the schema's columns and types, NaN as null.
+    """Return the rows with the schema's columns and types, NaN as null.
+
+    What may be absent (`ABSENT`) is a column only where it was sent.
 
     Raises:
         InvalidRowsError: no rows or too many; a column is missing, unknown or of another type; a
@@ -80,9 +85,11 @@ def checked_rows(table: pa.Table, rules: RowRules) -> pa.Table:
         problem = f"{table.num_rows} rows; a batch has 1 to {MAX_ROWS:,}"
         raise InvalidRowsError(column=PREDICTION_ID, problem=problem)
     _check_columns(table.column_names, rules.schema)
-    columns = [_column(table, field) for field in rules.schema]
-    checked = pa.Table.from_arrays(columns, schema=rules.schema)
-    for field, column in zip(rules.schema, columns, strict=True):
+    sent = set(table.column_names)
+    fields = [field for field in rules.schema if field.name in sent or field.name not in ABSENT]
+    columns = [_column(table, field) for field in fields]
+    checked = pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    for field, column in zip(fields, columns, strict=True):
         _check_values(field, column, rules)
     return checked
 
@@ -153,6 +160,30 @@ def _check_scores(column: pa.Array, rules: RowRules) -> None:
         _refuse(SCORE, column, wrong, "is not a probability")
 
 
+def _check_class_scores(column: pa.Array, rules: RowRules) -> None:
+    """Refuse lists that are not a probability of each class (their sum is the model's affair)."""
+    lengths = pc.list_value_length(column)
+    problem = f"is not one score for each of {rules.classes} classes"
+    _refuse(SCORES, column, pc.not_equal(lengths, rules.classes), problem)
+    scores = column.flatten()
+    wrong = pc.fill_null(pc.or_(pc.less(scores, 0.0), pc.greater(scores, 1.0)), fill_value=True)
+    wrong = pc.or_(wrong, pc.fill_null(pc.is_nan(scores), fill_value=True))
+    place = first_row(wrong)
+    if place is not None:
+        row = first_row(pc.greater_equal(pc.cumulative_sum(pc.fill_null(lengths, 0)), place))
+        problem = f"{shown_at(scores, place - 1)} is not a probability"
+        raise InvalidRowsError(column=SCORES, problem=problem, row=row)
+
+
+def _check_arms(column: pa.Array, _rules: RowRules) -> None:
+    _refuse(ARM, column, pc.equal(column, ""), "is empty")
+
+
+def _check_propensities(column: pa.Array, _rules: RowRules) -> None:
+    wrong = pc.or_(pc.less_equal(column, 0.0), pc.greater(column, 1.0))
+    _refuse(PROPENSITY, column, wrong, "is not a probability above zero")
+
+
 def _check_labels(column: pa.Array, rules: RowRules) -> None:
     if rules.classes or rules.task == "binary":
         classes = rules.classes or 2
@@ -179,6 +210,9 @@ _SPECIAL: dict[str, Callable[[pa.Array, RowRules], None]] = {
     TIME: _check_times,
     VERSION: _check_versions,
     SCORE: _check_scores,
+    SCORES: _check_class_scores,
+    ARM: _check_arms,
+    PROPENSITY: _check_propensities,
     LABEL: _check_labels,
     WEIGHT: _check_weights,
 }

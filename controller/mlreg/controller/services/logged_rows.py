@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlreg.controller.feedback.joins import join_rows
+from mlreg.controller.feedback.joins import chosen_columns, join_rows
 from mlreg.controller.feedback.sampling import Lowest, sample_segments
 from mlreg.controller.services.snapshots import needed_columns, read_snapshot, select
 from mlreg.controller.store.readings import outage_intervals
@@ -65,8 +65,7 @@ def sample_rows(
     predictions, labels = sample_segments(store, body, Lowest(limit, seed), needed)
     if not predictions:
         return None
-    joined = join_rows(predictions, labels, body)
-    return joined if columns is None else joined.select(list(columns))
+    return chosen_columns(join_rows(predictions, labels, body), columns)
 
 
 def floats(rows: pa.Table, column: str, *, missing: float = float("nan")) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from mlreg.controller.feedback.joins import (
     LABEL_COLUMNS,
     PREDICTION_COLUMNS,
     JoinCounts,
+    chosen_columns,
     counts_of,
     join_rows,
 )
@@ -190,7 +191,8 @@ def read_snapshot(
         store: where the segments are.
         body: what the snapshot selects, as a value or as its JSON.
         columns: what is wanted; None is all: prediction_id, time, version, score, label (null
-            where there is none), weight, entity, features. `counts_of` tells what the join met.
+            where there is none), weight, entity, features; where they were sent, scores, arm and
+            propensity. `counts_of` tells what the join met.
 
     Raises:
         BlobNotFoundError, BlobCorruptError, StoreUnreachableError: a segment cannot be had.
@@ -201,8 +203,7 @@ def read_snapshot(
     needed = None if columns is None else needed_columns(columns)
     predictions = read_segments(store, body.predictions, needed, body.range)
     labels = read_segments(store, body.labels, LABEL_COLUMNS, body.label_range)
-    joined = join_rows(predictions, labels, body)
-    return joined if columns is None else joined.select(list(columns))
+    return chosen_columns(join_rows(predictions, labels, body), columns)
 
 
 def needed_columns(columns: Sequence[str]) -> list[str]:

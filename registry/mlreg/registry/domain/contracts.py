@@ -36,6 +36,7 @@ MAX_NAME_LENGTH = 200
 RESERVED = frozenset(
     {
         *("prediction_id", "time", "version", "score", "entity", "label", "weight", "features"),
+        *("propensity", "arm", "scores"),
         *("mlreg:batch", "mlreg:row"),
     }
 )
