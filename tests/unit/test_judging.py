@@ -221,7 +221,7 @@ def test_a_regression_is_judged():
 @pytest.mark.parametrize(
     "form",
     [
-        {"champion": "accuracy"},
+        {"champion": "elegance"},
         {"champion": "auc", "magin": 1},
         {},
         {"champion": "auc", "margin": -1},
