@@ -11,12 +11,12 @@ import time
 import pytest
 
 from mlreg.client.client import Client
-from mlreg.client.errors import InvalidError, NotAllowedError, RefusedError, UnreachableError
+from mlreg.client.errors import InvalidError, NotAllowedError, RefusedError
 from mlreg.client.oidc import exchange_id_token
 from mlreg.client.wire.tokens import IssuerRequest
 from mlreg.registry.services.oidc_keys import ASK_AGAIN_SECONDS, FRESH_SECONDS, IssuerKeys
 from tests.makers import make_models
-from tests.servers.oidc_issuer import RunningIssuer
+from tests.servers.oidc_issuer import REPOSITORY, RunningIssuer
 
 CLAIMS = {
     "repository_id": ["74"],
@@ -99,12 +99,28 @@ def test_keys_are_asked_for_once_and_rotate(api, issuer, trust, clock):
         exchange_id_token(api.url, old)
 
 
-def test_an_issuer_that_is_away(api, issuer, trust, clock):
+def test_an_issuer_that_is_away_is_as_one_that_nobody_trusts(
+    api, issuer, trust, clock, client, database, caplog
+):
     trust()
     issuer.broken = True
-    with pytest.raises(UnreachableError) as away:
+    with pytest.raises(NotAllowedError) as away:
         exchange_id_token(api.url, issuer.id_token(api.url), timeout_seconds=5)
-    assert away.value.code == "issuer_unavailable"
+    with pytest.raises(NotAllowedError) as unknown:
+        exchange_id_token(api.url, issuer.id_token(api.url, iss="https://nobody.example"))
+    assert [str(away.value), away.value.code, away.value.status, away.value.hint] == [
+        str(unknown.value),
+        unknown.value.code,
+        unknown.value.status,
+        unknown.value.hint,
+    ]
+    assert "github: the issuer's keys cannot be had now" in caplog.text
+    api.app.state.throttle.write_down(database, at_once=True)
+    [entry] = client.audit.list(action="access.refused")
+    assert entry.body["reasons"] == {
+        "github: the issuer's keys cannot be had now": 1,
+        "nobody here trusts this issuer": 1,
+    }
     issuer.broken = False
     clock.now += ASK_AGAIN_SECONDS + 1
     exchange_id_token(api.url, issuer.id_token(api.url))
@@ -112,7 +128,7 @@ def test_an_issuer_that_is_away(api, issuer, trust, clock):
     clock.now += ASK_AGAIN_SECONDS + 1
     exchange_id_token(api.url, issuer.id_token(api.url))  # its keys are known, and young enough
     clock.now += FRESH_SECONDS + 1
-    with pytest.raises(UnreachableError):
+    with pytest.raises(NotAllowedError):
         exchange_id_token(api.url, issuer.id_token(api.url))
 
 
@@ -155,11 +171,66 @@ def test_a_trust_that_others_could_come_by_is_refused(trust, wrong, said):
         trust(**wrong)
 
 
-def test_the_issuer_is_not_looked_for_in_our_own_network(api, issuer, trust):
+def test_the_issuer_is_not_looked_for_in_our_own_network(api, issuer, trust, caplog):
     trust(issuer="https://169.254.169.254", private=False)
-    with pytest.raises(UnreachableError) as refused:
+    with pytest.raises(NotAllowedError):
         exchange_id_token(api.url, issuer.id_token(api.url, iss="https://169.254.169.254"))
-    assert refused.value.code == "issuer_unavailable"
+    assert "private network" in caplog.text
+
+
+GITHUB_SERVER = {"repository_id": "7", "repository_owner_id": "3", "enterprise_id": "1"}
+GITLAB = {
+    **dict.fromkeys(REPOSITORY),  # as GitHub's claims are not GitLab's
+    "sub": "project_path:risk/flights:ref_type:branch:ref:main",
+    "project_id": "12",
+    "project_path": "risk/flights",
+    "namespace_id": "5",
+    "namespace_path": "risk",
+    "ref": "main",
+    "ref_type": "branch",
+    "ref_protected": "true",
+    "pipeline_id": "99",
+    "job_id": "100",
+    "user_login": "ada",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "claims", "other"),
+    [
+        ("/_services/token", ["repository_id", "ref"], GITHUB_SERVER, {"repository_id": "8"}),
+        ("/_services/token", ["enterprise_id"], GITHUB_SERVER, {"enterprise_id": "2"}),
+        ("", ["project_id", "ref_protected"], GITLAB, {"project_id": "13"}),
+        ("/gitlab", ["namespace_id", "sub"], GITLAB, {"namespace_id": "6"}),
+    ],
+)
+def test_a_server_of_ones_own(api, client, trust, path, wanted, claims, other):
+    """GitHub Enterprise Server lives below a path; GitLab's claims have names of their own."""
+    running = RunningIssuer(path)
+    running.start()
+    try:
+        said = {**REPOSITORY, **claims}
+        trust("own", issuer=running.url, claims={name: [said[name]] for name in wanted})
+        assert exchange_id_token(api.url, running.id_token(api.url, **claims)).name == "oidc:own"
+        with pytest.raises(NotAllowedError):
+            exchange_id_token(api.url, running.id_token(api.url, **{**claims, **other}))
+        [entry] = client.audit.list(action="token.exchange")
+        assert entry.body["claims"]["sub"] == said["sub"]
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "repo:octo/flights:ref:refs/heads/main",
+        "project_path:risk/flights:ref_type:branch:ref:main",
+        "repository_owner:octo:environment:production",
+    ],
+)
+def test_a_subject_of_names_is_none_of_ids_on_any_server(trust, subject):
+    with pytest.raises(InvalidError, match="no claim says whose pipeline"):
+        trust(claims={"sub": [subject]})
 
 
 @pytest.mark.parametrize("way", ["github", "variable", "file"])

@@ -37,14 +37,19 @@ REPOSITORY = {
 
 
 class RunningIssuer:
-    """An issuer on a free port of 127.0.0.1; `asked` counts the calls for its keys."""
+    """An issuer on a free port of 127.0.0.1; `asked` counts the calls for its keys.
 
-    def __init__(self) -> None:
+    Args:
+        path: below which it lives, as GitHub Enterprise Server's does at `/_services/token`.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self.path = path
         self.asked = 0
         self.broken = False
         self.keys = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._answerer())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://127.0.0.1:{self._server.server_port}{path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self.rotate()
 
@@ -90,6 +95,7 @@ class RunningIssuer:
         return f"{text}.{_encoded(signed) if algorithm.startswith('HS') else ''}"
 
     def documents(self, path, query):
+        path = path.removeprefix(self.path)
         if path == "/.well-known/openid-configuration":
             return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
         if path == "/keys":

@@ -9,6 +9,7 @@ token without a `jti` or an end is none. Time is an argument. Sources: OpenID Co
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,11 @@ BELONGS_TO = frozenset(
     {"repository_id", "repository_owner_id", "enterprise_id", "project_id", "namespace_id"}
 )
 SUBJECT_HAS_NAMES = frozenset({"token.actions.githubusercontent.com", "gitlab.com"})
+NAMING_SUBJECT = re.compile(
+    r"(repo|repository|repository_owner|project_path|namespace_path|enterprise|actor|user_login"
+    r"|ref|ref_type|environment|context|workflow|workflow_ref|job_workflow_ref):"
+)
+"""How a `sub` of GitHub or GitLab begins that is made of names, whoever's server it is of."""
 EVIDENCE = (
     *("sub", "repository", "repository_id", "ref", "sha", "workflow_ref", "job_workflow_ref"),
     *("environment", "run_id", "run_attempt", "actor", "project_path", "project_id"),
@@ -194,7 +200,9 @@ def _problem_of_claims(trust: Trust) -> str:
     for name, id_of in ID_OF_NAME.items():
         if name in names and id_of not in names:
             return f"{name} can be taken over by others; ask for {id_of} too"
-    subject_is_id = urlsplit(trust.issuer).hostname not in SUBJECT_HAS_NAMES
+    subject_is_id = urlsplit(trust.issuer).hostname not in SUBJECT_HAS_NAMES and not any(
+        NAMING_SUBJECT.match(subject) for subject in trust.claims.get("sub", ())
+    )
     if names & BELONGS_TO or ("sub" in names and subject_is_id):
         return ""
     return "no claim says whose pipeline it is (repository_id, repository_owner_id, project_id …)"

@@ -1,8 +1,9 @@
 """Exchanging a CI system's ID token for a token of ours that lives a quarter of an hour.
 
 What always holds: nothing of an ID token is believed before its signature was checked, but which
-issuer and key it names; every reason to refuse one has the same answer, and stands in the server's
-log; an ID token is exchanged once. The keys are fetched while no transaction is open.
+issuer and key it names; every reason to refuse one has the same answer, keys that cannot be had
+too, or anybody could ask whom we trust; the reason stands in the server's log and in the audit log;
+an ID token is exchanged once. The keys are fetched while no transaction is open.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from mlreg.registry.domain.oidc import (
     check_trust,
 )
 from mlreg.registry.services import audit
-from mlreg.registry.services.access import IssuedToken, check_covered, issue
+from mlreg.registry.services.access import IssuedToken, check_covered, check_models, issue
+from mlreg.registry.services.oidc_keys import IssuerUnavailableError
 from mlreg.registry.store import issuers as rows
 from mlreg.registry.store.tables import OidcIssuer
 from mlreg.registry.store.tokens import sweep_exchanged
@@ -100,10 +102,12 @@ def add_issuer(session: WriteSession, trust: Trust, *, actor: Actor, now: dateti
         InvalidNameError, InvalidIssuerError: the trust is none, or too wide.
         IssuerExistsError: there is one of that name.
         TooStrongError: it would hand out more than its maker may do.
+        ModelNotFoundError: it is for a model that is not there.
     """
     checked_name(trust.name, kind="issuer")
     check_trust(trust)
     check_covered(actor, _bearer_of(trust))
+    check_models(session, trust.models)
     if rows.find_issuer(session, trust.name) is not None:
         raise IssuerExistsError(name=trust.name)
     body = _plain(trust)
@@ -168,7 +172,6 @@ def verify(
     Raises:
         IdTokenRefusedError: no trust fits it; the reason is logged.
         SeveralIssuersError: several do.
-        IssuerUnavailableError: the issuer's keys cannot be had.
     """
     fitting, reasons = [], ["nobody here trusts this issuer"]
     for trust in trusts:
@@ -177,6 +180,8 @@ def verify(
             fitting.append(Verified(trust, check_claims(trust, claims, now)))
         except IdTokenRefusedError as error:
             reasons.append(f"{trust.name}: {error.reason}")
+        except IssuerUnavailableError:
+            reasons.append(f"{trust.name}: the issuer's keys cannot be had now")
     if len(fitting) > 1:
         raise SeveralIssuersError(names=[one.trust.name for one in fitting])
     if not fitting:

@@ -33,10 +33,9 @@ Fetch = Callable[..., bytes]
 
 
 class IssuerUnavailableError(UnavailableError):
-    """The issuer's keys could not be had now."""
+    """The issuer's keys could not be had now; who asks from outside is not told."""
 
     code = "issuer_unavailable"
-    hint = "Try again; the server's log says what the issuer answered."
 
     def __init__(self, *, issuer: str) -> None:
         super().__init__(f"the keys of {issuer[:200]!r} cannot be had now")

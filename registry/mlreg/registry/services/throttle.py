@@ -72,6 +72,7 @@ class Throttle:
         self._monotonic = monotonic
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._counted: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._written_at = monotonic()
 
@@ -87,7 +88,8 @@ class Throttle:
         record = self._begin(source)
         try:
             yield
-        except UnauthenticatedError:
+        except UnauthenticatedError as error:
+            self._count_reason(getattr(error, "reason", "no token of ours"))
             self._failed(source, token_id)
             raise
         finally:
@@ -101,6 +103,7 @@ class Throttle:
             if not self._counted or (now - self._written_at < WRITE_DOWN_SECONDS and not at_once):
                 return
             counted, self._counted = self._counted, Counter()
+            reasons, self._reasons = self._reasons, Counter()
         try:
             with database.writing() as session:
                 audit.record(
@@ -112,6 +115,7 @@ class Throttle:
                         "failures": counted.total(),
                         "sources": len(counted),
                         "most": dict(counted.most_common(MAX_NAMED)),
+                        "reasons": dict(reasons.most_common(MAX_NAMED)),
                         "seconds": int(now - self._written_at),
                     },
                     now=SystemClock().now(),
@@ -119,6 +123,7 @@ class Throttle:
         except BaseException:
             with self._lock:
                 self._counted.update(counted)
+                self._reasons.update(reasons)
             raise
         self._written_at = now
 
@@ -130,6 +135,11 @@ class Throttle:
                 raise TooManyAttemptsError(wait_seconds=wait)
             record.pending += 1
             return record
+
+    def _count_reason(self, reason: str) -> None:
+        with self._lock:
+            if reason in self._reasons or len(self._reasons) < CAPACITY:
+                self._reasons[reason] += 1
 
     def _failed(self, source: str, token_id: str | None) -> None:
         with self._lock:
