@@ -122,6 +122,17 @@ def test_status_shows_who_is_behind(deployments):
     assert [(item.client, item.behind) for item in found.clients] == [("web-1", 1), ("web-2", 0)]
 
 
+def test_of_clients_those_are_remembered_that_spoke_last(deployments, monkeypatch):
+    monkeypatch.setattr("mlreg.registry.services.status.MAX_CLIENTS", 3)
+    deployments.promote("flights", 1)
+    for number in (1, 2, 3, 1, 4, 5, 1):
+        deployments.acknowledge("flights", client=f"web-{number}", revision=1)
+    (found,) = deployments.status("flights")
+    assert [item.client for item in found.clients] == ["web-1", "web-4", "web-5"]
+    with pytest.raises(ValueError, match="client"):
+        deployments.acknowledge("flights", client="w" * 64, revision=1)
+
+
 def test_environments_are_declared(client, deployments):
     client.environments.create("staging")
     assert [item.name for item in client.environments.list()] == ["production", "staging"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 MAX_HISTORY = 1_000
+MAX_CLIENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,18 @@ def acknowledge(
 ) -> DeploymentState:
     """Write which revision a client serves now; return the present state.
 
+    Of a deployment's clients, those are remembered that spoke last, `MAX_CLIENTS` of them.
+
     Raises:
         ModelNotFoundError, EnvironmentNotFoundError, NoDeploymentError: it is not there.
     """
     state = get_deployment(session, model, environment)
-    rows.acknowledge(
-        session,
-        Acknowledgement(
-            deployment_id=state.deployment_id,
-            client=checked_name(client, kind="client"),
-            revision=revision,
-            at=now,
-        ),
+    said = Acknowledgement(
+        deployment_id=state.deployment_id,
+        client=checked_name(client, kind="client"),
+        revision=revision,
+        at=now,
     )
+    if rows.acknowledge(session, said):
+        rows.forget_acknowledgements(session, said, MAX_CLIENTS)
     return state

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal_column
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select, update
+from sqlmodel import col, delete, select, update
 
 from mlreg.registry.domain.revisions import Fact
 from mlreg.registry.store.tables import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 FACTS_PAGE = 200
+_IS_NEW = literal_column("xmax = 0")  # no transaction has touched the row before this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,17 +217,28 @@ def list_revisions(
     return list(session.exec(query.order_by(col(Revision.number).desc()).limit(limit)))
 
 
-def acknowledge(session: WriteSession, acknowledgement: Acknowledgement) -> None:
-    """Write which revision a client serves; it may name a lower one (it restarted from a cache)."""
+def acknowledge(session: WriteSession, acknowledgement: Acknowledgement) -> bool:
+    """Write which revision a client serves; it may name a lower one (it restarted from a cache).
+
+    Returns:
+        Whether the client is new.
+    """
     values = acknowledgement.model_dump()
-    session.execute(
-        insert(Acknowledgement)
-        .values(values)
-        .on_conflict_do_update(
-            index_elements=["deployment_id", "client"],
-            set_={"revision": acknowledgement.revision, "at": acknowledgement.at},
-        )
+    statement = insert(Acknowledgement).values(values)
+    changed = {"revision": acknowledgement.revision, "at": acknowledgement.at}
+    kept = statement.on_conflict_do_update(index_elements=["deployment_id", "client"], set_=changed)
+    return bool(session.execute(kept.returning(_IS_NEW)).scalar_one())
+
+
+def forget_acknowledgements(session: WriteSession, newest: Acknowledgement, kept: int) -> None:
+    """Forget the clients of a deployment that spoke the longest ago; so many stay, and `newest`."""
+    others = (
+        col(Acknowledgement.deployment_id) == newest.deployment_id,
+        col(Acknowledgement.client) != newest.client,
     )
+    query = select(Acknowledgement.client).where(*others)
+    oldest = query.order_by(col(Acknowledgement.at).desc()).offset(kept - 1)
+    session.execute(delete(Acknowledgement).where(*others, col(Acknowledgement.client).in_(oldest)))
 
 
 def list_acknowledgements(
