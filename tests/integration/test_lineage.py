@@ -120,6 +120,46 @@ def test_nothing_of_another_model_is_seen(api, client, database):
     assert everything.hidden == 0
 
 
+def test_an_arrow_that_may_be_seen_is_found_behind_many_that_may_not(api, client, database):
+    snapshot = f"sha256:{'5' * 64}"
+    with database.writing() as session:
+        others = _model(session, database, "secret")
+        for number in range(300):
+            arrow = ("decision", str(number))
+            add_edges(session, [("snapshot", snapshot)], arrow, START, model_id=others)
+            add_edges(session, [arrow], ("run", "7"), START, model_id=others)
+        mine = _model(session, database, "flights")
+        for thing in (("snapshot", snapshot), ("run", "7")):
+            add_edges(session, [thing], ("version", "flights/1"), START, model_id=mine)
+    with api.client(client.tokens.create("bob", models=["flights"]).token) as bob:
+        for thing in (f"snapshot:{snapshot}", "run:7"):
+            found = bob.lineage.of(thing)
+            assert kinds(found, "version") == {"flights/1"}
+            assert "secret" not in found.model_dump_json()
+
+
+def test_the_beginning_of_a_digest_names_what_one_may_see(api, client, database):
+    digests = [f"sha256:abcdef{end}{'0' * 57}" for end in "123"]
+    with database.writing() as session:
+        models = [_model(session, database, name) for name in ("flights", "fraud")]
+        for digest, model_id, name in zip(digests, (*models, models[0]), "abc", strict=True):
+            arrow = ("decision", f"{ord(name)}")
+            add_edges(session, [("snapshot", digest)], arrow, START, model_id=model_id)
+    assert client.lineage.of("snapshot:abcdef1").start == (f"snapshot:{digests[0]}",)
+    assert client.lineage.of("snapshot:sha256:abcdef2").start == (f"snapshot:{digests[1]}",)
+    with api.client(client.tokens.create("bob", models=["flights"]).token) as bob:
+        with pytest.raises(InvalidError) as several:
+            bob.lineage.of("snapshot:abcdef")
+        assert several.value.code == "ambiguous_digest"
+        assert digests[0] in str(several.value)
+        assert digests[2] in str(several.value)
+        assert digests[1] not in str(several.value), "bob may not know of it"
+        with pytest.raises(NotFoundError):
+            bob.lineage.of("snapshot:abcdef2")
+        with pytest.raises(NotFoundError):
+            bob.lineage.of("segment:abcdef1")
+
+
 def _model(session, database, name):
     make_models(database, name, versions=1)
     return session.execute(text("SELECT id FROM model WHERE name = :n"), {"n": name}).scalar_one()

@@ -80,6 +80,8 @@ def test_it_keeps_its_bounds_and_says_when_it_was_cut(arrows, start, depth, node
         ("flights/12", Reference("flights", 12)),
         ("flights@champion:staging", Reference("flights", environment="staging")),
         (f"segment:{DIGEST}", Node("segment", DIGEST)),
+        ("segment:5a5a5a", Node("segment", "sha256:5a5a5a")),
+        ("snapshot:sha256:5a5a5a5", Node("snapshot", "sha256:5a5a5a5")),
         ("run:17", Node("run", "17")),
         ("revision:flights:production/7", Node("revision", "flights:production/7")),
     ],
@@ -89,7 +91,8 @@ def test_what_people_write_names_a_node(given_text, expected):
 
 
 @pytest.mark.parametrize(
-    "given_text", ["", "a/b/c", "segment:", "segment:abc", "moon:17", "Flights", f"run:{'1' * 300}"]
+    "given_text",
+    ["", "a/b/c", "segment:", "segment:abcde", "moon:17", "Flights", f"run:{'1' * 300}"],
 )
 def test_what_names_nothing_is_refused(given_text):
     with pytest.raises(InvalidError):

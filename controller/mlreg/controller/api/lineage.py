@@ -21,7 +21,8 @@ Of = Annotated[
     Query(
         max_length=300,
         examples=["flights/12"],
-        description="A model, a version, or segment:DIGEST, snapshot:DIGEST, run:NUMBER …",
+        description="A model, a version, or segment:DIGEST, snapshot:DIGEST, run:NUMBER …;"
+        " of a digest, six digits are enough where no other begins so.",
     ),
 ]
 Depth = Annotated[int, Query(ge=1, le=MAX_DEPTH, description="Steps at most.")]

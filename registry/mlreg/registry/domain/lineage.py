@@ -6,6 +6,7 @@ graph, by its bounds on steps and nodes, and says when it was cut.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -21,6 +22,8 @@ MAX_DEPTH = 1_000
 MAX_NODES = 5_000
 JUDGED: frozenset[str] = frozenset({"decision", "revision"})
 _DIGESTS: frozenset[str] = frozenset({"segment", "snapshot", "contract"})
+SHA256 = "sha256:"
+_BEGINNING = re.compile(SHA256 + "[0-9a-f]{6,64}")
 
 
 class InvalidNodeError(InvalidError):
@@ -38,12 +41,17 @@ class Node:
     """Something with a lineage.
 
     Attributes:
-        name: a digest; the number of a run or decision; `flights/12` for a version,
-            `flights:production/7` for a revision.
+        name: a digest (of a question's node, its first six digits or more will do); the number of
+            a run or decision; `flights/12` for a version, `flights:production/7` for a revision.
     """
 
     kind: str
     name: str
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether its name is a digest, or the beginning of one."""
+        return self.kind in _DIGESTS
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,7 +109,13 @@ def parse_node(given: str) -> Node | Reference:
         return parse_reference(given)
     if kind not in KINDS or not name or len(name) > 200:  # noqa: PLR2004 - longer than any name
         raise InvalidNodeError(given=given)
-    return Node(kind, checked_digest(name) if kind in _DIGESTS else name)
+    return Node(kind, _digest(name) if kind in _DIGESTS else name)
+
+
+def _digest(name: str) -> str:
+    """Return a digest, or the beginning of one, with its `sha256:`."""
+    prefix = f"{SHA256}{name.removeprefix(SHA256)}"
+    return prefix if _BEGINNING.fullmatch(prefix) else checked_digest(name)
 
 
 def walk(start: Collection[Node], look: Look, *, upstream: bool, bounds: Bounds) -> Graph:

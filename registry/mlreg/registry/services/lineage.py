@@ -7,12 +7,12 @@ not there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlreg.registry.domain.errors import NotFoundError
+from mlreg.registry.domain.errors import InvalidError, NotFoundError
 from mlreg.registry.domain.lineage import (
     JUDGED,
     MAX_DEPTH,
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession
 
 
+MAX_CANDIDATES = 10
+
+
 class NodeNotFoundError(NotFoundError):
     """Nothing of that name has a lineage here."""
 
@@ -43,6 +46,18 @@ class NodeNotFoundError(NotFoundError):
 
     def __init__(self, *, node: Node) -> None:
         super().__init__(f"no {node.kind} {node.name} in the lineage")
+
+
+class AmbiguousNodeError(InvalidError):
+    """The beginning of a digest that several have, as far as the caller may see."""
+
+    code = "ambiguous_digest"
+    hint = "Give more digits."
+
+    def __init__(self, *, node: Node, names: Sequence[str]) -> None:
+        shown = ", ".join(names[:MAX_CANDIDATES])
+        more = ", …" if len(names) > MAX_CANDIDATES else ""
+        super().__init__(f"{node.name!r} is the beginning of several {node.kind}s: {shown}{more}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,7 @@ def trace(session: ReadSession, question: Question, *, caller: Actor) -> Lineage
 
     Raises:
         InvalidNodeError, InvalidReferenceError, InvalidDigestError: the question names nothing.
+        AmbiguousNodeError: it names several, by the beginning of a digest.
         ModelNotFoundError, VersionNotFoundError, NoChampionError, NodeNotFoundError: it is not
             there, or the caller may not know of it.
     """
@@ -96,11 +112,24 @@ def find_start(session: ReadSession, of: str, caller: Actor) -> list[Node]:
     if asked.kind == "version":
         return find_start(session, asked.name, caller)
     models = caller.models_for("read")
+    if asked.has_digest:
+        return [_begun(session, asked, models)]
     for upstream in (True, False):
-        found = rows.list_edges(session, [asked], upstream=upstream, models=models, limit=100)
-        if any(edge.visible for edge in found):
+        found = rows.list_edges(session, [asked], upstream=upstream, models=models, limit=1)
+        if any(edge.visible for edge in found):  # those that are come first
             return [asked]
     raise NodeNotFoundError(node=asked)
+
+
+def _begun(session: ReadSession, asked: Node, models: Collection[str] | None) -> Node:
+    """Return the one node whose digest begins so."""
+    limit = MAX_CANDIDATES + 1
+    names = rows.list_beginning(session, asked.kind, asked.name, models=models, limit=limit)
+    if not names:
+        raise NodeNotFoundError(node=asked)
+    if len(names) > 1:
+        raise AmbiguousNodeError(node=asked, names=names)
+    return Node(asked.kind, names[0])
 
 
 def describe(session: ReadSession, nodes: Collection[Node]) -> dict[Node, Mapping[str, Any]]:

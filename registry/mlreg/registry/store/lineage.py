@@ -24,25 +24,38 @@ _HIDES_VERSION = """
       AND version.number = CAST(split_part({name}, '/', 2) AS integer)
       AND version.deleted_at IS NOT NULL
 """
+_VISIBLE = """
+    (model.deleted_at IS NULL
+     AND (CAST(:models AS text[]) IS NULL OR model.name = ANY(CAST(:models AS text[])))
+     AND NOT EXISTS ({hides}))
+"""
 _EDGES = """
-    SELECT edge.source_kind, edge.source, edge.target_kind, edge.target,
-           (model.deleted_at IS NULL AND (CAST(:models AS text[]) IS NULL
-                                          OR model.name = ANY(CAST(:models AS text[])))
-            AND NOT EXISTS ({hides})) AS visible
+    SELECT edge.source_kind, edge.source, edge.target_kind, edge.target, {visible} AS visible
     FROM unnest(CAST(:kinds AS text[]), CAST(:names AS text[])) AS here (kind, name)
     JOIN lineage_edge AS edge ON edge.{end}_kind = here.kind AND edge.{end} = here.name
     JOIN model ON model.id = edge.model_id
-    LIMIT :limit
+    ORDER BY visible DESC LIMIT :limit
+"""
+# A digest is of 0-9 and a-f: all that begin like one lie between that and the same with a g.
+_NAMED = """
+    SELECT edge.{end} AS name FROM lineage_edge AS edge JOIN model ON model.id = edge.model_id
+    WHERE edge.{end}_kind = :kind AND edge.{end} >= :prefix AND edge.{end} < :prefix || 'g'
+      AND starts_with(edge.{end}, :prefix) AND {visible}
+    GROUP BY edge.{end} ORDER BY edge.{end} LIMIT :limit
 """
 
 
-def _edges(end: str, other: str) -> TextClause:
+def _asking(statement: str, end: str, other: str) -> str:
     hides = _HIDES_VERSION.format(kind=f"edge.{other}_kind", name=f"edge.{other}")
-    return text(_EDGES.format(end=end, hides=hides))
+    return statement.format(end=end, visible=_VISIBLE.format(hides=hides))
 
 
-_UPSTREAM = _edges("target", "source")
-_DOWNSTREAM = _edges("source", "target")
+_UPSTREAM = text(_asking(_EDGES, "target", "source"))
+_DOWNSTREAM = text(_asking(_EDGES, "source", "target"))
+_BEGINNING = text(
+    f"(({_asking(_NAMED, 'source', 'target')}) UNION ({_asking(_NAMED, 'target', 'source')}))"
+    " ORDER BY name LIMIT :limit"
+)
 
 _VERSIONS = text("""
     SELECT model.name || '/' || version.number AS name, version.lane, version.trainer,
@@ -121,7 +134,7 @@ def list_edges(
         nodes: whose arrows.
         upstream: those that lead to them.
         models: the names of those that the asker may read; None is every one.
-        limit: at most so many.
+        limit: at most so many, those that the asker may see first.
     """
     values = {
         "kinds": [node.kind for node in nodes],
@@ -134,6 +147,23 @@ def list_edges(
         Edge(Node(source_kind, source), Node(target_kind, target), visible)
         for source_kind, source, target_kind, target, visible in rows
     ]
+
+
+def list_beginning(
+    session: ReadSession, kind: str, prefix: str, *, models: Collection[str] | None, limit: int
+) -> list[str]:
+    """Return the names of nodes of a kind that begin so and have an arrow that the asker may see.
+
+    Args:
+        session: where to read.
+        kind: of the nodes.
+        prefix: of digests.
+        models: the names of those that the asker may read; None is every one.
+        limit: at most so many.
+    """
+    values = {"kind": kind, "prefix": prefix, "limit": limit}
+    allowed = None if models is None else sorted(models)
+    return list(session.execute(_BEGINNING, {**values, "models": allowed}).scalars())
 
 
 def describe_versions(
