@@ -6,8 +6,10 @@ import hashlib
 import io
 import os
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
+from sqlmodel import select
 
 from mlreg.client.errors import IntegrityError as ClientIntegrityError
 from mlreg.client.errors import UnreachableError
@@ -16,8 +18,12 @@ from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
 from mlreg.registry.artifacts.errors import BlobCorruptError, StoreUnreachableError
 from mlreg.registry.artifacts.reading import read_blob, save_blob
 from mlreg.registry.domain.errors import IntegrityError, RegistryError, UnavailableError
+from mlreg.registry.services import audit
+from mlreg.registry.services.scrubbing import Pace, scrub_some
 from mlreg.registry.services.upload_sessions import LIFE, sweep_uploads
+from mlreg.registry.store import tables
 from mlreg.registry.store.clock import SystemClock
+from tests.makers import START, make_models, put_bytes
 from tests.servers.fault_proxy import FaultProxy
 from tests.upload_makers import MIB, bare_request, digest_of, left_in, make_file, make_model
 
@@ -46,6 +52,23 @@ def store(server, proxy):
 
 def put(store, content=CONTENT, digest=DIGEST):
     store.put(digest, io.BytesIO(content), len(content))
+
+
+@pytest.mark.parametrize("flips", [1, 2])
+def test_a_way_that_flips_bytes_costs_no_good_blob(database, store, proxy, flips):
+    """One wrong look says nothing; after two the blob is called corrupt, and the third heals it."""
+    make_models(database, versions=1)
+    put_bytes(store, versions=1)
+    fault = proxy.inject("flip_response", times=flips)
+    pace = Pace(seconds=60, bytes_per_second=None)
+    scrub_some(database, store, START + timedelta(days=14), pace=pace)
+    assert fault.done == flips
+    with database.reading() as session:
+        (blob,) = session.exec(select(tables.Blob)).all()
+        actions = [entry.action for entry in audit.list_entries(session, audit.AuditFilter())]
+    assert (blob.state, blob.quarantine) == ("verified", None)
+    assert read_blob(store, blob.digest) == b"flights/1"
+    assert actions.count("blob.corrupt") == actions.count("blob.heal") == flips - 1
 
 
 def test_a_byte_flipped_on_every_put_is_never_registered(store, proxy):

@@ -9,7 +9,7 @@ import io
 from datetime import timedelta
 
 import pytest
-from sqlmodel import select
+from sqlmodel import func, select
 
 from mlreg.controller.services.upkeep import INCIDENT_KIND, alert_of_endangered
 from mlreg.controller.store.tables import Incident
@@ -22,7 +22,7 @@ from mlreg.registry.services import audit, deployments, scrubbing, uploads
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.services.scrubbing import Pace
 from mlreg.registry.services.uploads import BlobFile
-from mlreg.registry.store import tables
+from mlreg.registry.store import blobs, tables
 from tests.makers import PERSON, START, make_models, put_bytes
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
@@ -173,6 +173,44 @@ def test_a_champion_in_need_opens_one_incident_and_the_right_bytes_heal(database
         topics = [event.topic for event in session.exec(select(tables.OutboxMessage))]
     assert (blob.state, blob.fault, blob.quarantine) == ("verified", None, None)
     assert topics.count("blob.healed") == 1
+
+
+def test_each_model_is_told_of_its_own_versions_and_of_no_others(database, store):
+    make_models(database, versions=1)
+    make_models(database, "fraud", versions=2)
+    put_bytes(store, versions=1)
+    put_bytes(store, "fraud", versions=2)
+    with database.writing() as session:
+        session.connection().exec_driver_sql(
+            "UPDATE version SET manifest_digest = (SELECT v.manifest_digest FROM version v"
+            " JOIN model m ON m.id = v.model_id WHERE m.name = 'flights') FROM model"
+            " WHERE model.id = version.model_id AND model.name = 'fraud' AND version.number = 2"
+        )
+    Folder(store).spoil(digest_of(content_of(1)), b"flights/!")
+    scrub_all(database, store)
+    with database.reading() as session:
+        told = session.exec(select(tables.OutboxMessage)).all()
+        (entry,) = audit.list_entries(session, audit.AuditFilter(action="blob.corrupt"))
+    bodies = {event.body["model"]: event.body["versions"] for event in told}
+    assert bodies == {"flights": ["flights/1"], "fraud": ["fraud/2"]}
+    assert '"fraud/2"' in entry.body
+    assert '"flights/1"' in entry.body
+
+
+def test_more_blobs_than_a_statement_has_parameters(database):
+    digests = [digest_of(str(number).encode()) for number in range(70_000)]
+    with database.writing() as session:
+        session.connection().exec_driver_sql(
+            "INSERT INTO blob (digest, size, state, created_at, verified_at)"
+            " SELECT digest, 1, 'verified', now(), now() FROM unnest(%s::text[]) AS digest",
+            (digests,),
+        )
+        blobs.refer_to_blobs(session, digests, "snapshot", "large")
+        assert len(blobs.verified_sizes(session, digests)) == len(digests)
+        blobs.spare(session, digests)
+        count = session.exec(select(func.count()).select_from(tables.BlobReference)).one()
+        session.rollback()
+    assert count == len(digests)
 
 
 def test_every_blob_is_looked_at_in_time_the_oldest_first(database, store):

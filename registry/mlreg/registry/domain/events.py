@@ -93,8 +93,8 @@ KINDS: tuple[EventKind, ...] = (
     ),
     EventKind(
         "blob.corrupt",
-        "a scrub found bytes that are not those that were registered",
-        "blob {digest} is corrupt",
+        "a scrub found bytes that are not those that were registered; once for each model",
+        "blob {digest} of {model} is corrupt",
         "trigger",
         "critical",
         "blob/{digest}",
@@ -102,7 +102,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind(
         "blob.healed",
         "bytes that were corrupt are whole again",
-        "blob {digest} is whole again",
+        "blob {digest} of {model} is whole again",
         "resolve",
         "info",
         "blob/{digest}",

@@ -1,13 +1,16 @@
 """Bytes at rest: looking at them again, and what follows when they are not those that came in.
 
 What always holds: a blob is called corrupt only after two looks, and only if nobody brought its
-bytes anew meanwhile; the row, the audit entry and the alert are one transaction; the wrong bytes
-are then put aside, out of every reader's reach. A champion keeps its place: what serves it has
-verified its own copy, and a person decides. Right bytes that come again heal the blob.
+bytes anew meanwhile; the row, the audit entry and the alerts (one for each model that has it) are
+one transaction; the wrong bytes are then put aside, out of every reader's reach, after a third
+look: where it finds them right, it was the way to the store, and the blob is healed. A champion
+keeps its place: what serves it has verified its own copy, and a person decides. Right bytes that
+come again heal the blob.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,10 +28,11 @@ from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.garbage import ORPHAN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.artifacts.upkeep import Upkeep
+    from mlreg.registry.store.at_rest import HoldingVersion
     from mlreg.registry.store.database import Database, WriteSession
 
 TOPIC = "blob.corrupt"
@@ -80,23 +84,31 @@ def heal(session: WriteSession, digest: str, size: int, fault: str, *, now: date
         _tell(session, Look(blob, None, now), SYSTEM)
 
 
-def put_aside(database: Database, store: ArtifactStore) -> list[str]:
+def put_aside(database: Database, store: ArtifactStore, now: datetime) -> list[str]:
     """Put the bytes of corrupt blobs aside; return the keys under which the store keeps them.
 
-    What cannot be moved now stays where it is, unserved, and is tried again the next time.
+    What cannot be read or moved now stays where it is, unserved, and is tried again the next time.
     """
     with database.reading() as session:
-        digests = rows.list_unquarantined(session)
-    if not digests:
+        blobs = rows.list_unquarantined(session)
+    if not blobs:
         return []
     upkeep = open_upkeep(store)
-    found = [_put_aside(database, upkeep, digest) for digest in digests]
+    found = []
+    for blob in blobs:
+        with suppress(UnavailableError):
+            fault = _find_fault(store, blob)
+            found.append(_put_aside(database, upkeep, Look(blob, fault, now)))
     return [key for key in found if key is not None]
 
 
-def _put_aside(database: Database, upkeep: Upkeep, digest: str) -> str | None:
+def _put_aside(database: Database, upkeep: Upkeep, look: Look) -> str | None:
+    digest = look.blob.digest
     with database.writing() as session:
         if not rows.lock_unquarantined(session, digest):
+            return None
+        if look.fault is None:
+            heal(session, digest, look.blob.size, "the way to the store", now=look.at)
             return None
         try:
             key = upkeep.quarantine(digest)
@@ -131,10 +143,27 @@ def _write(session: WriteSession, look: Look) -> bool:
 
 
 def _tell(session: WriteSession, look: Look, actor: Actor) -> None:
-    digest = look.blob.digest
+    digest, corrupt = look.blob.digest, look.fault is not None
     versions = rows.versions_with(session, digest)
-    body = {
-        "digest": digest,
+    models = {version.model for version in versions} | set(rows.models_logging(session, digest))
+    told_of: list[str | None] = [*sorted(models)] or [None]
+    for model in told_of:
+        own = _body(look, [version for version in versions if version.model == model])
+        told = {"model": model, **own, "actor": actor.name}
+        outbox.add(session, TOPIC if corrupt else HEALED, told, look.at)
+    audit.record(
+        session,
+        action="blob.corrupt" if corrupt else "blob.heal",
+        subject=f"blob:{digest}",
+        actor=actor,
+        body=_body(look, versions),
+        now=look.at,
+    )
+
+
+def _body(look: Look, versions: Sequence[HoldingVersion]) -> dict[str, object]:
+    return {
+        "digest": look.blob.digest,
         "size": look.blob.size,
         "fault": look.fault,
         "versions": [f"{version.model}/{version.number}" for version in versions],
@@ -144,13 +173,3 @@ def _tell(session: WriteSession, look: Look, actor: Actor) -> None:
             for environment in version.environments
         ],
     }
-    corrupt = look.fault is not None
-    outbox.add(session, TOPIC if corrupt else HEALED, {**body, "actor": actor.name}, look.at)
-    audit.record(
-        session,
-        action="blob.corrupt" if corrupt else "blob.heal",
-        subject=f"blob:{digest}",
-        actor=actor,
-        body=body,
-        now=look.at,
-    )

@@ -174,7 +174,7 @@ class _Turn:
             looks.append(self._look(blob))
             read += blob.size
             self._wait(read, began)
-        integrity.put_aside(self.database, self.store)
+        integrity.put_aside(self.database, self.store, self.now)
         return looks
 
     def _look(self, blob: RestingBlob) -> Look:

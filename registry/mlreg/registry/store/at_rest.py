@@ -36,6 +36,10 @@ _VERSIONS_WITH = text("""
     WHERE r.digest = :digest AND v.purged_at IS NULL
     GROUP BY m.name, v.number ORDER BY m.name, v.number
 """)
+_MODELS_LOGGING = text("""
+    SELECT m.name FROM blob_reference r JOIN model m ON r.owner = CAST(m.id AS text)
+    WHERE r.digest = :digest AND r.kind = 'segment'
+""")
 _OF_MODEL = cast(
     "ColumnElement[bool]",
     text("""EXISTS (
@@ -183,15 +187,15 @@ def note_corrupt(session: WriteSession, digest: str, fault: str, now: datetime) 
     )
 
 
-def list_unquarantined(session: ReadSession, limit: int = 100) -> Sequence[str]:
+def list_unquarantined(session: ReadSession, limit: int = 100) -> Sequence[RestingBlob]:
     """Return corrupt blobs whose bytes were not put aside yet."""
     statement = (
-        select(Blob.digest)
+        select(*_COLUMNS)
         .where(Blob.state == CORRUPT, col(Blob.quarantine).is_(None))
         .order_by(col(Blob.verified_at))
         .limit(limit)
     )
-    return session.exec(statement).all()
+    return [RestingBlob(*row) for row in session.exec(statement)]
 
 
 def lock_unquarantined(session: WriteSession, digest: str) -> bool:
@@ -210,6 +214,11 @@ def note_quarantine(session: WriteSession, digest: str, key: str) -> None:
 def versions_with(session: ReadSession, digest: str) -> Sequence[HoldingVersion]:
     """Return the versions that have a blob, by model and number."""
     return [HoldingVersion(*row) for row in session.execute(_VERSIONS_WITH, {"digest": digest})]
+
+
+def models_logging(session: ReadSession, digest: str) -> Sequence[str]:
+    """Return the models in whose feedback log a blob is."""
+    return list(session.execute(_MODELS_LOGGING, {"digest": digest}).scalars())
 
 
 def list_endangered(session: ReadSession) -> Sequence[EndangeredChampion]:

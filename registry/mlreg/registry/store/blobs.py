@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, or_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import String, any_, case, literal, or_, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlmodel import col, select
 
-from mlreg.registry.store.tables import Blob, BlobReference
+from mlreg.registry.store.tables import Blob
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -21,6 +23,11 @@ CORRUPT = "corrupt"
 CONDEMNED = "condemned"
 DELETING = "deleting"
 
+_REFER = text("""
+    INSERT INTO blob_reference (digest, kind, owner)
+    SELECT digest, :kind, :owner FROM unnest(CAST(:digests AS text[])) AS digest
+    ON CONFLICT DO NOTHING
+""")
 _BEFORE = case((col(Blob.corrupt_at).is_(None), VERIFIED), else_=CORRUPT)
 
 
@@ -31,7 +38,7 @@ def find_blob(session: ReadSession, digest: str) -> Blob | None:
 
 def list_blobs(session: ReadSession, digests: Collection[str]) -> Sequence[Blob]:
     """Return the rows of those blobs that are known."""
-    return session.exec(select(Blob).where(col(Blob.digest).in_(digests))).all()
+    return session.exec(select(Blob).where(_among(digests))).all()
 
 
 def keep_blob(session: WriteSession, digest: str, size: int, now: datetime) -> str | None:
@@ -67,7 +74,7 @@ def verified_sizes(session: WriteSession, digests: Iterable[str]) -> Mapping[str
     )
     statement = (
         select(Blob.digest, Blob.size)
-        .where(col(Blob.digest).in_(sorted(set(digests))), whole)
+        .where(_among(digests), whole)
         .order_by(col(Blob.digest))
         .with_for_update(read=True)
     )
@@ -83,19 +90,24 @@ def spare(session: WriteSession, digests: Collection[str]) -> None:
         return
     doomed = (
         select(Blob.digest)
-        .where(col(Blob.digest).in_(digests), Blob.state == CONDEMNED)
+        .where(_among(digests), Blob.state == CONDEMNED)
         .order_by(col(Blob.digest))
         .with_for_update()
     )
     session.execute(
         update(Blob)
-        .where(col(Blob.digest).in_(session.exec(doomed).all()))
+        .where(_among(session.exec(doomed).all()))
         .values(state=_BEFORE, condemned_at=None)
     )
 
 
 def refer_to_blobs(session: WriteSession, digests: Iterable[str], kind: str, owner: str) -> None:
     """Write that an owner (a manifest, segment or snapshot) needs these blobs; repeatable."""
-    rows = [{"digest": digest, "kind": kind, "owner": owner} for digest in sorted(set(digests))]
-    if rows:
-        session.execute(insert(BlobReference).values(rows).on_conflict_do_nothing())
+    wanted = sorted(set(digests))
+    if wanted:
+        session.execute(_REFER, {"digests": wanted, "kind": kind, "owner": owner})
+
+
+def _among(digests: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that a blob is one of these: one parameter, however many they are."""
+    return col(Blob.digest) == any_(literal(sorted(set(digests)), ARRAY(String)))
