@@ -1,24 +1,33 @@
-"""The tables of the feedback log: batches, those that wait, segments, snapshots."""
+"""The tables of the feedback log: batches, those that wait, segments and their end, snapshots."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Text, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from mlreg.controller.store.columns import model_reference
-from mlreg.registry.store.columns import big_key, moment, octets, text
+from mlreg.registry.store.columns import big_key, moment, octets, optional_moment, text
 
 
 class Batch(SQLModel, table=True):
-    """One accepted batch of predictions or labels; `segment` is None until it is drained."""
+    """One accepted batch of predictions or labels; `segment` is None until it is drained.
+
+    `carrier` is the number in `waiting_batch` of the bytes that hold its rows among those of other
+    small requests; None where its bytes are its own, under its own number.
+    """
 
     __tablename__ = "batch"
     __table_args__ = (
         UniqueConstraint("model_id", "kind", "batch_id"),
         Index("ix_batch_waiting", "model_id", "id", postgresql_where=sql("segment IS NULL")),
+        Index(
+            "ix_batch_carried",
+            "carrier",
+            postgresql_where=sql("segment IS NULL AND carrier IS NOT NULL"),
+        ),
     )
 
     id: int | None = big_key()
@@ -29,6 +38,7 @@ class Batch(SQLModel, table=True):
     rows: int
     received_at: datetime = moment()
     segment: str | None = None
+    carrier: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
 
 
 class WaitingBatch(SQLModel, table=True):
@@ -69,6 +79,52 @@ class Segment(SQLModel, table=True):
     start: datetime = moment()
     end: datetime = moment()
     created_at: datetime = moment()
+
+
+class Retention(SQLModel, table=True):
+    """How many days the logged rows of a model are kept; without a row: for ever."""
+
+    __tablename__ = "retention"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    days: int
+    set_at: datetime = moment()
+    set_by: str
+
+
+class Erasure(SQLModel, table=True):
+    """One entity that is taken out of the log; its name stands here only until that is done."""
+
+    __tablename__ = "erasure"
+
+    id: int | None = big_key()
+    model_id: int = model_reference()
+    entity: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    entity_digest: str
+    reason: str = text()
+    requested_by: str
+    requested_at: datetime = moment()
+    ended_at: datetime | None = optional_moment()
+    predictions: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    labels: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+
+
+class LostSegment(SQLModel, table=True):
+    """A segment that is gone for good: erased or expired, with how many rows went, and when."""
+
+    __tablename__ = "lost_segment"
+
+    digest: str = Field(primary_key=True)
+    model_id: int = model_reference()
+    cause: str
+    erasure_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("erasure.id"), nullable=True)
+    )
+    replaced_by: str | None = None
+    rows: int = Field(sa_column=Column(BigInteger, nullable=False))
+    at: datetime = moment()
 
 
 class Snapshot(SQLModel, table=True):
