@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -41,7 +42,7 @@ UNSEEN_CODE = -2
 SCORE = "score"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ColumnBins:
     """The bins of one column.
 
@@ -61,9 +62,13 @@ class ColumnBins:
     unit: float = 1.0
     default: float | None = None
     categories: tuple[str, ...] = ()
-    folded: NDArray[np.intp] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
+    def folded(self) -> NDArray[np.intp] | None:
+        """The bin of each cell of the grid; None on other scales. Half a megabyte, so made late."""
+        return grid.folding(self.marks.astype(np.intp)) if self.scale == "grid" else None
+
+    @cached_property
     def edges(self) -> NDArray[np.float64]:
         """The inner edges as values; one fewer than there are bins, none for codes."""
         if self.scale != "grid":
@@ -144,9 +149,9 @@ def number_bins(name: str, values: NDArray[np.float64], default: float | None) -
         if len(ranks) >= RESOLVED * len(wanted):
             top = _ranks(np.array([known.max()]), center, unit) + 1
             marks = np.unique(np.append(ranks, top)).astype(np.float64)
-            return _with_folding(name, "grid", marks, (center, unit), default)
+            return _number_bins(name, "grid", marks, (center, unit), default)
     marks = np.unique(np.append(wanted, np.nextafter(known.max(), np.inf)))
-    return _with_folding(name, "edges", marks, (median, unit), default)
+    return _number_bins(name, "edges", marks, (median, unit), default)
 
 
 def _ranks(values: NDArray[np.float64], center: float, unit: float) -> NDArray[np.intp]:
@@ -184,7 +189,7 @@ def _score_bins(rows: Columns) -> ColumnBins:
     if len(values) and (values.min() < 0.0 or values.max() > 1.0):
         return number_bins(SCORE, values, None)
     marks = np.append(np.linspace(0.0, 1.0, BINS + 1)[:-1], np.nextafter(1.0, 2.0))
-    return _with_folding(SCORE, "edges", marks, (0.5, 1.0), None)
+    return _number_bins(SCORE, "edges", marks, (0.5, 1.0), None)
 
 
 def _center_and_unit(known: NDArray[np.float64]) -> tuple[float, float]:
@@ -205,16 +210,13 @@ def _wanted_edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.unique(np.concatenate([np.quantile(known, shares), even]))
 
 
-def _with_folding(
+def _number_bins(
     name: str,
     scale: Scale,
     marks: NDArray[np.float64],
     zero_and_unit: tuple[float, float],
     default: float | None,
 ) -> ColumnBins:
-    folded = None
-    if scale == "grid":
-        folded = grid.folding(marks.astype(np.intp))
     return ColumnBins(
         name=name,
         scale=scale,
@@ -223,7 +225,6 @@ def _with_folding(
         center=zero_and_unit[0],
         unit=zero_and_unit[1],
         default=default,
-        folded=folded,
     )
 
 
@@ -236,7 +237,7 @@ def _column_from_json(form: Mapping[str, object]) -> ColumnBins:
     marks = np.array([_number(mark) for mark in _sequence(form["marks"])])
     zero_and_unit = _number(form["center"]), _number(form["unit"])
     known: Scale = "grid" if scale == "grid" else "edges"
-    return _with_folding(name, known, marks, zero_and_unit, default)
+    return _number_bins(name, known, marks, zero_and_unit, default)
 
 
 def _sequence(value: object) -> list[object]:

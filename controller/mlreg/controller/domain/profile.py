@@ -35,6 +35,7 @@ __all__ = ["Bins", "ColumnProfile", "Profile", "make_bins", "merge", "merge_all"
 _MAGIC = b"MLRP\x01"
 _HEADER = struct.Struct("<5sB32sqII")
 _WIDTHS = tuple(np.dtype(kind) for kind in ("u1", "<u2", "<u4", "<i8"))
+_ROWS_AT = 38
 _FEW = 4_096
 _CHUNK = 65_536
 
@@ -148,19 +149,56 @@ class Profile:
         Raises:
             BrokenProfileError: the bytes are not a profile of these bins.
         """
-        try:
-            magic, width, digest, rows, size, places = _HEADER.unpack_from(raw)
-            known = bytes.fromhex(bins.digest.removeprefix("sha256:"))
-            if magic != _MAGIC or digest != known:
-                raise BrokenProfileError
-            kind = _WIDTHS[width]
-            whole = np.frombuffer(raw, kind, size + 3 * places, _HEADER.size).astype(np.int64)
-            real = np.frombuffer(raw, "<f8", 4 * places, _HEADER.size + len(whole) * kind.itemsize)
-        except (struct.error, ValueError, IndexError) as error:
-            raise BrokenProfileError from error
-        halves = real.astype(np.float64).reshape(2, 2, places)
-        tallies = whole[size:].reshape(3, places)
-        return cls(bins, rows, whole[:size], tallies, halves[0], halves[1])
+        layout = body_layout(raw, bins)
+        places = len(bins.columns)
+        whole = np.frombuffer(raw[layout.whole], layout.kind).astype(np.int64)
+        halves = np.frombuffer(raw[layout.real], "<f8").astype(np.float64).reshape(2, 2, places)
+        rows = int.from_bytes(raw[layout.rows], "little")
+        size = len(whole) - 3 * places
+        return cls(bins, rows, whole[:size], whole[size:].reshape(3, places), halves[0], halves[1])
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLayout:
+    """Where the parts of a stored profile lie in its bytes.
+
+    Attributes:
+        same: so many first bytes are the same in every body of this width and these bins.
+        rows: one 64-bit number.
+        whole: counts and tallies, of type `kind`.
+        real: sums and extremes, 64-bit floats.
+    """
+
+    same: int
+    rows: slice
+    whole: slice
+    real: slice
+    kind: np.dtype[np.generic]
+
+
+def body_layout(raw: bytes, bins: Bins) -> BodyLayout:
+    """Return where the parts of a body of these bins lie.
+
+    Raises:
+        BrokenProfileError: the bytes are not a profile of these bins.
+    """
+    size, places = int(bins.offsets[-1]), len(bins.columns)
+    try:
+        magic, width, digest, _, its_size, its_places = _HEADER.unpack_from(raw)
+        kind = _WIDTHS[width]
+    except (struct.error, IndexError) as error:
+        raise BrokenProfileError from error
+    end = _HEADER.size + (size + 3 * places) * kind.itemsize
+    ours = (_MAGIC, bytes.fromhex(bins.digest.removeprefix("sha256:")), size, places)
+    if (magic, digest, its_size, its_places) != ours or len(raw) != end + 4 * places * 8:
+        raise BrokenProfileError
+    return BodyLayout(
+        same=_ROWS_AT,
+        rows=slice(_ROWS_AT, _ROWS_AT + 8),
+        whole=slice(_HEADER.size, end),
+        real=slice(end, len(raw)),
+        kind=kind,
+    )
 
 
 def empty_profile(bins: Bins) -> Profile:
