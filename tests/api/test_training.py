@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+import sys
 import time
 
 import lightgbm
@@ -15,8 +16,10 @@ import pytest
 
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError, UnreachableError
 from mlreg.client.provenance import digest_of_file
+from mlreg.client.signing import generate_key
 from mlreg.client.transport import Transport
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
+from mlreg.client.wire.signing import KeyRequest
 
 TOKEN = "ghp_" + "a1B2" * 9
 
@@ -142,6 +145,32 @@ def test_a_block_that_fails_registers_nothing_and_says_so(client, code, rows, ca
     assert client.models.get("fraud").last_version == 0
     with pytest.raises(InvalidError, match="nothing is registered"):
         _ = training.version
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("status", [0, None])
+def test_an_exit_that_looks_like_success_says_that_nothing_was_registered(
+    client, code, rows, capsys, status
+):
+    with (
+        pytest.raises(SystemExit),
+        client.training("fraud", features=["amount"], data=rows, code=code) as t,
+    ):
+        t.model(booster_of(t, rows))
+        sys.exit(status)
+    assert "left by exit 0, and nothing was registered" in capsys.readouterr().err
+    assert client.models.get("fraud").last_version == 0
+
+
+@pytest.mark.usefixtures("model")
+def test_the_key_of_the_environment_signs_a_training(client, code, rows, tmp_path, monkeypatch):
+    public = generate_key(tmp_path / "ada.key")
+    client.keys.add(KeyRequest(name="ada", public_key=public))
+    monkeypatch.setenv("MLREG_SIGNING_KEY", str(tmp_path / "ada.key"))
+    with client.training("fraud", features=["amount", "country"], data=rows, code=code) as t:
+        t.model(booster_of(t, rows))
+    (found,) = client.keys.signatures("fraud", t.version.number)
+    assert (found.key_name, found.trusted) == ("ada", True)
 
 
 @pytest.mark.usefixtures("model")

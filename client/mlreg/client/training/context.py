@@ -10,7 +10,7 @@ print(t.version.number)
 
 What always holds: what can be refused is refused before the block begins (no such model, no commit,
 no data); git state and digests are taken at its beginning, time and memory at its end; a block that
-ends by an error (Ctrl-C as well) registers nothing, and says so; what was trained is not lost when
+ends by an error (Ctrl-C and `sys.exit` as well) registers nothing, and says so; what was trained is not lost when
 the server cannot be reached at its end: the files are kept, and `register()` tries again, as the
 same request, so that it never registers twice.
 """
@@ -30,6 +30,7 @@ from mlreg.client.errors import InvalidError, RefusedError
 from mlreg.client.models import Models
 from mlreg.client.provenance import capture_environment, capture_git
 from mlreg.client.redaction import redact_text
+from mlreg.client.signing import configured_signer
 from mlreg.client.training.features import contract_of
 from mlreg.client.training.footprint import Footprint
 from mlreg.client.training.recorder import Recorder
@@ -160,6 +161,8 @@ class Training(Recorder):
         self._footprint.stop()
         if error is not None:
             self._say_lost(error)
+            if isinstance(error, SystemExit):
+                self._say_left(error)
             shutil.rmtree(self._root, ignore_errors=True)
             return
         try:
@@ -215,6 +218,10 @@ class Training(Recorder):
             files=[file.model_dump() for file in versions.upload(model)],
             stage=[file.model_dump() for file in versions.upload_stage(self._write_stage())],
         )
+        signer = configured_signer()
+        if signer is not None:
+            signature = signer.sign(self.name, request.files)
+            request = request.model_copy(update={"signature": signature})
         call = Call(
             "POST",
             path("models", self.name, "versions"),
@@ -257,6 +264,18 @@ class Training(Recorder):
             )
         except ValidationError as error:
             raise InvalidError(first_problem(error), code="invalid_request") from error
+
+    def _say_left(self, end: SystemExit) -> None:
+        """Say on stderr, whatever becomes of the log, that an exit registers nothing.
+
+        An exit out of the block may be a script's "not good enough" as well as its "done": only the
+        block's own end registers, and an exit by 0 must not look as if it had.
+        """
+        status = 0 if end.code is None else end.code
+        sys.stderr.write(
+            f"mlreg: the training of {self.name} was left by exit {status}, and nothing was"
+            " registered: only the end of its block registers\n"
+        )
 
     def _say_lost(self, error: BaseException) -> None:
         said = "was interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
