@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlreg.client.client import Client
-    from mlreg.client.wire.attestations import FindingAnswer, PartingAnswer, ReproductionAnswer
+    from mlreg.client.wire.attestations import (
+        AttestationAnswer,
+        FindingAnswer,
+        PartingAnswer,
+        ReproductionAnswer,
+    )
     from mlreg.client.wire.versions import VersionAnswer
 
 SHORT = 19
@@ -45,11 +50,16 @@ def reproduce(
 
 
 def attested(version: VersionAnswer) -> Iterator[tuple[str, str]]:
-    """Yield the attestations of a version as facts for people, the newest first."""
+    """Yield what was attested of a version as facts for people, each once, the newest first."""
+    found: dict[tuple[str, str, str, bool], list[AttestationAnswer]] = {}
     for one in version.attestations or ():
-        outcome = one.outcome.replace("_", " ")
-        because = f": {one.reason}" if one.reason else ""
-        yield ("attested", f"{one.kind}: {outcome}, {one.at:%Y-%m-%d} by {one.actor}{because}")
+        deep = bool(one.body.get("deep"))
+        found.setdefault((one.kind, one.outcome, one.reason, deep), []).append(one)
+    for (kind, outcome, reason, deep), same in found.items():
+        said = f"{kind}{' --deep' if deep else ''}: {outcome.replace('_', ' ')}"
+        times = f", {len(same)} times" if len(same) > 1 else ""
+        because = f": {reason}" if reason else ""
+        yield ("attested", f"{said}, {same[0].at:%Y-%m-%d} by {same[0].actor}{times}{because}")
 
 
 def _named(model: str, version: int | None) -> tuple[str, int]:
