@@ -18,7 +18,9 @@ from sqlmodel import func, select
 
 from mlreg.client import portable_file
 from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError, RefusedError
+from mlreg.client.signing import Signer, generate_key, verify
 from mlreg.client.wire.models import FeatureForm, ModelRequest, TargetForm
+from mlreg.client.wire.signing import KeyRequest
 from mlreg.client.wire.versions import ProvenanceForm, StageFileForm, VersionRequest
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.opening import open_store
@@ -27,6 +29,7 @@ from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
 from tests.makers import make_decision
 from tests.servers.api import RunningApi
+from tests.upload_makers import bare_request
 
 FEATURES = [FeatureForm(name="x", dtype="float"), FeatureForm(name="y", dtype="int")]
 ALLOWED = ["git", "data", "hyperparameters", "seeds", "environment", "trainer", "lane", "parent"]
@@ -385,3 +388,49 @@ peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 assert peak < 90_000, peak
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def signed(client, tmp_path):
+    """A signed version of `trains` in a file, and the public key."""
+    client.models.create(ModelRequest(name="trains", target=TargetForm(task="binary")))
+    public = generate_key(tmp_path / "ada.key")
+    client.keys.add(KeyRequest(name="ada", public_key=public))
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    client.versions.register(
+        "trains", tmp_path / "model.bin", bare_request, signer=Signer(tmp_path / "ada.key")
+    )
+    client.portable.export("trains", 1, tmp_path / "trains.mlreg")
+    return tmp_path / "trains.mlreg", public
+
+
+def bring(there, file, model="trains"):
+    """Import a file into a model that takes signed versions only."""
+    there.models.create(ModelRequest(name=model, target=TargetForm(task="binary")))
+    there.keys.require(model, required=True)
+    return there.portable.import_file(there.portable.read(file), model=model)
+
+
+def test_a_signed_version_is_signed_where_its_key_is_trusted(signed, elsewhere):
+    file, public = signed
+    with elsewhere.client() as there:
+        key = there.keys.add(KeyRequest(name="ada-of-there", public_key=public))
+        imported = bring(there, file)
+        (found,) = there.keys.signatures("trains", imported.number)
+        assert (found.key_id, found.trusted) == (key.id, True)
+        verify(found.body, public, "trains", imported.manifest)
+
+
+def test_a_signature_counts_for_nothing_by_a_key_of_elsewhere(signed, elsewhere):
+    with elsewhere.client() as there, pytest.raises(RefusedError) as refused:
+        bring(there, signed[0])
+    assert refused.value.code == "signature_required"
+
+
+def test_a_signature_is_not_moved_to_another_model(signed, elsewhere):
+    file, public = signed
+    with elsewhere.client() as there:
+        there.keys.add(KeyRequest(name="ada", public_key=public))
+        with pytest.raises(RefusedError) as refused:
+            bring(there, file, "planes")
+    assert refused.value.code == "signature_required"

@@ -54,7 +54,8 @@ class RecordForm(RecordPart):
 
     Attributes:
         evidence: decisions, signatures, attestations and the excerpt of the audit log: kept as they
-            came, for auditors; nothing here is done because of them.
+            came, for auditors; nothing here is done because of them, but that signatures are
+            checked anew.
     """
 
     kind: Literal["mlreg-version"]

@@ -6,10 +6,13 @@ takes it apart again (`mlreg.client.portable`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Response
 from pydantic import ValidationError
 
 from mlreg.client.wire.portable import ImportRequest, OriginForm, ParentForm, RecordForm
+from mlreg.client.wire.signing import SignatureForm
 from mlreg.client.wire.versions import VersionAnswer
 from mlreg.registry.api import versions
 from mlreg.registry.api.context import Caller, Now, Parts, Reading
@@ -24,13 +27,16 @@ from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.stage import Stage, StagedFile
-from mlreg.registry.services import catalog, portable
+from mlreg.registry.services import catalog, portable, signing
 from mlreg.registry.services.file_access import check_known, get_known_blob
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.portable import Import, InvalidRecordError, Origin
 from mlreg.registry.services.registration import BlobsMissingError, Registration
+from mlreg.registry.services.signing import CheckedSignature
 
 router = APIRouter(prefix="/models/{model}", tags=["versions"])
+MAX_SIGNATURES = 4
+"""That are looked at of one record: checking a bundle takes a child process and a second."""
 
 
 @router.get(
@@ -63,8 +69,10 @@ def import_version(
     manifest, stage = _manifest_of(record), _stage_of(record)
     with parts.database.reading() as session:
         check_known(session, manifest, [file.digest for file in record.stage], caller)
+    registration = _registration_of(model, record, manifest, stage, parts.store)
+    signature = _signature_of(parts, model, record, manifest)
     wanted = Import(
-        registration=_registration_of(model, record, manifest, stage, parts.store),
+        registration=replace(registration, signature=signature),
         origin=_origin_of(record.origin),
         parent=None if record.parent is None else _origin_of(record.parent),
         target=TargetContract.from_json(record.target.model_dump()),
@@ -150,6 +158,36 @@ def _registration_of(
         tags=record.tags,
         description=record.description,
     )
+
+
+def _signature_of(
+    parts: Parts, model: str, record: RecordForm, manifest: Manifest
+) -> CheckedSignature | None:
+    """Return the first signature in the record that holds here, checked as one of a registration.
+
+    Most hold nowhere else: ours name the model, so under another name there is none.
+    """
+    for form in _signatures_in(record):
+        with parts.database.reading() as session:
+            keys = signing.keys_for(session, model, form)
+        try:
+            return signing.checked(model, manifest, form, keys)
+        except (signing.SignatureNotTrustedError, signing.SignatureWrongError):
+            continue
+    return None
+
+
+def _signatures_in(record: RecordForm) -> list[SignatureForm]:
+    """Return the signatures that a record carries as evidence; what is none is passed over."""
+    listed = record.evidence.get("signatures")
+    found = []
+    for one in listed[:MAX_SIGNATURES] if isinstance(listed, list) else ():
+        try:
+            kept = {name: one[name] for name in ("kind", "body")} if isinstance(one, dict) else {}
+            found.append(SignatureForm.model_validate(kept))
+        except (ValidationError, KeyError):
+            continue
+    return found
 
 
 def _features_of(record: RecordForm) -> FeatureSchema | None:

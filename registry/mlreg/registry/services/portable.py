@@ -3,8 +3,10 @@
 What always holds: a record is canonical JSON and says all that is known; an import is a new version
 of its own number, registered like any other (files verified, inspected, contract checked), which
 keeps the record it came with, byte for byte, as a blob; the same origin is imported into a model
-once. What a record says of its past (decisions, signatures, audit entries) is kept and shown, and
-believed by nobody: no import promotes, approves or attests anything here.
+once. What a record says of its past (decisions, attestations, audit entries) is kept and shown, and
+believed by nobody: no import promotes, approves or attests anything here. A signature needs no
+belief: one that holds for these files and this model, by a key that is trusted here, is kept as the
+version's own, as if it had come with a registration.
 """
 
 from __future__ import annotations
