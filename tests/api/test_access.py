@@ -5,10 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mlreg.client.client import Client
 from mlreg.client.errors import InvalidError, NotAllowedError, NotFoundError
+from mlreg.client.signing import public_pem
+from mlreg.client.wire.models import ModelRequest, TargetForm
+from mlreg.client.wire.signing import KeyRequest
+from mlreg.client.wire.tokens import IssuerRequest
 from tests.makers import make_models, put_bytes
+
+PUBLIC = public_pem(Ed25519PrivateKey.generate().public_key())
 
 
 @pytest.fixture
@@ -113,9 +120,37 @@ def test_a_change_counts_even_where_the_cache_read_before_it(api, client, bearer
 
 
 def test_who_am_i(client, bearer):
+    for name in "ab":
+        client.models.create(ModelRequest(name=name, target=TargetForm(task="binary")))
     me = bearer("ci", kind="service", role="ci", models=["a", "b"], days=3).tokens.who_am_i()
     assert (me.name, me.kind, me.role, me.models) == ("ci", "service", "ci", ["a", "b"])
     assert client.tokens.who_am_i().models is None
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda client: client.tokens.create("ada", models=["nowhere"]),
+        lambda client: client.tokens.grant("ada", "nowhere", "ci"),
+        lambda client: client.issuers.add(
+            IssuerRequest(
+                name="ci", issuer="https://issuer.example", audience="mlreg",
+                claims={"sub": ["one"]}, models=["nowhere"],
+            )
+        ),
+        lambda client: client.keys.add(
+            KeyRequest(name="ada", public_key=PUBLIC, models=["nowhere"])
+        ),
+        lambda client: client.webhooks.create(
+            "hook", url="https://hooks.example/x", topics=["*"], models=["nowhere"]
+        ),
+    ],
+    ids=["token", "grant", "issuer", "key", "webhook"],
+)  # fmt: skip
+def test_nothing_is_given_for_a_model_that_is_not_there(client, give):
+    with pytest.raises(NotFoundError) as refused:
+        give(client)
+    assert refused.value.code == "model_not_found"
 
 
 def test_a_token_lives_30_or_90_days_unless_it_is_said(client):

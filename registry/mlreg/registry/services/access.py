@@ -27,6 +27,7 @@ from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.permissions import Role
 from mlreg.registry.domain.tokens import TokenKind, checked_holder, make_token, parse_token
 from mlreg.registry.services import audit
+from mlreg.registry.services.catalog import get_model
 from mlreg.registry.store import tokens as rows
 from mlreg.registry.store.changes import notify
 from mlreg.registry.store.notifications import TOKEN_CHANNEL
@@ -151,6 +152,7 @@ def issue_token(  # noqa: PLR0913 - a token's six fields
         InvalidNameError: the name, or a model's, is not one.
         ReservedNameError: the service itself acts under that name.
         TooStrongError: it could do what its maker may not.
+        ModelNotFoundError: it is for a model that is not there.
     """
     life = DEFAULT_DAYS[kind] if days is None else days
     if not 1 <= life <= MAX_DAYS:
@@ -159,7 +161,19 @@ def issue_token(  # noqa: PLR0913 - a token's six fields
     scope = None if models is None else frozenset(checked_name(model) for model in models)
     bearer = Actor(name, kind, role, scope, rows.grants_of(session, name))
     check_covered(actor, bearer)
+    check_models(session, scope)
     return issue(session, bearer, now + timedelta(days=life), actor=actor, now=now)
+
+
+def check_models(session: ReadSession, models: Collection[str] | None) -> None:
+    """Refuse a name that is no model's: tokens, issuers, grants, keys and webhooks are for models
+    that are there, so a slip of the pen is seen, and nobody waits for a name to be taken.
+
+    Raises:
+        ModelNotFoundError: names the first that is not there.
+    """
+    for model in sorted(models or ()):
+        get_model(session, model)
 
 
 def check_covered(giver: Actor, taker: Actor) -> None:
