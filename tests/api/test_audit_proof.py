@@ -98,7 +98,7 @@ def test_an_exported_log_proves_itself_without_a_server(mlreg, tmp_path, folder)
         said = refused(mlreg("audit", "verify", "--file", str(broken), **offline), 8)
         assert f"entry {number + 1} is bad" in said
     broken.write_text("".join(lines[:15]))
-    refused(mlreg("audit", "verify", "--file", str(broken), **offline), 2)
+    refused(mlreg("audit", "verify", "--file", str(broken), **offline), 8)
 
 
 def test_a_truncated_export_with_a_forged_end_is_disproved_by_a_checkpoint(
@@ -133,6 +133,26 @@ def test_a_span_of_time_is_exported_and_verified(log, client, mlreg, tmp_path):
     assert client.audit.export(io.BytesIO(), since=later + timedelta(days=1)) == 0
     with pytest.raises(InvalidError):
         client.transport.send(Call("GET", "/api/v1/audit/export", {"since": "2026-01-01T00:00"}))
+
+
+def test_an_export_that_was_cut_is_an_integrity_failure(log, mlreg, tmp_path):
+    file = tmp_path / "log.jsonl"
+    assert mlreg("audit", "export", "--output", str(file)).returncode == 0
+    whole = file.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    broken = {
+        "its end": b"".join(lines[:-1]),
+        "half of its end": whole[:-40],
+        "its second half": whole[: len(whole) // 2],
+        "no UTF-8": whole.replace(b"because", b"becau\xff\xfe", 1),
+        "a line that is none": b"".join([*lines[:3], b"{}\n", *lines[4:]]),
+    }
+    for what, content in broken.items():
+        file.write_bytes(content)
+        assert refused(mlreg("audit", "verify", "--file", str(file)), 8), what
+    for content in (b"", b"hello\n", b'{"some": "json"}\n', b"seq,format\r\n1,1\r\n"):
+        file.write_bytes(content)
+        assert "no export" in refused(mlreg("audit", "verify", "--file", str(file)), 2)
 
 
 def test_a_spreadsheet_is_given_no_formula(log, client):

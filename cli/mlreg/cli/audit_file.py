@@ -1,7 +1,9 @@
 """Verifying an exported audit log without any server: the chain, the end, the checkpoints.
 
-What always holds: the file is read line by line, however long it is. Needs the package's extra
-`server`, as everything does that hashes what a server wrote.
+What always holds: the file is read line by line, however long it is; what begins as an export and
+does not end or go on as one was cut or changed (`IntegrityError`), and only what never was one is
+the caller's mistake (`InvalidError`). Needs the package's extra `server`, as everything does that
+hashes what a server wrote.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mlreg.client.errors import InvalidError
+from mlreg.client.errors import IntegrityError, InvalidError
 from mlreg.registry.domain.chain import GENESIS, Link, Verification, verify_chain
 from mlreg.registry.domain.checkpoints import (
     Held,
@@ -25,6 +27,9 @@ from mlreg.registry.domain.checkpoints import (
 )
 from mlreg.registry.domain.errors import InvalidError as BadNoteError
 from mlreg.registry.domain.notes import parse_note
+
+BEGINNINGS = ('{"seq":', '{"export":')
+"""How an export begins: with an entry, or at once with its end where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +43,27 @@ class ExportEnd:
     verifier: str | None
 
 
+class ExportBrokenError(IntegrityError):
+    """An export that is not as it was written."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            problem,
+            code="export_broken",
+            hint="It was cut or changed since it was written: export the log again.",
+        )
+
+
 def read_end(file: Path) -> ExportEnd:
     """Return what an export says of itself.
 
     Raises:
-        InvalidError: its last line is not that of an export; it may be cut.
+        InvalidError: it is no export in JSON lines.
+        ExportBrokenError: it begins as one, and its last line is not the end of one.
     """
-    last = ""
-    with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            last = line
+    first = last = ""
+    for line in _lines(file):
+        first, last = first or line, line
     try:
         said = json.loads(last)
         return ExportEnd(
@@ -58,9 +74,10 @@ def read_end(file: Path) -> ExportEnd:
             verifier=said["verifier"],
         )
     except (ValueError, KeyError, TypeError) as error:
+        if first.replace(" ", "").startswith(BEGINNINGS):
+            raise ExportBrokenError(f"{file} is cut: its last line is not its end") from error
         raise InvalidError(
-            f"{file}: its last line is not the end of an export (JSON lines); is it cut?",
-            code="invalid_export",
+            f"{file} is no export of the audit log in JSON lines", code="invalid_export"
         ) from error
 
 
@@ -72,6 +89,7 @@ def verify_file(file: Path, held: Sequence[Held]) -> Verification:
 
     Raises:
         InvalidError: it is not an export, or a checkpoint was given for a part of a log.
+        ExportBrokenError: it was cut, or a line of it is none of an export.
     """
     end = read_end(file)
     against = [*held, *_own(end)] if end.after == 0 else []
@@ -100,7 +118,7 @@ def _own(end: ExportEnd) -> list[Held]:
     try:
         checkpoint = parse_checkpoint(parse_note(end.checkpoint))
     except BadNoteError as error:
-        raise InvalidError(str(error), code="invalid_export") from error
+        raise ExportBrokenError(f"its checkpoint is none: {error}") from error
     reached = checkpoint.size <= end.end or end.end == end.head[0]
     return [Held(checkpoint.size, checkpoint.root)] if reached else []
 
@@ -115,17 +133,20 @@ def _digest_at(file: Path, end: ExportEnd) -> tuple[int, str]:
 
 
 def _links(file: Path) -> Iterator[tuple[Link, str]]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                fields = json.loads(line)
-                if "export" in fields:
-                    return
-                yield _link(fields)
-            except (ValueError, KeyError, TypeError) as error:
-                raise InvalidError(
-                    f"{file}: line {number} is not an audit entry", code="invalid_export"
-                ) from error
+    for number, line in enumerate(_lines(file), 1):
+        try:
+            fields = json.loads(line)
+            if "export" in fields:
+                return
+            yield _link(fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportBrokenError(f"{file}: line {number} is not an audit entry") from error
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Yield the lines; bytes that are no UTF-8 become signs that no digest was made of."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        yield from lines
 
 
 def _link(fields: Mapping[str, Any]) -> tuple[Link, str]:
