@@ -1,20 +1,23 @@
 """Readings as rules see them: one value of one monitor for one window.
 
-What always holds: only a reading whose state is `final` counts; `immature` waits for labels,
-`outage` stands in hours whose feed was down, `empty` had no rows. A trigger or a guard that sees
-too few final readings holds.
+What always holds: only a reading whose state is `final` counts; `immature` waits for labels (its
+value, if it has one, is corrected for their delay), `estimate` is made before labels, `outage`
+stands in hours whose feed was down, `empty` had no rows. A trigger or a guard that sees too few
+final readings holds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-ReadingState = Literal["final", "immature", "outage", "empty"]
+ReadingState = Literal["final", "immature", "estimate", "outage", "empty"]
+Verdict = Literal["normal", "unusual"]
 EVERYTHING = ""
 """The subject of a reading that is about the whole window, not about one feature."""
 
@@ -26,8 +29,11 @@ class WindowReading:
     Attributes:
         monitor: what was measured, e.g. `psi`, `null_share`, `skill_auc`.
         subject: the feature it is about, or `EVERYTHING`.
-        value: None unless the state is `final`.
+        value: None where the state is `outage` or `empty`, and mostly where it is `immature`.
         rows: how many logged (or labelled) rows the value rests on.
+        low, high: a confidence interval of 95 %; None where there is none.
+        verdict: against the history of this stream; None where nobody judged.
+        evidence: what the value rests on, and what it was before; small.
     """
 
     monitor: str
@@ -37,6 +43,10 @@ class WindowReading:
     value: float | None
     rows: int
     state: ReadingState = "final"
+    low: float | None = None
+    high: float | None = None
+    verdict: Verdict | None = None
+    evidence: Mapping[str, Any] | None = None
 
     def as_evidence(self) -> dict[str, object]:
         """Return the reading as it is stored on a firing."""
@@ -46,9 +56,16 @@ class WindowReading:
             "start": self.start.isoformat(),
             "end": self.end.isoformat(),
             "value": self.value,
+            "low": self.low,
+            "high": self.high,
             "rows": self.rows,
             "state": self.state,
         }
+
+    def as_row(self) -> dict[str, object]:
+        """Return the reading as the store keeps it."""
+        evidence = None if self.evidence is None else dict(self.evidence)
+        return {**self.as_evidence(), "verdict": self.verdict, "evidence": evidence}
 
 
 @dataclass(frozen=True, slots=True)

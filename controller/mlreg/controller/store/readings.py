@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import func, text
 from sqlmodel import col, select
 
-from mlreg.controller.domain.readings import ReadingState, WindowReading
+from mlreg.controller.domain.readings import ReadingState, Verdict, WindowReading
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.store.tables import Outage, Reading
 
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     """A model's id and an environment."""
 
 _INSERT = """
-    INSERT INTO reading (model_id, environment, monitor, subject, start, "end", value, rows, state,
-                         evidence, created_at)
+    INSERT INTO reading (model_id, environment, monitor, subject, start, "end", value, low, high,
+                         rows, state, verdict, evidence, created_at)
     SELECT :model_id, :environment, one.monitor, one.subject, one.start, one."end", one.value,
-           one.rows, one.state, CAST(:evidence AS jsonb), :now
+           one.low, one.high, one.rows, one.state, one.verdict,
+           coalesce(one.evidence, CAST(:evidence AS jsonb)), :now
     FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS one(
-        monitor text, subject text, start timestamptz, "end" timestamptz, value float8, rows int,
-        state text)
+        monitor text, subject text, start timestamptz, "end" timestamptz, value float8, low float8,
+        high float8, rows int, state text, verdict text, evidence jsonb)
     ON CONFLICT (model_id, environment, monitor, subject, start) DO
 """
 _KEEP = text(_INSERT + "NOTHING")
 _ANEW = text(
     _INSERT
-    + """UPDATE SET "end" = excluded."end", value = excluded.value, rows = excluded.rows,
-    state = excluded.state, evidence = excluded.evidence, created_at = excluded.created_at"""
+    + """UPDATE SET "end" = excluded."end", value = excluded.value, low = excluded.low,
+    high = excluded.high, rows = excluded.rows, state = excluded.state,
+    verdict = excluded.verdict, evidence = excluded.evidence, created_at = excluded.created_at"""
 )
 
 
@@ -58,12 +60,12 @@ def write_readings(
         found: the readings.
         now: when they were taken, business time.
         keep: leave the ones that are there as they are.
-        evidence: kept beside each of them.
+        evidence: kept beside each of them that has none of its own.
     """
     values = {
         "model_id": place[0],
         "environment": place[1],
-        "found": json.dumps([one.as_evidence() for one in found], allow_nan=False),
+        "found": json.dumps([one.as_row() for one in found], allow_nan=False),
         "evidence": None if evidence is None else json.dumps(dict(evidence)),
         "now": now,
     }
@@ -114,6 +116,10 @@ def window_reading(row: Reading) -> WindowReading:
         value=row.value,
         rows=row.rows,
         state=cast("ReadingState", row.state),
+        low=row.low,
+        high=row.high,
+        verdict=cast("Verdict | None", row.verdict),
+        evidence=row.evidence,
     )
 
 

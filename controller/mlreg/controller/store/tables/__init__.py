@@ -28,15 +28,22 @@ from mlreg.controller.store.tables.profiles import (
     ContractBins,
     Outage,
     ReferenceProfile,
+    RolledProfile,
     WindowProfile,
 )
-from mlreg.controller.store.tables.readings import Reading
+from mlreg.controller.store.tables.readings import (
+    BusinessValue,
+    LabelProfile,
+    LossModel,
+    Reading,
+)
 from mlreg.controller.store.tables.runs import Run, RunLog
 from mlreg.registry.store.tables import METADATA
 
 __all__ = [
     "METADATA",
     "Batch",
+    "BusinessValue",
     "Chore",
     "ContractBins",
     "Erasure",
@@ -44,7 +51,9 @@ __all__ = [
     "Incident",
     "IncidentEntry",
     "Job",
+    "LabelProfile",
     "Leader",
+    "LossModel",
     "LostSegment",
     "Outage",
     "Policy",
@@ -52,6 +61,7 @@ __all__ = [
     "Reading",
     "ReferenceProfile",
     "Retention",
+    "RolledProfile",
     "Run",
     "RunLog",
     "Segment",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from mlreg.controller.store.columns import optional_number
@@ -26,8 +26,28 @@ class WindowProfile(SQLModel, table=True):
     body: bytes = octets()
 
 
+class RolledProfile(SQLModel, table=True):
+    """The profile of a whole day or week (`width`), the merge of its hours."""
+
+    __tablename__ = "rolled_profile"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    contract: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    width: str = Field(primary_key=True)
+    start: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    rows: int = Field(sa_column=Column(BigInteger, nullable=False))
+    body: bytes = octets()
+
+
 class ReferenceProfile(SQLModel, table=True):
-    """The profile of a version's training rows, and the bins of its contract."""
+    """The profile of a version's training rows, and of their labels, under its contract's bins.
+
+    `source` says which rows they are: `training`, the `snapshot` that a registration by hand names,
+    or, where that cannot be read, the first rows of the `log`.
+    """
 
     __tablename__ = "reference_profile"
 
@@ -37,6 +57,8 @@ class ReferenceProfile(SQLModel, table=True):
     version: int = Field(primary_key=True)
     contract: str
     body: bytes = octets()
+    source: str = "training"
+    labels: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class ContractBins(SQLModel, table=True):
