@@ -86,6 +86,10 @@ class ProfileStack:
         return stack
 
     def __getitem__(self, chosen: slice) -> ProfileStack:
+        return self.take(chosen)
+
+    def take(self, chosen: slice | NDArray[np.intp]) -> ProfileStack:
+        """Return the stack of some of the windows."""
         return ProfileStack(
             self.bins,
             self.rows[chosen],

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-_ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +50,7 @@ class Interval:
 
 def window_of(moment: datetime, width: timedelta) -> Interval:
     """Return the window of the grid that holds the moment."""
-    start = _ORIGIN + (moment - _ORIGIN) // width * width
+    start = ORIGIN + (moment - ORIGIN) // width * width
     return Interval(start, start + width)
 
 

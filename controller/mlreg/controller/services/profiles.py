@@ -2,7 +2,7 @@
 
 What always holds: a contract's bins are made once, by whoever trains it first, and are the same for
 everyone after; a window profile is written only by the drain, in the transaction that drains its
-rows, and so counts each batch once.
+rows, and so counts each batch once; the profiles of its day and week are added to there as well.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile, make_bins, merge, merge_all
 from mlreg.controller.feedback.columns import HourProfile, profile_table, training_columns
+from mlreg.controller.services.rollups import roll_up
 from mlreg.controller.store import profiles
 from mlreg.controller.store.tables import ReferenceProfile, WindowProfile
 
@@ -119,6 +120,7 @@ def add_hours(
             )
         )
     profiles.keep_windows(session, windows)
+    roll_up(session, (model_id, contract), hours)
 
 
 def _after(starts: Sequence[datetime]) -> datetime:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from mlreg.controller.store.tables import ContractBins, ReferenceProfile, WindowProfile
+from mlreg.controller.domain.windows import ORIGIN
+from mlreg.controller.store.tables import (
+    ContractBins,
+    ReferenceProfile,
+    RolledProfile,
+    WindowProfile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
+    from mlreg.controller.domain.windows import Interval
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 _CONTRACTS = text("""
@@ -24,6 +31,41 @@ _CONTRACTS = text("""
            OR version.number IN (SELECT champion FROM deployment WHERE model_id = :model_id))
     ORDER BY contract_bins.contract
 """)
+
+_BODIES = {
+    "hour": text("""
+        SELECT start, version, body FROM window_profile
+        WHERE model_id = :model_id AND contract = :contract
+          AND start >= :start AND start < :end
+        ORDER BY start, version
+    """),
+    "rolled": text("""
+        SELECT start, version, body FROM rolled_profile
+        WHERE model_id = :model_id AND contract = :contract AND width = :width
+          AND start >= :start AND start < :end
+        ORDER BY start, version
+    """),
+}
+_NOT_ROLLED = text("""
+    SELECT DISTINCT date_bin(:length, hours.start, :origin) AS start
+    FROM window_profile AS hours
+    WHERE hours.model_id = :model_id AND hours.contract = :contract
+      AND hours.start >= :start AND hours.start < :end
+      AND NOT EXISTS (
+          SELECT FROM rolled_profile AS rolled
+          WHERE rolled.model_id = hours.model_id AND rolled.contract = hours.contract
+            AND rolled.version = hours.version AND rolled.width = :width
+            AND rolled.start = date_bin(:length, hours.start, :origin))
+    ORDER BY start
+""")
+
+
+class Body(NamedTuple):
+    """A stored profile of a window and version, not yet decoded."""
+
+    start: datetime
+    version: int
+    body: bytes
 
 
 def find_bins(session: ReadSession, contract: str) -> bytes | None:
@@ -63,6 +105,52 @@ def list_windows(
         .order_by(col(WindowProfile.start), col(WindowProfile.version))
     )
     return session.exec(statement).all()
+
+
+def list_bodies(
+    session: ReadSession, log: tuple[int, str], width: str, start: datetime, end: datetime
+) -> list[Body]:
+    """Return the stored profiles of windows that begin in `start ≤ t < end`, by start and version.
+
+    Args:
+        session: a session.
+        log: the model's id, and the contract by its digest.
+        width: `hour`, `day` or `week`.
+        start: the first start.
+        end: the border after the last one.
+    """
+    statement = _BODIES["hour" if width == "hour" else "rolled"]
+    values = {"model_id": log[0], "contract": log[1], "start": start, "end": end, "width": width}
+    return [Body(*row) for row in session.execute(statement, values)]
+
+
+def list_not_rolled(
+    session: ReadSession, log: tuple[int, str], width: tuple[str, timedelta], within: Interval
+) -> list[datetime]:
+    """Return the starts of days (or weeks) of which hours are stored and they themselves are not.
+
+    A window counts that begins in the interval.
+    """
+    values = {
+        "model_id": log[0],
+        "contract": log[1],
+        "width": width[0],
+        "length": width[1],
+        "origin": ORIGIN,
+        "start": within.start,
+        "end": within.end,
+    }
+    return [row.start for row in session.execute(_NOT_ROLLED, values)]
+
+
+def keep_rolled(session: WriteSession, rolled: Sequence[RolledProfile]) -> None:
+    """Write profiles of days and weeks over what was there."""
+    if not rolled:
+        return
+    statement = insert(RolledProfile).values([one.model_dump() for one in rolled])
+    changed = {"rows": statement.excluded.rows, "body": statement.excluded.body}
+    keys = ["model_id", "contract", "version", "width", "start"]
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
 
 def keep_windows(session: WriteSession, windows: Sequence[WindowProfile]) -> None:
