@@ -69,6 +69,7 @@ class InvalidRowsError(InvalidError):
         where = f"column {column!r}" + ("" if row is None else f", row {row}")
         super().__init__(f"{where}: {problem}")
         self.column = column
+        self.problem = problem
         self.row = row
 
 
