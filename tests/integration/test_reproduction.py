@@ -61,7 +61,7 @@ def reproduce(database, number, *, deep=False):
     """What the rebuild of a version says, once a worker has done it."""
     with database.writing() as session:
         asked = reproductions.request_reproduction(
-            session, catalog.get_model(session, "flights"), number, deep=deep, actor=PERSON
+            session, catalog.get_model(session, "flights"), number, deep=deep, actor=PERSON, now=NOW
         )
 
     def found():

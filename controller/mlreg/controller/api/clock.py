@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from mlreg.client.wire.clock import AdvanceRequest, ClockAnswer
 from mlreg.controller.services import virtual_time
-from mlreg.registry.api.context import Parts
+from mlreg.registry.api.context import Caller, Parts
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import may
 
@@ -20,9 +20,9 @@ def show_clock(parts: Parts) -> ClockAnswer:
 
 
 @router.post("/advance", dependencies=[may("clock.write")])
-def advance_clock(body: AdvanceRequest, parts: Parts) -> ClockAnswer:
+def advance_clock(body: AdvanceRequest, parts: Parts, caller: Caller) -> ClockAnswer:
     """Move virtual time; answers when everything that became due is done."""
-    virtual_time.advance(parts.database, body.to)
+    virtual_time.advance(parts.database, body.to, actor=caller)
     return _answer(parts)
 
 

@@ -37,8 +37,9 @@ def request_reproduction(  # noqa: PLR0913, PLR0917 - what a route is given
     """Ask for a version to be rebuilt from its record and compared tree by tree."""
 
     def act() -> ReproductionAnswer:
+        found = catalog.get_model(session, model)
         number = reproductions.request_reproduction(
-            session, catalog.get_model(session, model), version, deep=body.deep, actor=caller
+            session, found, version, deep=body.deep, actor=caller, now=now
         )
         return answer_of(reproductions.get_reproduction(session, number))
 

@@ -26,7 +26,7 @@ from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
-from mlreg.registry.services import catalog
+from mlreg.registry.services import audit, catalog
 from mlreg.registry.store.tables import Model
 from mlreg.registry.store.versions import environment_exists
 
@@ -97,6 +97,14 @@ def request_evaluation(
         },
         lock_key=f"{KIND}:{model.id}",
         priority=PRIORITY,
+    )
+    audit.record(
+        session,
+        action="evaluation.request",
+        subject=f"version:{model.name}/{version}",
+        actor=actor,
+        body={"evaluation": number, "environment": environment},
+        now=now,
     )
     return number or 0
 

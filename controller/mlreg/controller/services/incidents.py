@@ -15,7 +15,7 @@ from sqlmodel import col, func, select
 
 from mlreg.controller.store.tables import Incident, IncidentEntry
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
-from mlreg.registry.services import catalog
+from mlreg.registry.services import audit, catalog
 from mlreg.registry.services.outbox import tell
 from mlreg.registry.store.tables import Model
 
@@ -123,7 +123,9 @@ def close_incident(
     incident.state, incident.closed_at, incident.closed_by = "closed", now, actor.name
     session.add(incident)
     session.flush()
-    _tell(session, "incident.closed", incident, actor, now)
+    body = _tell(session, "incident.closed", incident, actor, now)
+    subject, body = f"incident:{number}", {**body, "line": line}
+    audit.record(session, action="incident.close", subject=subject, actor=actor, body=body, now=now)
 
 
 def is_open(session: ReadSession, number: int) -> bool:
@@ -214,9 +216,10 @@ def report_incident(story: IncidentStory) -> str:
 
 def _tell(
     session: WriteSession, topic: str, incident: Incident, actor: Actor, now: datetime
-) -> None:
+) -> dict[str, object]:
+    """Tell of an incident, and return what was told."""
     model = session.get_one(Model, incident.model_id)
-    body = {
+    body: dict[str, object] = {
         "model": model.name,
         "environment": incident.environment,
         "number": incident.id,
@@ -225,6 +228,7 @@ def _tell(
         "actor": actor.name,
     }
     tell(session, topic, body, now=now)
+    return body
 
 
 def _lock_open(session: WriteSession, number: int) -> Incident:

@@ -26,11 +26,12 @@ from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
-from mlreg.registry.services import attestations, catalog
+from mlreg.registry.services import attestations, audit, catalog
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -67,7 +68,7 @@ class Reproduction:
 
 
 def request_reproduction(
-    session: WriteSession, model: Model, number: int, *, deep: bool, actor: Actor
+    session: WriteSession, model: Model, number: int, *, deep: bool, actor: Actor, now: datetime
 ) -> int:
     """Ask for a version to be rebuilt; return the reproduction's number.
 
@@ -87,7 +88,16 @@ def request_reproduction(
         lock_key=f"{KIND}:{model.id}",
         priority=PRIORITY,
     )
-    return job_id or jobs.find_open(session, key) or 0
+    found = job_id or jobs.find_open(session, key) or 0
+    audit.record(
+        session,
+        action="reproduction.request",
+        subject=f"version:{model.name}/{number}",
+        actor=actor,
+        body={"reproduction": found, "deep": deep},
+        now=now,
+    )
+    return found
 
 
 def get_reproduction(session: ReadSession, number: int) -> Reproduction:

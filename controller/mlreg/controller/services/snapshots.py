@@ -27,6 +27,7 @@ from mlreg.controller.feedback.segments import read_segments
 from mlreg.controller.store import snapshots
 from mlreg.controller.store.feedback import count_rows, list_segments
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
+from mlreg.registry.services import audit
 from mlreg.registry.services.catalog import id_of, target_contract_of
 from mlreg.registry.store.blobs import refer_to_blobs
 from mlreg.registry.store.lineage import add_edges
@@ -120,6 +121,14 @@ def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
     refer_to_blobs(session, body.segments, SNAPSHOT, body.digest)
     sources = [("segment", digest) for digest in body.segments]
     add_edges(session, sources, (SNAPSHOT, body.digest), now, model_id=row.model_id)
+    audit.record(
+        session,
+        action="snapshot.freeze",
+        subject=f"snapshot:{body.digest}",
+        actor=actor,
+        body={"model": model.name, "start": start.isoformat(), "end": end.isoformat()},
+        now=now,
+    )
     return _snapshot(row)
 
 

@@ -16,7 +16,9 @@ from mlreg.controller.services import jobs
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.installation import get_installation
+from mlreg.registry.domain.actor import SYSTEM, Actor
 from mlreg.registry.domain.errors import InvalidError, RefusedError, UnavailableError
+from mlreg.registry.services import audit
 from mlreg.registry.store.clock import NoVirtualClockError, virtual_now
 from mlreg.registry.store.tables import Installation
 
@@ -80,7 +82,11 @@ def read_clock(session: ReadSession) -> tuple[datetime | None, bool]:
 
 
 def advance(
-    database: Database, to: datetime, *, patience_seconds: float = PATIENCE_SECONDS
+    database: Database,
+    to: datetime,
+    *,
+    actor: Actor = SYSTEM,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> datetime:
     """Move virtual time to a moment, doing all that becomes due on the way; return the new now.
 
@@ -96,6 +102,7 @@ def advance(
         if not alone.execute(_LOCK).scalar_one():
             raise AdvancingAlreadyError
         try:
+            _write_down(database, to, actor)
             return _walk(database, to, patience_seconds)
         finally:
             alone.execute(_UNLOCK)
@@ -147,6 +154,16 @@ def _check(database: Database, to: datetime) -> None:
         now = virtual_now(session)
     if to.tzinfo is None or to < now:
         raise TimeGoesForwardError(now=now, to=to)
+
+
+def _write_down(database: Database, to: datetime, actor: Actor) -> None:
+    """Say in the audit log who moves the clock, before it moves: a walk may end on the way."""
+    with database.writing() as session:
+        now = virtual_now(session)
+        body = {"from": now.isoformat(), "to": to.isoformat()}
+        audit.record(
+            session, action="clock.advance", subject="clock", actor=actor, body=body, now=now
+        )
 
 
 def _walk(database: Database, to: datetime, patience_seconds: float) -> datetime:
