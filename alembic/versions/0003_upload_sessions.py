@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql
 
 revision = "0003"
@@ -82,8 +83,21 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    refuse_if_protected()
     op.drop_column("model", "requires_signature")
     op.drop_table("version_signature")
     op.drop_table("signing_key")
     op.drop_table("blob_receipt")
     op.drop_table("upload_session")
+
+
+def refuse_if_protected() -> None:
+    """A model that asks for signatures would take unsigned versions from then on, and not say so."""
+    asking = op.get_bind().execute(
+        sa.text("SELECT name FROM model WHERE requires_signature ORDER BY name")
+    )
+    if names := list(asking.scalars()):
+        raise CommandError(
+            f"this downgrade would forget that these models ask for signatures: {', '.join(names)};"
+            " end that first, by POST /api/v1/models/MODEL/require-signatures, which is audited"
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql
 
 revision = "0008"
@@ -98,8 +99,25 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    refuse_if_protected()
     op.drop_table("approval_request")
     op.drop_table("approval")
     op.drop_column("revision", "broke_glass")
     op.drop_column("revision", "approvers")
     op.drop_column("deployment", "approvals_required")
+
+
+def refuse_if_protected() -> None:
+    """A deployment that asks for approvals would be promoted without any, and not say so."""
+    asking = op.get_bind().execute(
+        sa.text(
+            "SELECT model.name || ' in ' || deployment.environment FROM deployment"
+            " JOIN model ON model.id = deployment.model_id"
+            " WHERE deployment.approvals_required > 0 ORDER BY 1"
+        )
+    )
+    if places := list(asking.scalars()):
+        raise CommandError(
+            f"this downgrade would forget that these ask for approvals: {', '.join(places)};"
+            " end that first, by `mlreg protect MODEL --approvals 0`, which is audited"
+        )
