@@ -14,7 +14,7 @@ from mlreg.registry.domain.search_language import InvalidQueryError
 from mlreg.registry.services import catalog
 from mlreg.registry.services import search as searching
 from mlreg.registry.services.catalog import ModelSpecification
-from mlreg.registry.store import search_index, tables, versions
+from mlreg.registry.store import search_index, search_masks, tables, versions
 from tests.makers import PERSON, make_version
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,15 +123,34 @@ QUESTIONS = {
         row["environment"]["packages"]["lightgbm"] == "4.6.0"
     ),
     "package.pandas:*": lambda _: False,
+    "lane:full or -lane:full": lambda _: True,
+    "lane:full or (version>3 -version>3)": lambda row: row["lane"] == "full",
+    "-(lane:full or lane:refit or tag.team=risk or metric.auc>0.9 or trainer:none)": lambda row: (
+        row["lane"] == "continue" and row["tags"]["team"] == "ops" and row["metrics"]["auc"] <= 0.9
+    ),
+    "tag.team:* trainer:* dirty:false seed.seed<3 metric.auc>0.2 (lane:full or lane:refit)": (
+        lambda row: (
+            row["trainer"] is not None
+            and not row["git"]["dirty"]
+            and row["seeds"]["seed"] < 3
+            and row["metrics"]["auc"] > 0.2
+            and row["lane"] != "continue"
+        )
+    ),
     "version>38": lambda row: row["created_at"] > START + timedelta(hours=38),
     f"git:{digest_of(b'4')[7:12]}": lambda row: row["git"]["commit"] == digest_of(b"4")[7:47],
     f"data:{digest_of(b'data 2')}": lambda row: row["snapshots"] == [digest_of(b"data 2")],
 }
 
 
-@pytest.mark.parametrize("few", [200, 0], ids=["one by one", "block by block"])
-def test_a_search_finds_what_a_plain_reading_finds(session, monkeypatch, few):
+@pytest.mark.parametrize(
+    ("few", "left"),
+    [(200, 200), (0, 200), (0, -1)],
+    ids=["one by one", "some terms at once", "block by block"],
+)
+def test_a_search_finds_what_a_plain_reading_finds(session, monkeypatch, few, left):
     monkeypatch.setattr(searching, "FEW", few)
+    monkeypatch.setattr(search_masks, "FEW", left)
     for query, holds in QUESTIONS.items():
         assert found_by(session, query) == expected(holds), query
 
@@ -155,6 +174,13 @@ def test_archived_and_deleted_versions_are_not_found(session):
     session.execute(text("UPDATE version SET deleted_at = now() WHERE number = 4"))
     session.execute(text("UPDATE model SET archived_at = now() WHERE name = 'trains'"))
     assert found_by(session, "version<=5") == [("flights", 5), ("flights", 2), ("flights", 1)]
+
+
+def test_a_page_is_full_however_many_hidden_ones_lie_before_it(session, monkeypatch):
+    monkeypatch.setattr(searching, "FEW", 0)
+    monkeypatch.setattr(search_masks, "FEW", -1)
+    session.execute(text("UPDATE version SET archived_at = now() WHERE number > 5"))
+    assert found_by(session, "lane:*", limit=2) == [("trains", 5), ("trains", 4)]
 
 
 def test_champions_are_those_of_now(session):

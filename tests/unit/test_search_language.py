@@ -129,6 +129,11 @@ def test_the_example_of_every_field_is_a_query(name):
             "params.x:3",
             AnyOf((Number("params.x", 3, 3), Text("params.x", ("3",)))),
         ),
+        ("lane:full or lane:refit or lane:full", Text("lane", ("full", "refit"))),
+        (
+            "-(lane:full or dirty:true)",
+            All((Not(Text("lane", ("full",))), Not(Text("dirty", ("true",))))),
+        ),
         ('params.x:"3"', Text("params.x", ("3",))),
         ("created:2026-03", Number("created", 1772323200, 1775001600, open_high=True)),
         ("created>2026-01-01", Number("created", low=1767312000)),

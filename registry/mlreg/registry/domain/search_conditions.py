@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _RELEASE = re.compile(r"(\d{1,9}(?:\.\d{1,9})*)(.*)", re.ASCII | re.DOTALL)
 
@@ -117,6 +117,17 @@ NOTHING = AnyOf()
 _SINGLE = frozenset({"model", "lane", "trainer", "flavour", "by", "trained_by", "git", "dirty"})
 
 
+def leaves_of(condition: Condition) -> Iterator[Leaf]:
+    """Yield the leaves of a condition, each as often as it stands there."""
+    if isinstance(condition, Not):
+        yield from leaves_of(condition.part)
+    elif isinstance(condition, All | AnyOf):
+        for part in condition.parts:
+            yield from leaves_of(part)
+    else:
+        yield condition
+
+
 def resolve(condition: Condition, known: Callable[[Leaf], Condition]) -> Condition:
     """Return the condition with each leaf replaced by what is known of it."""
     if isinstance(condition, Not):
@@ -130,10 +141,7 @@ def resolve(condition: Condition, known: Callable[[Leaf], Condition]) -> Conditi
 def simplified(condition: Condition) -> Condition:
     """Return an equal condition: flat, each part once, ranges joined, contradictions found."""
     if isinstance(condition, Not):
-        part = simplified(condition.part)
-        if part in {NOTHING, EVERYTHING}:
-            return EVERYTHING if part == NOTHING else NOTHING
-        return part.part if isinstance(part, Not) else Not(part)
+        return _not(simplified(condition.part))
     if isinstance(condition, All):
         return _all(_flat(All, map(simplified, condition.parts)))
     if isinstance(condition, AnyOf):
@@ -142,6 +150,14 @@ def simplified(condition: Condition) -> Condition:
     if isinstance(condition, Number):
         empty = condition.is_empty
     return NOTHING if empty else condition
+
+
+def _not(part: Condition) -> Condition:
+    if isinstance(part, AnyOf):  # parts that must hold together: the first ones may leave few
+        return simplified(All(tuple(map(Not, part.parts))))
+    if part == EVERYTHING:
+        return NOTHING
+    return part.part if isinstance(part, Not) else Not(part)
 
 
 def _all(parts: Sequence[Condition]) -> Condition:
@@ -153,6 +169,7 @@ def _all(parts: Sequence[Condition]) -> Condition:
 
 
 def _any(parts: Sequence[Condition]) -> Condition:
+    parts = _united(parts)
     contrary = any(isinstance(part, Not) and part.part in parts for part in parts)
     if contrary or EVERYTHING in parts:
         return EVERYTHING
@@ -165,6 +182,18 @@ def _flat(kind: type[All | AnyOf], parts: Iterable[Condition]) -> list[Condition
     for part in parts:
         opened.extend(part.parts if isinstance(part, kind) else (part,))
     return list(dict.fromkeys(opened))
+
+
+def _united(parts: Sequence[Condition]) -> list[Condition]:
+    """Return the parts with the texts of one key made one."""
+    values: dict[str, dict[str, None]] = {}
+    rest: list[Condition] = []
+    for part in parts:
+        if isinstance(part, Text) and not part.prefix:
+            values.setdefault(part.key, {}).update(dict.fromkeys(part.values))
+        else:
+            rest.append(part)
+    return [*rest, *(Text(key, tuple(found)) for key, found in values.items())]
 
 
 def _joined(parts: Sequence[Condition]) -> list[Condition]:

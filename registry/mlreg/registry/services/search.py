@@ -5,9 +5,10 @@ found; nor is what the caller may not read. The work has a bound that does not d
 the asked-for facts are:
 
 1. a contradiction is answered from the query alone;
-2. if a fact that must hold is had by at most 200 versions, those are looked at one by one;
-3. else blocks of 8,192 versions are joined, from the newest, in windows that double, until a page
-   is full: what is common fills it at once, what is rare was case 2.
+2. if a fact that must hold is had by at most 500 versions, those are looked at one by one;
+3. else blocks of 8,192 versions are read, from the newest, in windows that double, until a page
+   is full: what is common fills it at once, what is rare was case 2. What is left are conditions
+   of common facts that hardly ever meet: they cost their facts, of all versions, once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from mlreg.registry.domain.search_conditions import (
 from mlreg.registry.domain.search_language import parse_query
 from mlreg.registry.domain.search_terms import condition_of
 from mlreg.registry.store import search as store
-from mlreg.registry.store.search import Window
+from mlreg.registry.store.search_facts import Window
 from mlreg.registry.store.search_index import BLOCK_BITS
 from mlreg.registry.store.tables import Version
 
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.database import ReadSession
 
-FEW = 200
-FIRST_BLOCKS, MOST_BLOCKS = 2, 16
+FEW = 500
+FIRST_BLOCKS, MOST_BLOCKS = 2, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,9 @@ def _ids(
     """Return up to `limit` places for which a condition holds, newest first."""
     if condition == NOTHING:
         return []
-    newest = store.newest_id(session)
-    below = newest + 1 if before is None else min(before, newest + 1)
-    hidden = store.hidden_models(session)
+    horizon = store.look_around(session)
+    beyond, hidden = horizon.newest + 1, horizon.hidden
+    below = beyond if before is None else min(before, beyond)
     candidates = _candidates(session, condition, below)
     if candidates is not None:
         return store.find_among(session, condition, candidates, hidden, limit)

@@ -1,22 +1,20 @@
 """Queries of a search: a condition on facts becomes SQL whose cost has a bound.
 
-What always holds: a fact is looked up in the primary key of its table and nowhere else; a window
-of blocks is answered by joining sets of ids (PostgreSQL's planner is told not to loop, for it
-cannot know how common a value of one key is); a few candidates are looked at one by one.
+What always holds: a window of blocks is answered by combining sets of ids (`search_masks.py`); a
+few candidates are looked at one by one, their numbers being read from the version's row.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     Double,
     Integer,
     Numeric,
     and_,
-    any_,
     case,
     cast,
     exists,
@@ -27,44 +25,39 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
-    union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from mlreg.registry.domain.search_conditions import (
     All,
     AnyOf,
     Condition,
     Ids,
+    Leaf,
     Not,
     Number,
     Text,
 )
+from mlreg.registry.store.search_facts import LAST, TEXTS, Window, among, fits, ids_of
 from mlreg.registry.store.search_index import BLOCK_BITS
+from mlreg.registry.store.search_masks import ids_in_window
 from mlreg.registry.store.tables import METADATA, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sqlalchemy import ColumnElement, Select
 
     from mlreg.registry.store.database import ReadSession
 
 _place = METADATA.tables["search_version"]
-_text = METADATA.tables["search_text"]
-_number = METADATA.tables["search_number"]
 _member = METADATA.tables["search_member"]
 _version = METADATA.tables["version"]
 _gone = _version.alias("gone")
 _model = METADATA.tables["model"]
 _deployment = METADATA.tables["deployment"]
 
-LAST = "\U0010ffff"
 BEYOND = 1e300  # as in the index: no number beyond it is a fact
-_SETTINGS = {
-    "windows": {"enable_nestloop": "off", "enable_bitmapscan": "off", "enable_seqscan": "off"},
-    "candidates": {"enable_nestloop": "on", "enable_bitmapscan": "on", "enable_seqscan": "on"},
-}
+_SETTINGS = {"enable_bitmapscan": "off", "enable_seqscan": "off", "work_mem": "32MB", "jit": "off"}
 _COLUMNS: dict[str, ColumnElement[float]] = {
     "version": cast(_version.c.number, Double),
     "parent": cast(_version.c.parent, Double),
@@ -82,23 +75,29 @@ _DOCUMENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of ids, newest first: those of `blocks` that are below `below`."""
+class Horizon:
+    """What a search can see at all.
 
-    blocks: tuple[int, ...]
-    below: int
+    Attributes:
+        newest: the place of the version that was registered last, 0 when there is none.
+        hidden: the ids of models that are archived or deleted.
+    """
+
+    newest: int
+    hidden: Sequence[int]
 
 
-def newest_id(session: ReadSession) -> int:
-    """Return the place of the version that was registered last, 0 when there is none."""
-    newest: int = session.execute(select(func.coalesce(func.max(_place.c.id), 0))).scalar_one()
-    return newest
+def look_around(session: ReadSession) -> Horizon:
+    """Return what there is to see, and tell the planner until the transaction ends to use indexes.
 
-
-def hidden_models(session: ReadSession) -> Sequence[int]:
-    """Return the ids of models that are archived or deleted."""
-    hidden = _model.c.archived_at.is_not(None) | _model.c.deleted_at.is_not(None)
-    return session.execute(select(_model.c.id).where(hidden)).scalars().all()
+    It cannot know how common a value of one key is, and would read whole tables instead.
+    """
+    gone = _model.c.archived_at.is_not(None) | _model.c.deleted_at.is_not(None)
+    newest = select(func.coalesce(func.max(_place.c.id), 0)).scalar_subquery()
+    hidden = select(func.array_agg(_model.c.id)).where(gone).scalar_subquery()
+    settings = (func.set_config(name, value, true()) for name, value in _SETTINGS.items())
+    row = session.execute(select(newest, hidden, *settings)).one()
+    return Horizon(row[0], row[1] or [])
 
 
 def find_sets(
@@ -132,7 +131,9 @@ def smallest(
 ) -> Sequence[int] | None:
     """Return all ids of one of these facts that at most `most` versions have, None without one."""
     counted = [
-        select(func.array_agg(_ids(leaf, window).limit(most + 1).subquery().c.id)).scalar_subquery()
+        select(
+            func.array_agg(ids_of(leaf, window).limit(most + 1).subquery().c.id)
+        ).scalar_subquery()
         for leaf in leaves
     ]
     if not counted:
@@ -146,10 +147,16 @@ def find_in_window(
     session: ReadSession, condition: Condition, window: Window, hidden: Sequence[int], limit: int
 ) -> Sequence[int]:
     """Return the ids of a window for which a condition holds, newest first."""
-    low, high = min(window.blocks) << BLOCK_BITS, (max(window.blocks) + 1) << BLOCK_BITS
-    inside = _place.c.id.between(low, min(high, window.below) - 1)
-    statement = _visible(hidden).where(inside, _holds(condition, window, alone=False))
-    return _newest(session, statement, limit, "windows")
+    ids, is_sure = ids_in_window(session, condition, window)
+    if not is_sure:
+        return find_among(session, condition, ids, hidden, limit)
+    found: list[int] = []
+    begin, count = 0, 2 * limit
+    while begin < len(ids) and len(found) < limit:
+        some = ids[begin : begin + count]
+        found += _newest(session, _visible(hidden).where(among(_place.c.id, some)), limit)
+        begin, count = begin + count, 2 * count
+    return found[:limit]
 
 
 def find_among(
@@ -167,17 +174,16 @@ def find_among(
     statement = (
         _visible(hidden)
         .join(_version, same)
-        .where(_among(_place.c.id, ids), _holds(condition, window, alone=True))
+        .where(among(_place.c.id, ids), _holds(condition, window))
     )
-    return _newest(session, statement, limit, "candidates")
+    return _newest(session, statement, limit)
 
 
 def places_of(session: ReadSession, ids: Sequence[int]) -> Sequence[tuple[int, int]]:
-    """Return (model's id, number) of places, newest first; plans as usual from here on."""
-    _plan(session, "candidates")
+    """Return (model's id, number) of places, newest first."""
     statement = (
         select(_place.c.model_id, _place.c.number)
-        .where(_among(_place.c.id, ids))
+        .where(among(_place.c.id, ids))
         .order_by(_place.c.id.desc())
     )
     return [(model_id, number) for model_id, number in session.execute(statement)] if ids else []
@@ -196,18 +202,8 @@ def versions_at(
     return [found[place] for place in places]
 
 
-def _newest(
-    session: ReadSession, statement: Select[tuple[int]], limit: int, settings: str
-) -> Sequence[int]:
-    _plan(session, settings)
+def _newest(session: ReadSession, statement: Select[tuple[int]], limit: int) -> Sequence[int]:
     return session.execute(statement.order_by(_place.c.id.desc()).limit(limit)).scalars().all()
-
-
-def _plan(session: ReadSession, settings: str) -> None:
-    """Tell the planner, until the transaction ends, how to read."""
-    chosen = {**_SETTINGS[settings], "work_mem": "32MB", "jit": "off"}
-    local = true()
-    session.execute(select(*(func.set_config(*pair, local) for pair in chosen.items())))
 
 
 def _visible(hidden: Sequence[int]) -> Select[tuple[int]]:
@@ -217,62 +213,41 @@ def _visible(hidden: Sequence[int]) -> Select[tuple[int]]:
         _gone.c.archived_at.is_not(None) | _gone.c.deleted_at.is_not(None),
     )
     statement = select(_place.c.id).where(~gone)
-    return statement.where(~_among(_place.c.model_id, hidden)) if hidden else statement
+    return statement.where(~among(_place.c.model_id, hidden)) if hidden else statement
 
 
-def _holds(condition: Condition, window: Window, *, alone: bool) -> ColumnElement[bool]:
-    """Return the condition as SQL over `search_version`, and over `version` when `alone`."""
+def _holds(condition: Condition, window: Window) -> ColumnElement[bool]:
+    """Return the condition as SQL over `search_version` and `version`."""
     if isinstance(condition, All):
-        return and_(true(), *(_holds(part, window, alone=alone) for part in condition.parts))
+        return and_(true(), *(_holds(part, window) for part in condition.parts))
     if isinstance(condition, AnyOf):
-        return _any(condition, window, alone=alone)
+        return or_(false(), *(_holds(part, window) for part in condition.parts))
     if isinstance(condition, Not):
-        return _none(condition.part, window, alone=alone)
-    if isinstance(condition, Ids):
-        return _among(_place.c.id, condition.ids)
-    if not isinstance(condition, Text | Number):
-        raise TypeError(condition)
-    return _alone(condition, window) if alone else _place.c.id.in_(_ids(condition, window))
+        return ~func.coalesce(_holds(condition.part, window), false())
+    return _has(condition, window)
 
 
-def _any(condition: AnyOf, window: Window, *, alone: bool) -> ColumnElement[bool]:
-    leaves = [part for part in condition.parts if isinstance(part, Text | Number)]
-    if not alone and leaves and len(leaves) == len(condition.parts):
-        return _place.c.id.in_(union_all(*(_ids(leaf, window) for leaf in leaves)))
-    return or_(false(), *(_holds(part, window, alone=alone) for part in condition.parts))
-
-
-def _none(part: Condition, window: Window, *, alone: bool) -> ColumnElement[bool]:
-    if alone or not isinstance(part, Text | Number):
-        return ~func.coalesce(_holds(part, window, alone=alone), false())
-    found = _ids(part, window).subquery()
-    return ~exists().where(found.c.id == _place.c.id)
-
-
-def _ids(leaf: Text | Number, window: Window) -> Select[tuple[int]]:
-    """Return the ids of a window that have a fact, by a scan of the primary key."""
-    table = _text if isinstance(leaf, Text) else _number
-    return select(table.c.id).where(
-        table.c.key == leaf.key,
-        _among(table.c.block, window.blocks),
-        _fits(leaf, table.c.value),
-        table.c.id < window.below,
-    )
-
-
-def _alone(leaf: Text | Number, window: Window) -> ColumnElement[bool]:
-    """Return whether one version has a fact: a number is read from its row, a text looked up."""
+def _has(leaf: Leaf, window: Window) -> ColumnElement[bool]:
+    if isinstance(leaf, Ids):
+        return among(_place.c.id, leaf.ids)
+    if isinstance(leaf, Text):
+        return _has_text(leaf, window)
     if isinstance(leaf, Number):
-        return func.coalesce(_fits(leaf, _number_of(leaf.key)), false())
+        return func.coalesce(fits(leaf, _number_of(leaf.key)), false())
+    raise TypeError(leaf)
+
+
+def _has_text(leaf: Text, window: Window) -> ColumnElement[bool]:
+    """Return whether one version has a text fact, by a look-up where its value is known."""
     if leaf.prefix:
-        return _place.c.id.in_(_ids(leaf, window))
+        return _place.c.id.in_(ids_of(leaf, window))
     looked_up = (
         select(literal(1))
         .where(
-            _text.c.key == leaf.key,
-            _text.c.block == cast(_place.c.id.op(">>")(cast(BLOCK_BITS, Integer)), Integer),
-            _fits(leaf, _text.c.value),
-            _text.c.id == _place.c.id,
+            TEXTS.c.key == leaf.key,
+            TEXTS.c.block == cast(_place.c.id.op(">>")(cast(BLOCK_BITS, Integer)), Integer),
+            fits(leaf, TEXTS.c.value),
+            TEXTS.c.id == _place.c.id,
         )
         .limit(1)  # so that the planner leaves it a look-up
         .correlate(_place)
@@ -289,26 +264,3 @@ def _number_of(key: str) -> ColumnElement[float]:
     found = _DOCUMENTS[name][rest]
     bounded = (func.jsonb_typeof(found) == "number") & (func.abs(cast(found, Numeric)) < BEYOND)
     return case((bounded, cast(found, Double)))
-
-
-def _fits(
-    leaf: Text | Number, value: ColumnElement[str] | ColumnElement[float]
-) -> ColumnElement[bool]:
-    if isinstance(leaf, Text):
-        if leaf.prefix:
-            begin = leaf.values[0]
-            return and_(value >= begin, value <= begin + LAST) if begin else true()
-        return _among(value, leaf.values)
-    tests = []
-    if leaf.low > -math.inf:
-        tests.append(value > leaf.low if leaf.open_low else value >= leaf.low)
-    if leaf.high < math.inf:
-        tests.append(value < leaf.high if leaf.open_high else value <= leaf.high)
-    return and_(*tests) if tests else value.is_not(None)
-
-
-def _among(value: ColumnElement[Any], wanted: Sequence[object]) -> ColumnElement[bool]:
-    """Return whether a value is one of some, given as one array: one statement for any number."""
-    if len(wanted) == 1:
-        return value == wanted[0]
-    return value == any_(cast(list(wanted), ARRAY(value.type)))
