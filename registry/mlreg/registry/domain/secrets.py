@@ -1,6 +1,8 @@
 """Secrets do not enter the registry: what is in the form of a token is refused by its place.
 
-The client's `redaction` knows the forms; here is what the registry does about them.
+The client's `redaction` knows the forms; here is what the registry does about them. Every form
+takes a line's end as the end of a text, so a look at all texts at once, each on lines of its own,
+finds a secret where a look at each of them would, for a tenth of the time.
 """
 
 from __future__ import annotations
@@ -27,10 +29,25 @@ def refuse_secrets(document: Mapping[str, object]) -> None:
     Raises:
         SecretFoundError: one is in the form of a known token.
     """
+    if find_secret("\n".join(_plain_texts(document))) is None:
+        return
     for place, text in _texts(document, ""):
         called = find_secret(text)
         if called is not None:
             raise SecretFoundError(place=place, called=called)
+
+
+def _plain_texts(value: object) -> Iterator[str]:
+    """Yield every text of a document, names too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from map(str, value)
+        for item in value.values():
+            yield from _plain_texts(item)
+    elif isinstance(value, Sequence):
+        for item in value:
+            yield from _plain_texts(item)
 
 
 def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
