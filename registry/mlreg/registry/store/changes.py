@@ -7,6 +7,7 @@ is text, because SQLAlchemy compiles anew, at each use, what holds a list of VAL
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ _model = METADATA.tables["model"]
 _environment = METADATA.tables["environment"]
 _deployment = METADATA.tables["deployment"]
 _revision = METADATA.tables["revision"]
-_outbox = METADATA.tables["outbox_message"]
 
 _PLACE = (
     select(_model.c.id, _model.c.archived_at.is_not(None), _environment.c.name, _deployment.c.id)
@@ -64,16 +64,19 @@ _LOCK_MODEL = (
 )
 _CREATE = insert(_deployment).on_conflict_do_nothing()
 _COLUMNS = tuple(column.name for column in _revision.columns)
+_DOCUMENTS = ("candidates", "approvers")
+_VALUES = (f"CAST(:{name} AS jsonb)" if name in _DOCUMENTS else f":{name}" for name in _COLUMNS)
 _WRITE = f"""
     WITH appended AS (
         INSERT INTO revision ({", ".join(_COLUMNS)})
-        VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
+        VALUES ({", ".join(_VALUES)})
     ), moved AS (
         UPDATE deployment
         SET revision = :number, champion = :champion, frozen = :frozen, updated_at = :at
         WHERE id = :deployment_id
     ), told AS (
-        INSERT INTO outbox_message (topic, body, created_at) VALUES (:topic, :event, :at)
+        INSERT INTO outbox_message (topic, body, created_at)
+        VALUES (:topic, CAST(:event AS jsonb), :at)
     ), traced AS (
         INSERT INTO lineage_edge
             (source_kind, source, target_kind, target, model_id, created_at)
@@ -89,14 +92,10 @@ _KEEP = """, kept AS (
         VALUES (:by, :name, :request_digest, :status, :answer, :at)
     )
 """
-_DOCUMENTS = (
-    *(bindparam(name, type_=_revision.c[name].type) for name in ("candidates", "approvers")),
-    bindparam("event", type_=_outbox.c.body.type),
-)
 _HINT = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
 _TELL = " SELECT pg_notify(:channel, :payload)"
-_APPLY = text(_WRITE + _TELL).bindparams(*_DOCUMENTS)
-_APPLY_KEYED = text(_WRITE + _KEEP + _TELL).bindparams(*_DOCUMENTS)
+_APPLY = text(_WRITE + _TELL)
+_APPLY_KEYED = text(_WRITE + _KEEP + _TELL)
 _ALSO = update(_deployment).where(_deployment.c.id == bindparam("key"))
 
 
@@ -193,12 +192,14 @@ def add_revision(
     It is run at the end of the transaction, where it fails when the key was taken meanwhile, by a
     request about another deployment.
     """
+    row = revision.model_dump()
     session.at_end(
         _APPLY if kept is None else _APPLY_KEYED,
         {
-            **revision.model_dump(),
+            **row,
+            **{name: json.dumps(row[name]) for name in _DOCUMENTS},
             "topic": event.topic,
-            "event": dict(event.body),
+            "event": json.dumps(event.body),
             "channel": event.channel,
             "payload": str(revision.deployment_id),
             **_traces(revision, event),

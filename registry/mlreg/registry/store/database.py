@@ -12,10 +12,12 @@ that waiting was longer than the commit itself.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import psycopg
 from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session
 from typing_extensions import override
@@ -25,12 +27,13 @@ from mlreg.registry.domain.errors import DatabaseUnreachableError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import Connection, Engine, Executable
+    from sqlalchemy import ClauseElement, Connection, Engine
     from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+_DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class ReadSession(Session):
@@ -42,11 +45,12 @@ class WriteSession(ReadSession):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, expire_on_commit=False)
-        self._left: list[tuple[Executable, Mapping[str, object]]] = []
+        self._left: list[tuple[ClauseElement, Mapping[str, object]]] = []
 
-    def at_end(self, statement: Executable, values: Mapping[str, object]) -> None:
+    def at_end(self, statement: ClauseElement, values: Mapping[str, object]) -> None:
         """Leave a statement for the end of the transaction; nobody sees what it answers.
 
+        Its values are as the driver takes them: a document is its JSON, cast where it is used.
         It is run earlier where something is asked or a savepoint is set meanwhile, and at once
         within a savepoint: what follows it sees it. Its errors are raised where it is run.
         """
@@ -56,8 +60,15 @@ class WriteSession(ReadSession):
 
     def run_what_is_left(self) -> None:
         """Run now what was left for the end."""
-        while self._left:
-            self.connection().execute(*self._left.pop(0))
+        if not self._left:
+            return
+        connection = self.connection()
+        driver = driver_of(connection)
+        with raising_as_sqlalchemy(connection):
+            while self._left:
+                statement, values = self._left.pop(0)
+                written, constants = written_for_driver(statement)
+                driver.execute(written, {**constants, **values})
 
     def commit_with_what_is_left(self) -> None:
         """Send what was left for the end and the COMMIT at once, and wait for both."""
@@ -160,6 +171,13 @@ class Database:
 def driver_of(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     """Return the driver's own connection, which alone knows of pipelines."""
     return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
+
+
+@lru_cache(maxsize=32)
+def written_for_driver(statement: ClauseElement) -> tuple[bytes, Mapping[str, object]]:
+    """Return a statement as the driver takes it, with the values that stand in it."""
+    compiled = statement.compile(dialect=_DIALECT)
+    return str(compiled).encode(), compiled.params
 
 
 @contextmanager

@@ -7,12 +7,13 @@ driver is asked past SQLAlchemy, which knows of no pipelines and would wait for 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.dialects.postgresql import psycopg
-
-from mlreg.registry.store.database import driver_of, raising_as_sqlalchemy
+from mlreg.registry.store.database import (
+    driver_of,
+    raising_as_sqlalchemy,
+    written_for_driver,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ClauseElement
 
     from mlreg.registry.store.database import WriteSession
-
-_DIALECT = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 def ask_together(
@@ -34,13 +33,6 @@ def ask_together(
     with raising_as_sqlalchemy(connection), driver.pipeline():
         asked = []
         for statement, values in questions:
-            written, constants = _written(statement)
+            written, constants = written_for_driver(statement)
             asked.append(driver.execute(written, {**constants, **values}))
     return [cursor.fetchone() for cursor in asked]
-
-
-@lru_cache(maxsize=32)
-def _written(statement: ClauseElement) -> tuple[bytes, Mapping[str, object]]:
-    """Return a statement as the driver takes it, with the values that stand in it."""
-    compiled = statement.compile(dialect=_DIALECT)
-    return str(compiled).encode(), compiled.params
