@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
-from mlreg.client.errors import MlregError
+import pytest
+
+from mlreg.client.errors import MlregError, RefusedError
+from mlreg.client.transport import Call
 from mlreg.client.wire.models import ModelRequest, TargetForm
 from tests.makers import make_models, put_bytes
+from tests.upload_makers import MISSING
 
 RACERS = 8
 
@@ -74,3 +79,41 @@ def test_of_many_who_protect_from_one_revision_one_does(api, database):
     assert len(won) == 1
     assert {(error.status, error.code) for error in told} == {(412, "stale_revision")}
     assert all(error.current["approvals_required"] == won[0].approvals_required for error in told)
+
+
+@pytest.fixture
+def body(client, tmp_path):
+    """Return what registers a version of `flights`."""
+    client.models.create(ModelRequest(name="flights", target=TargetForm(task="binary")))
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"weights")
+    files = [file.model_dump() for file in client.versions.upload(source)]
+    return {"files": files, "provenance": {}, "allow_missing": MISSING}
+
+
+def register(client, body, key):
+    content = json.dumps(body).encode()
+    headers = {"Idempotency-Key": key}
+    target = "/api/v1/models/flights/versions"
+    return client.transport.send(Call("POST", target, content=content, headers=headers)).body
+
+
+def test_of_many_registrations_under_one_key_one_registers(api, client, body):
+    def act(_number):
+        with api.client() as own:
+            return register(own, body, "k")
+
+    won, told = race(act)
+    assert told == []
+    assert len(won) == RACERS
+    assert len(set(won)) == 1
+    assert [version.number for version in client.versions.list("flights").items] == [1]
+
+
+def test_a_key_of_a_registration_stands_for_it_whatever_came_after(client, body):
+    first = register(client, body, "k")
+    with pytest.raises(RefusedError) as refused:
+        register(client, {**body, "description": "other"}, "k")
+    assert refused.value.code == "idempotency_conflict"
+    client.models.delete("flights", reason="old")
+    assert register(client, body, "k") == first

@@ -53,13 +53,13 @@ class Once:
             IdempotencyConflictError: the key was used for another request.
         """
         if self.request is None:
-            return _json(status, act().model_dump_json())
+            return answered(StoredAnswer(status, act().model_dump_json()))
         stored = begin(session, self.request, now)
         if stored is not None:
-            return _json(stored.status, stored.body, REPLAYED)
-        body = act().model_dump_json()
-        keep(session, self.request, StoredAnswer(status, body))
-        return _json(status, body)
+            return answered(stored, replayed=True)
+        given = StoredAnswer(status, act().model_dump_json())
+        keep(session, self.request, given)
+        return answered(given)
 
 
 async def once_of(request: Request) -> Once:
@@ -87,5 +87,6 @@ def key_of(request: Request) -> str | None:
 OncePerKey = Annotated[Once, Depends(once_of)]
 
 
-def _json(status: int, body: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, headers, "application/json")
+def answered(given: StoredAnswer, *, replayed: bool = False) -> Response:
+    """Return an answer as it is sent, the first time or again."""
+    return Response(given.body, given.status, REPLAYED if replayed else None, "application/json")

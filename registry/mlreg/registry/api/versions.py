@@ -19,7 +19,7 @@ from mlreg.client.wire.versions import (
     VersionRequest,
 )
 from mlreg.registry.api.context import Caller, Now, Parts, Reading
-from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.idempotency import OncePerKey, answered
 from mlreg.registry.api.paging import Paging
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import may
@@ -33,7 +33,7 @@ from mlreg.registry.domain.stage import Stage, StagedFile
 from mlreg.registry.services import attestations, catalog, retirement, scrubbing, signing, stages
 from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
-from mlreg.registry.services.registration import Registration, register_version
+from mlreg.registry.services.registration import Registration, register_once
 from mlreg.registry.store.database import ReadSession
 from mlreg.registry.store.tables import Attestation, Model, SigningKey, Version
 from mlreg.registry.store.version_documents import list_documents
@@ -76,14 +76,15 @@ def register(
         signature=signing.checked(model, manifest, body.signature, keys),
     )
     with parts.database.writing() as session:
-        return once.run(
+        given, replayed = register_once(
             session,
-            now,
-            lambda: answer_of(
-                model, register_version(session, registration, actor=caller, now=now)
-            ),
-            status=201,
+            registration,
+            once.request,
+            lambda version: answer_of(model, version).model_dump_json(),
+            actor=caller,
+            now=now,
         )
+    return answered(given, replayed=replayed)
 
 
 def _declared(parts: ApiParts, model: str) -> FeatureSchema | None:

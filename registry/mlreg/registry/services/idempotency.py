@@ -1,7 +1,9 @@
 """Doing a keyed change once: a retry is given the first answer, not a second act.
 
-What always holds: the key is written in the change's own transaction, before the change, so two
-racing requests with one key wait for each other; a change that fails leaves no key behind.
+What always holds: the key is written in the change's own transaction, so a change that fails leaves
+no key behind. `begin` writes it before the change, and two racing requests with one key wait for
+each other. Who waits at a lock of its own anyway (a deployment's, a model's) looks for the key
+under that lock, and writes it with the answer at the end: one wait for PostgreSQL less.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.dialects.postgresql import insert
 
 from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.store.idempotency_keys import FIND_ANSWER, SAME_KEY
 from mlreg.registry.store.pipeline import ask_together
 from mlreg.registry.store.tables import METADATA
 
@@ -24,11 +27,10 @@ if TYPE_CHECKING:
 UNANSWERED = 0
 
 _keys = METADATA.tables["idempotency_key"]
-_SAME = (_keys.c.actor == bindparam("by")) & (_keys.c.key == bindparam("name"))
+_INSERT = insert(_keys)
 _TAKE = insert(_keys).on_conflict_do_nothing().returning(_keys.c.key)
-_FIND = select(_keys.c.request_digest, _keys.c.status, _keys.c.body).where(_SAME)
 _KEEP = (
-    update(_keys).where(_SAME).values(status=bindparam("new_status"), body=bindparam("new_body"))
+    update(_keys).where(SAME_KEY).values(status=bindparam("new_status"), body=bindparam("new_body"))
 )
 
 
@@ -77,7 +79,7 @@ def begin(session: WriteSession, request: KeyedRequest, now: datetime) -> Stored
     if taken is not None:
         return None
     named = {"by": request.actor, "name": request.key}
-    digest, status, body = session.execute(_FIND, named).one()
+    digest, status, body = session.execute(FIND_ANSWER, named).one()
     return checked_answer(request, digest, StoredAnswer(status, body))
 
 
@@ -90,6 +92,24 @@ def checked_answer(request: KeyedRequest, digest: str, answer: StoredAnswer) -> 
     if digest != request.digest:
         raise IdempotencyConflictError(key=request.key)
     return answer
+
+
+def keep_with_key(
+    session: WriteSession, request: KeyedRequest, answer: StoredAnswer, now: datetime
+) -> None:
+    """Remember a key and its answer at the end of the transaction.
+
+    It fails there (409) when the key was taken meanwhile, by a request that waited at another lock.
+    """
+    row = {
+        "actor": request.actor,
+        "key": request.key,
+        "request_digest": request.digest,
+        "status": answer.status,
+        "body": answer.body,
+        "created_at": now,
+    }
+    session.at_end(_INSERT, row)
 
 
 def keep(session: WriteSession, request: KeyedRequest, answer: StoredAnswer) -> None:

@@ -7,7 +7,7 @@ token of a known form is in what is kept, and nothing under a name such as `pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from mlreg.registry.services.catalog import (
     ModelNotFoundError,
     VersionNotFoundError,
 )
+from mlreg.registry.services.idempotency import StoredAnswer, checked_answer, keep_with_key
 from mlreg.registry.services.signing import (
     CheckedSignature,
     SignatureRequiredError,
@@ -41,8 +42,13 @@ if TYPE_CHECKING:
 
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.domain.forms import Json
+    from mlreg.registry.services.idempotency import KeyedRequest
     from mlreg.registry.store.database import WriteSession
+    from mlreg.registry.store.present import Answered
     from mlreg.registry.store.registration import LockedModel
+
+
+_CREATED = 201
 
 
 class BlobsMissingError(RefusedError):
@@ -78,6 +84,11 @@ class Registration:
     stage: Stage | None = None
     signature: CheckedSignature | None = None
 
+    @property
+    def files(self) -> Sequence[ManifestFile]:
+        """The files of the artifact and of the stage."""
+        return (*self.manifest.files, *(self.stage.manifest.files if self.stage else ()))
+
 
 def register_version(
     session: WriteSession, registration: Registration, *, actor: Actor, now: datetime
@@ -94,34 +105,42 @@ def register_version(
         SignatureRequiredError: the model takes signed versions only.
         SignatureNotTrustedError: the key is not trusted any more.
     """
-    registration = without_secrets(registration)
-    provenance, manifest = registration.provenance, registration.manifest
-    missing = accepted_missing(provenance, registration.allow_missing)
-    files = [*manifest.files, *(registration.stage.manifest.files if registration.stage else ())]
-    digests = [file.digest for file in files]
-    model = rows.lock_model_row(session, checked_name(registration.model), digests)
-    if model is None:
-        raise ModelNotFoundError(model=registration.model)
-    _check_fits(session, model, provenance)
-    if model.requires_signature and registration.signature is None:
-        raise SignatureRequiredError(model=model.name)
-    _check_stored(model, files)
-    version = _version(model, registration, created_at=now, created_by=actor.name)
-    version.missing = list(missing)
-    rows.write_version(session, version, _parts(registration, version, model))
-    if registration.stage is not None:
-        stages.keep_stage(session, version, registration.stage)
-    if registration.signature is not None:
-        keep_signature(session, version, model.name, registration.signature)
-    audit.record(
-        session,
-        action="version.register",
-        subject=f"version:{_name(model, version)}",
-        actor=actor,
-        body=_audit_body(version, registration.signature),
-        now=now,
-    )
+    registration = _checked(registration)
+    model, _ = _lock(session, registration, None)
+    version = _write(session, model, registration, actor, now)
+    _record(session, registration, version, actor, now)
     return version
+
+
+def register_once(
+    session: WriteSession,
+    registration: Registration,
+    request: KeyedRequest | None,
+    answer: Callable[[Version], str],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> tuple[StoredAnswer, bool]:
+    """Register a version as a request asks; return the answer, and whether it was given before.
+
+    Requests under one key are about one model, and wait for each other at its lock: the key is
+    looked for there, and written with the version. One without a key is never given before.
+
+    Raises:
+        IdempotencyConflictError: the key stands for another request.
+        As `register_version`.
+    """
+    registration = _checked(registration)
+    model, answered = _lock(session, registration, request)
+    if request is not None and answered is not None:
+        former = StoredAnswer(answered.status, answered.body)
+        return checked_answer(request, answered.digest, former), True
+    version = _write(session, model, registration, actor, now)
+    given = StoredAnswer(_CREATED, answer(version))
+    if request is not None:
+        keep_with_key(session, request, given, now)
+    _record(session, registration, version, actor, now)
+    return given, False
 
 
 def without_secrets(registration: Registration) -> Registration:
@@ -161,7 +180,56 @@ def _kept_texts(registration: Registration) -> dict[str, object]:
     }
 
 
-def _check_fits(session: WriteSession, model: LockedModel, provenance: Provenance) -> None:
+def _checked(registration: Registration) -> Registration:
+    accepted_missing(registration.provenance, registration.allow_missing)
+    checked_name(registration.model)
+    return without_secrets(registration)
+
+
+def _lock(
+    session: WriteSession, registration: Registration, request: KeyedRequest | None
+) -> tuple[LockedModel | None, Answered | None]:
+    digests = [file.digest for file in registration.files]
+    key = None if request is None else (request.actor, request.key)
+    return rows.lock_model_row(session, registration.model, digests, key)
+
+
+def _write(
+    session: WriteSession,
+    model: LockedModel | None,
+    registration: Registration,
+    actor: Actor,
+    now: datetime,
+) -> Version:
+    """Write a version with all that belongs to it, unless the model says no."""
+    if model is None:
+        raise ModelNotFoundError(model=registration.model)
+    _check_fits(session, model, registration)
+    _check_stored(model, registration.files)
+    version = _version(model, registration, created_at=now, created_by=actor.name)
+    rows.write_version(session, version, _parts(registration, version, model))
+    if registration.stage is not None:
+        stages.keep_stage(session, version, registration.stage)
+    if registration.signature is not None:
+        keep_signature(session, version, model.name, registration.signature)
+    return version
+
+
+def _record(
+    session: WriteSession, registration: Registration, version: Version, actor: Actor, now: datetime
+) -> None:
+    audit.record(
+        session,
+        action="version.register",
+        subject=f"version:{registration.model}/{version.number}",
+        actor=actor,
+        body=_audit_body(version, registration.signature),
+        now=now,
+    )
+
+
+def _check_fits(session: WriteSession, model: LockedModel, registration: Registration) -> None:
+    provenance = registration.provenance
     parent, contract = provenance.parent, provenance.feature_contract
     if model.archived:
         raise ModelArchivedError(model=model.name)
@@ -169,6 +237,8 @@ def _check_fits(session: WriteSession, model: LockedModel, provenance: Provenanc
         raise VersionNotFoundError(model=model.name, number=parent)
     if contract is not None and model.feature_schema is not None:
         check_contract(contract, FeatureSchema.from_json(model.feature_schema))
+    if model.requires_signature and registration.signature is None:
+        raise SignatureRequiredError(model=model.name)
 
 
 def _check_stored(model: LockedModel, files: Sequence[ManifestFile]) -> None:
@@ -221,7 +291,7 @@ def _version(
         environment=None if given.environment is None else given.environment.to_json(),
         metrics=dict(registration.metrics),
         tags=dict(registration.tags),
-        missing=[],
+        missing=list(given.lacking),
         train_start=given.train_start,
         train_end=given.train_end,
         description=registration.description,

@@ -17,7 +17,9 @@ from sqlalchemy import text
 
 from mlreg.registry.domain.forms import Json
 from mlreg.registry.domain.manifests import Manifest
+from mlreg.registry.store.idempotency_keys import FIND_ANSWER
 from mlreg.registry.store.pipeline import ask_together
+from mlreg.registry.store.present import Answered
 from mlreg.registry.store.search_index import BOUNDS, FACTS
 
 if TYPE_CHECKING:
@@ -114,15 +116,23 @@ class Parts:
     event: tuple[str, Mapping[str, Json]]
 
 
-def lock_model_row(session: WriteSession, name: str, digests: Sequence[str]) -> LockedModel | None:
-    """Lock the verified ones of some blobs, and then a model that is not deleted.
+def lock_model_row(
+    session: WriteSession, name: str, digests: Sequence[str], key: tuple[str, str] | None = None
+) -> tuple[LockedModel | None, Answered | None]:
+    """Lock the verified ones of some blobs, and then a model; None where it is deleted or unknown.
 
     The model is locked against changes, not against references to it. A blob that was condemned
     while nobody needed it is verified still; its reference keeps it, and it is spared within a
-    minute.
+    minute. With it, in one round trip, comes what was answered to (actor, key) before the lock was
+    had.
     """
-    (row,) = ask_together(session, (_LOCK, {"model": name, "digests": list(digests)}))
-    return LockedModel(*row) if row else None
+    by, called = key or (None, None)
+    row, answered = ask_together(
+        session,
+        (_LOCK, {"model": name, "digests": list(digests)}),
+        (FIND_ANSWER, {"by": by, "name": called}),
+    )
+    return LockedModel(*row) if row else None, Answered(*answered) if answered else None
 
 
 def write_version(session: WriteSession, version: Version, parts: Parts) -> None:
