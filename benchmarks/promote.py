@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import uvloop
 
+from benchmarks.cpu import counted
 from benchmarks.lookup import Connection
 from benchmarks.report import report
 from benchmarks.seed import digest, seed_versions
@@ -114,9 +115,12 @@ def measure() -> dict[str, float]:
             found[f"promote_p99_ms_{size}_versions"] = seconds[int(len(seconds) * 0.99)] * 1e3
         seeded = seed_versions(url, 50 * CLIENTS, CLIENTS, prefix="busy")
         put_files(url, mlreg.data, "busy", 2 * CLIENTS)
-        seconds = sorted(
-            uvloop.run(promote_at_once(mlreg.url, mlreg.token, list(seeded.names), SECONDS))
-        )
+        seconds = []
+        with counted(mlreg, "promote", found, seconds):
+            seconds += uvloop.run(
+                promote_at_once(mlreg.url, mlreg.token, list(seeded.names), SECONDS)
+            )
+        seconds.sort()
         return found | {
             f"promotes_per_second_{CLIENTS}_clients": len(seconds) / SECONDS,
             f"promote_p99_ms_{CLIENTS}_clients": seconds[int(len(seconds) * 0.99)] * 1e3,

@@ -2,9 +2,11 @@
 
 `python -m benchmarks.register` starts `mlreg up` (PostgreSQL beside it, fsync on), uploads one
 blob, and lets eight kept-alive connections register it again and again, each in a model of its own
-and each under its own idempotency key: first with the few fields that MLflow's row has, then with
-the provenance that the SDK captures (30 features, 20 parameters, 60 packages). The load comes from
-this process, so it takes its share of the cores.
+and each under its own idempotency key: first a bare row, then one with the provenance that the SDK
+captures (30 features, 20 parameters, 60 packages). A bare row is what MLflow's is, a name and where
+it came from; but no version is without bytes here, so it names one small file that is stored.
+
+The load comes from this process, so it takes its share of the cores; the CPU of each is printed.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from benchmarks.cpu import counted
 from benchmarks.lookup import MISSING, Connection
 from benchmarks.report import report
 from benchmarks.seed import digest, environment_of, hyperparameters_of, metrics_of
@@ -51,14 +54,13 @@ class Registrar(Connection):
         super().send()
 
 
-def plain_row(file: Mapping[str, object]) -> dict[str, object]:
-    """Return a registration with little more than a name, metrics and tags."""
+def bare_row(file: Mapping[str, object]) -> dict[str, object]:
+    """Return a registration that says where the version came from, and nothing else."""
     return {
         "files": [file],
-        "provenance": {"hyperparameters": {"num_leaves": 31}},
-        "metrics": {"auc": 0.81},
-        "tags": {"team": "risk"},
-        "allow_missing": [name for name in MISSING if name != "hyperparameters"],
+        "provenance": {},
+        "tags": {"source": "s3://models/fraud/12"},
+        "allow_missing": MISSING,
     }
 
 
@@ -133,9 +135,11 @@ def measure() -> dict[str, float]:
         with mlreg.client() as client:
             file = uploaded(client)
         found: dict[str, float] = {}
-        for name, row in (("register", plain_row(file)), ("register_full", full_row(file))):
+        for name, row in (("register_bare", bare_row(file)), ("register_full", full_row(file))):
             uvloop.run(register_at_once(mlreg.url, mlreg.token, row, f"warm-{name}"))
-            seconds = uvloop.run(register_at_once(mlreg.url, mlreg.token, row, name))
+            seconds: list[float] = []
+            with counted(mlreg, name, found, seconds):
+                seconds += uvloop.run(register_at_once(mlreg.url, mlreg.token, row, name))
             found[f"{name}_per_second"] = len(seconds) / SECONDS
             found[f"{name}_p50_ms"] = statistics.median(seconds) * 1e3
             found[f"{name}_p99_ms"] = sorted(seconds)[int(len(seconds) * 0.99)] * 1e3
@@ -144,7 +148,7 @@ def measure() -> dict[str, float]:
         mlreg.stop()
 
 
-TARGETS = {"register_per_second": (">=", 450.0), "register_full_per_second": (">=", 317.0)}
+TARGETS = {"register_bare_per_second": (">=", 450.0), "register_full_per_second": (">=", 317.0)}
 
 
 if __name__ == "__main__":
