@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from model_signing import hashing, signing
 
 from mlreg.cli.app import main
@@ -230,6 +235,102 @@ def test_an_openssf_bundle_is_checked_against_a_trusted_key(client, tmp_path):
     (folder / "extra.txt").write_text("not signed")
     with pytest.raises(IntegrityError):
         register(client, folder, signer)
+
+
+AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
+USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
+def usage(wanted):
+    return x509.KeyUsage(**{use: use == wanted for use in USES})
+
+
+FOR_SIGNING = usage("digital_signature")
+
+
+@dataclass
+class Certified:
+    """A key with its certificate, by an authority or by itself, in two files of a folder."""
+
+    folder: Path
+    name: str
+    by: Certified | None = None
+    extensions: tuple = (AUTHORITY,)
+    days: tuple[int, int] = (-1, 1)
+
+    def __post_init__(self):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder(name if self.by is None else self.by.certificate.subject, name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=self.days[0]))
+            .not_valid_after(now + timedelta(days=self.days[1]))
+        )
+        for extension in self.extensions:
+            builder = builder.add_extension(extension, critical=True)
+        signer = self.key if self.by is None else self.by.key
+        self.certificate = builder.sign(signer, hashes.SHA256())
+        pem = serialization.Encoding.PEM
+        self.private, self.public = (self.folder / f"{self.name}.{end}" for end in ("key", "pem"))
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        self.private.write_bytes(self.key.private_bytes(pem, *form))
+        self.public.write_bytes(self.certificate.public_bytes(pem))
+
+    def sign(self, folder, *chain):
+        """Sign a folder as OpenSSF's library does, and return who brings the bundle."""
+        bundle = folder / "model.sig"
+        bundle.unlink(missing_ok=True)
+        config = signing.Config().use_certificate_signer(
+            private_key=self.private,
+            signing_certificate=self.public,
+            certificate_chain=[one.public for one in chain],
+        )
+        config.set_hashing_config(hashing.Config().set_ignored_paths(paths=[bundle]))
+        config.sign(folder, bundle)
+        return Signer(bundle=bundle)
+
+
+@pytest.mark.slow
+def test_an_openssf_bundle_is_checked_against_a_trusted_authority(client, tmp_path):
+    make_model(client)
+    folder, _, public = bundle_keys(tmp_path)
+    root, foreign = (Certified(tmp_path, name) for name in ("root", "foreign"))
+    middle = Certified(tmp_path, "middle", root)
+    mine = Certified(tmp_path, "mine", middle, (FOR_SIGNING,))
+    authority = root.public.read_text("ascii")
+    client.keys.add(KeyRequest(name="corp", kind="oms-certificate", public_key=authority))
+    number = register(client, folder, mine.sign(folder, middle)).number
+    [found] = client.keys.signatures("flights", number)
+    assert (found.kind, found.key_name) == ("oms", "corp")
+
+    not_for_it = Certified(tmp_path, "not-for-it", root, (usage("content_commitment"),))
+    no_authority = Certified(tmp_path, "no-authority", mine, (FOR_SIGNING,))
+    past = Certified(tmp_path, "past", root, (FOR_SIGNING,), (-9, -1))
+    stranger = Certified(tmp_path, "stranger", foreign, (FOR_SIGNING,))
+    for signer, chain in (
+        (stranger, [foreign]),
+        (past, [root]),
+        (no_authority, [mine, middle]),
+        (mine, [root]),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            register(client, folder, signer.sign(folder, *chain))
+        assert refused.value.code == "signature_not_trusted", signer.name
+    with pytest.raises(IntegrityError, match="cannot be used for signing"):
+        register(client, folder, not_for_it.sign(folder, root))
+    public_key = public.read_text("ascii")
+    client.keys.add(KeyRequest(name="team", kind="oms-key", public_key=public_key))
+    signer = mine.sign(folder, middle)
+    (folder / "model.bin").write_bytes(b"others")
+    with pytest.raises(IntegrityError) as wrong:
+        register(client, folder, signer)
+    assert wrong.value.code == "signature_invalid"
 
 
 def bundle_keys(tmp_path):

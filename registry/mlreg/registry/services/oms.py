@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mlreg.registry.domain.errors import InvalidError, UnavailableError
+from mlreg.registry.store.clock import SystemClock
 
 if TYPE_CHECKING:
     from mlreg.registry.domain.manifests import Manifest
@@ -72,7 +73,8 @@ def find_fault(bundle: str, kind: str, key: str, manifest: Manifest) -> str | No
         BundleCheckerError: the child failed or took too long.
     """
     files = {file.path: file.digest.removeprefix("sha256:") for file in manifest.files}
-    asked = {"bundle": bundle, "kind": kind, "key": key, "files": files}
+    at = SystemClock().now().isoformat()
+    asked = {"bundle": bundle, "kind": kind, "key": key, "files": files, "at": at}
     try:
         ended = subprocess.run(  # noqa: S603 - our own interpreter and file, no shell
             [sys.executable, "-I", str(CHILD)],

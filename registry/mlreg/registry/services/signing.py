@@ -205,10 +205,11 @@ def checked(
         found = _fault(key, model, manifest, form)
         if found is None:
             return CheckedSignature(form.kind, key.id, form.body)
-        cause = found
-    if not keys or "with this key" in cause or "Key mismatch" in cause:
-        raise SignatureNotTrustedError(model=model)
-    raise SignatureWrongError(cause=cause)
+        if not ("with this key" in found or "Key mismatch" in found):
+            cause = found
+    if cause:
+        raise SignatureWrongError(cause=cause)
+    raise SignatureNotTrustedError(model=model)
 
 
 def keep_signature(
