@@ -1,7 +1,7 @@
 """Every route that can change something leaves an entry in the audit log, or says here why not.
 
-A contract over `app.routes`: a new POST, PUT, PATCH or DELETE fails this until it is done below, and
-audited, or is among the exceptions with a reason.
+A contract over `app.routes`: a new POST, PUT, PATCH or DELETE fails this until it is done below
+and audited, or stands among the exceptions with a reason.
 """
 
 from __future__ import annotations
