@@ -48,6 +48,9 @@ SHOWN = {
     f"/models/{NAME}": 9,
     f"/models/{NAME}/versions/1": 22,
     f"/models/{NAME}/versions/1/card": 22,
+    f"/models/{NAME}/versions/1/diff/2": 14,
+    f"/models/{NAME}/versions/1/lineage": 3,
+    f"/lineage/version:{NAME}/1": 3,
 }
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -146,6 +149,19 @@ def stored(api, database):  # noqa: PLR0915 - one of everything
             setattr(version, names, {**getattr(version, names), EVIL: 7})
         version.tags = {EVIL: EVIL}
         session.add(version)
+        session.add(
+            tables.Version(
+                model_id=model.id, number=2, manifest_digest=manifest.digest, flavour="opaque",
+                metrics={}, tags={}, missing=[], created_at=START, created_by="x", parent=1,
+            )
+        )  # fmt: skip
+        for kind in ("run", "segment", "revision"):
+            session.add(
+                tables.LineageEdge(
+                    source_kind=kind, source=EVIL, target_kind="version",
+                    target=f"{NAME}/1", model_id=model.id, created_at=START,
+                )
+            )  # fmt: skip
         session.flush()
         kinds = {"curves.csv": "loss_curve", "search.csv": "search_table", "page.html": "other"}
         for name, kind in kinds.items():
@@ -205,7 +221,7 @@ def cookie(api):
 
 def page_paths(api):
     """Return every page of the dashboard with its parameters filled in; a new one must be known."""
-    values = {"model": NAME, "number": "1"}
+    values = {"model": NAME, "number": "1", "other": "2", "thing": f"version:{NAME}/1"}
     found = []
     for context in iter_route_contexts(list(api.app.router.routes)):
         path = context.path or ""
@@ -214,6 +230,7 @@ def page_paths(api):
         if path in {"/healthz", "/readyz", "/metrics"}:
             continue
         found.append(re.sub(r"{(\w+)(:\w+)?}", lambda match: values[match[1]], path))
+    found += [f"/lineage/{quote(f'{kind}:{EVIL[:190]}', safe='')}" for kind in ("run", "nothing")]
     return [*found, f"/models/{quote(EVIL, safe='')}", f"/models/{NAME}/versions/9"]
 
 
@@ -266,6 +283,8 @@ def test_every_page_shows_scripts_as_text(api, cookie):
         assert "".join(page.text).count("/pwned5") >= SHOWN.get(path, 0), path
         if path == f"/models/{NAME}/versions/1":
             assert {"svg", "polyline"} <= page.tags
+        if path.startswith("/lineage/version"):
+            assert {"svg", "rect"} <= page.tags
 
 
 @pytest.mark.usefixtures("stored")

@@ -25,11 +25,12 @@ from mlreg.registry.services.throttle import Throttle, TooManyAttemptsError
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import ReadSession
 from mlreg.registry.store.tables import Model, Version
-from mlreg.registry.web import version_pages
+from mlreg.registry.web import lineage_pages, version_pages
 from mlreg.registry.web.rendering import HEADERS, PageRoute, database_of, page
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 router.include_router(version_pages.router)
+router.include_router(lineage_pages.router)
 COOKIE_SECONDS = 12 * 3600
 HISTORY = 50
 VERSIONS = 20
