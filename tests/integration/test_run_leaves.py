@@ -9,7 +9,7 @@ import pytest
 
 from mlreg.client.signing import generate_key, key_id
 from mlreg.client.wire.signing import KeyRequest
-from mlreg.controller.domain.policy import DataRule
+from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.services import decisions
 from mlreg.registry.artifacts.reading import read_blob
 from mlreg.registry.services import catalog, search, signing, stages
@@ -76,9 +76,7 @@ def test_a_run_registers_the_metrics_of_its_hold_out_and_a_search_finds_them(dat
 
 def test_without_a_hold_out_a_run_says_nothing_of_quality(database, store, train):
     promote_by_hand(database, train().version, now=NOW, actor=PERSON)
-    seen = DataRule(
-        train_window=10 * DAY, evaluate_window=timedelta(days=1), label_delay=12 * DAY
-    )
+    seen = DataRule(train_window=10 * DAY, evaluate_window=timedelta(days=1), label_delay=12 * DAY)
     run = train(data=seen)
     assert run.evaluate_snapshot is None, "the champion was trained on these days"
     made = version_of(database, run)
@@ -109,9 +107,7 @@ def test_a_run_fills_what_it_cost_and_archives_its_stage(api, database, store, t
         "loss_curve.csv": "loss_curve",
         "training.log": "log",
     }
-    content = {
-        file.name: read_blob(store, file.digest, max_bytes=2**22) for file in shown.files
-    }
+    content = {file.name: read_blob(store, file.digest, max_bytes=2**22) for file in shown.files}
     kept = pq.read_table(io.BytesIO(content["holdout.parquet"]))
     assert kept.column_names == ["prediction_id", "time", "label", "weight", "score"]
     assert len(kept) == made.metrics["holdout_rows"]
