@@ -131,6 +131,23 @@ class Profile:
             maximum=float(self.extremes[1, place]),
         )
 
+    def with_scores(self, other: Profile) -> Profile:
+        """Return this profile with another's scores; their rows may be more or fewer.
+
+        Raises:
+            DifferentBinsError: the other's bins differ.
+        """
+        if other.bins.digest != self.bins.digest:
+            raise DifferentBinsError
+        place = self.bins.places[SCORE]
+        part = slice(*self.bins.offsets[place : place + 2])
+        counts, tallies = self.counts.copy(), self.tallies.copy()
+        sums, extremes = self.sums.copy(), self.extremes.copy()
+        counts[part] = other.counts[part]
+        tallies[:, place] = other.tallies[:, place]
+        sums[:, place], extremes[:, place] = other.sums[:, place], other.extremes[:, place]
+        return Profile(self.bins, self.rows, counts, tallies, sums, extremes)
+
     def to_bytes(self) -> bytes:
         """Return a compact form; counts take as many bytes as the largest one needs."""
         largest = int(max(self.counts.max(initial=0), self.tallies.max(initial=0)))

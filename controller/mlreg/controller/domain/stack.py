@@ -99,6 +99,23 @@ class ProfileStack:
             self.extremes[chosen],
         )
 
+    def and_then(self, other: ProfileStack) -> ProfileStack:
+        """Return these windows, and then others under the same bins.
+
+        Raises:
+            DifferentBinsError: they have other bins.
+        """
+        if other.bins.digest != self.bins.digest:
+            raise DifferentBinsError
+        return ProfileStack(
+            self.bins,
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.counts, other.counts]),
+            np.concatenate([self.tallies, other.tallies]),
+            np.concatenate([self.sums, other.sums]),
+            np.concatenate([self.extremes, other.extremes]),
+        )
+
     def profile(self, place: int) -> Profile:
         """Return the profile of one window."""
         return Profile(

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlreg.controller.domain.bins import SCORE
-from mlreg.controller.domain.drift import effect_sizes
-from mlreg.controller.monitors.monitor import Measured, Monitor, WindowView
+from mlreg.controller.domain.drift import SIZES, yardstick_of
+from mlreg.controller.domain.season import Judgement
+from mlreg.controller.monitors.monitor import Measured, Monitor, WindowView, measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SIZES = ("psi", "jensen_shannon", "wasserstein")
+RULES = {
+    "psi": Judgement(least=0.05),
+    "jensen_shannon": Judgement(least=0.05),
+    "wasserstein": Judgement(least=0.1),
+    "ks": Judgement(least=0.05),
+    "cramers_v": Judgement(least=0.05),
+}
 
 
 class DriftMonitor:
-    """`psi`, `jensen_shannon`, `wasserstein` by feature; of the score `score_<size>`.
+    """Every size (`domain.drift.SIZES`) by feature; of the score `score_<size>`.
 
     The score has monitors of its own, so that a trigger on any feature does not mean the score.
+    Its reference is what was logged before the champion came, for a training has no such scores.
     """
 
     def read(self, view: WindowView) -> Sequence[Measured]:
@@ -25,12 +35,18 @@ class DriftMonitor:
         reference = view.reference
         if reference is None or reference.bins.digest != view.profile.bins.digest:
             return []
-        found = effect_sizes(reference, view.profile)
+        matrix = yardstick_of(reference).measure(view.windows())
         return [
-            Measured(f"score_{size}" if column == SCORE else size, value, sizes.rows, column)
-            for column, sizes in found.items()
+            measured(
+                f"score_{size}" if column == SCORE else size,
+                matrix.sizes[size][:, place],
+                view.profile.rows,
+                column,
+                RULES[size],
+            )
+            for place, column in enumerate(matrix.columns)
             for size in SIZES
-            if (value := getattr(sizes, size)) is not None
+            if np.isfinite(matrix.sizes[size][-1, place])
         ]
 
 

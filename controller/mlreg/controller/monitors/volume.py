@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlreg.controller.domain.bins import SCORE
-from mlreg.controller.monitors.monitor import Measured, Monitor, WindowView
+from mlreg.controller.domain.season import Judgement
+from mlreg.controller.monitors.monitor import Measured, Monitor, WindowView, measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mlreg.controller.domain.stack import ProfileStack
+
+ROWS = Judgement(least=10.0, relative=0.2, both_sides=True)
+LEAST_UNITS = 0.02
+"""The smallest unusual difference of mean scores: of probabilities 2 points, else of the spread."""
 
 
 class VolumeMonitor:
@@ -17,10 +27,23 @@ class VolumeMonitor:
 
     def read(self, view: WindowView) -> Sequence[Measured]:
         """Return the number of rows and the mean score."""
-        rows = view.profile.rows
-        score = view.profile.column(SCORE)
-        mean = score.mean if math.isfinite(score.mean) else None
-        return [Measured("rows", float(rows), rows), Measured("score_mean", mean, score.known)]
+        windows, rows = view.windows(), view.profile.rows
+        unit = view.profile.bins.columns[view.profile.bins.places[SCORE]].unit
+        mean = Judgement(least=LEAST_UNITS * unit, both_sides=True)
+        known = view.profile.column(SCORE).known
+        return [
+            measured("rows", windows.rows.astype(np.float64), rows, "", ROWS),
+            measured("score_mean", _means(windows), known, "", mean),
+        ]
+
+
+def _means(windows: ProfileStack) -> NDArray[np.float64]:
+    place = windows.bins.places[SCORE]
+    column = windows.bins.columns[place]
+    known = windows.rows - windows.tallies[:, :2, place].sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = windows.sums[:, 0, place] / known
+    return np.asarray(column.center + column.unit * mean, dtype=np.float64)
 
 
 _PROOF: type[Monitor] = VolumeMonitor

@@ -1,4 +1,8 @@
-"""The newest drift of a deployment, put together from its readings."""
+"""Drift as it is asked for: one window from its readings, many windows from stored profiles.
+
+What always holds: nothing here reads a row, so a report costs the same whatever was logged; all
+windows are compared with the present champion's reference, also those before it came.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,40 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlreg.controller.monitors.drift import SIZES
+from mlreg.controller.domain.drift import (
+    SIZES,
+    DriftMatrix,
+    EffectSizes,
+    effect_sizes,
+    yardstick_of,
+)
+from mlreg.controller.services.history import score_reference
+from mlreg.controller.services.profiles import find_bins, find_reference
+from mlreg.controller.services.rollups import Width, load_stack
 from mlreg.controller.store.readings import list_readings, newest_window
+from mlreg.controller.store.serving import find_serving
+from mlreg.registry.domain.errors import NotFoundError
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlreg.controller.domain.profile import Profile
+    from mlreg.controller.domain.windows import Interval
     from mlreg.controller.store.tables import Reading
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
 
-MONITORS = (*SIZES, *(f"score_{size}" for size in SIZES))
+MONITORS = (*SIZES, *(f"score_{size}" for size in SIZES), "null_share", "unseen_share")
+
+
+class NoReferenceError(NotFoundError):
+    """There is nothing to compare with: no champion, or none whose training rows are profiled."""
+
+    code = "no_reference"
+
+    def __init__(self, *, model: str, environment: str) -> None:
+        super().__init__(f"{model} has no champion in {environment} with a profile of its rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +57,27 @@ class DriftWindow:
     features: list[tuple[str, dict[str, Any]]]
 
 
-def newest_drift(session: ReadSession, model: Model, environment: str) -> DriftWindow:
-    """Return the effect sizes of the newest window that was read."""
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftReport:
+    """Some windows compared with the champion's reference.
+
+    Attributes:
+        starts: of the windows, in order; those without rows are left out.
+        matrix: effect sizes of windows by columns.
+        whole: effect sizes of all their rows together, by column.
+    """
+
+    starts: tuple[datetime, ...]
+    matrix: DriftMatrix
+    whole: dict[str, EffectSizes]
+
+
+def newest_drift(
+    session: ReadSession, model: Model, environment: str, start: datetime | None = None
+) -> DriftWindow:
+    """Return the effect sizes of one window, by default of the newest that was read."""
     model_id = catalog.id_of(model)
-    start = newest_window(session, model_id, environment)
+    start = start or newest_window(session, model_id, environment)
     if start is None:
         return DriftWindow(None, None, "empty", [])
     listed = list_readings(
@@ -47,11 +90,63 @@ def newest_drift(session: ReadSession, model: Model, environment: str) -> DriftW
     return DriftWindow(start, end, min(states, default="empty"), features)
 
 
+def drift_report(
+    session: ReadSession, model: Model, environment: str, width: Width, within: Interval
+) -> DriftReport:
+    """Compare the windows that begin in an interval with the champion's reference.
+
+    Raises:
+        NoReferenceError: there is none.
+    """
+    model_id = catalog.id_of(model)
+    contract, reference = _reference(session, model, environment)
+    bins = reference.bins
+    windows = load_stack(session, (model_id, contract), bins, width, within).by_start()
+    matrix = yardstick_of(reference).measure(windows.stack)
+    return DriftReport(windows.starts, matrix, effect_sizes(reference, windows.stack.merged()))
+
+
+def verdicts_between(
+    session: ReadSession, model: Model, environment: str, size: str, within: Interval
+) -> dict[tuple[datetime, str], str | None]:
+    """Return the verdicts of one effect size by window and feature, as they were read."""
+    listed = list_readings(
+        session,
+        model_id=catalog.id_of(model),
+        environment=environment,
+        monitors=[size, f"score_{size}"],
+        after=within.start,
+    )
+    return {(one.start, one.subject): one.verdict for one in listed if within.holds(one.start)}
+
+
+def _reference(session: ReadSession, model: Model, environment: str) -> tuple[str, Profile]:
+    model_id = catalog.id_of(model)
+    serving = find_serving(session, model_id, environment)
+    reference = None if serving is None else find_reference(session, model_id, serving.champion)
+    if serving is None or serving.contract is None or reference is None:
+        raise NoReferenceError(model=model.name, environment=environment)
+    bins = find_bins(session, serving.contract)
+    if bins is None or bins.digest != reference.bins.digest:
+        raise NoReferenceError(model=model.name, environment=environment)
+    log = (model_id, serving.contract)
+    whole = score_reference(session, log, reference, serving.promoted_at)
+    return serving.contract, whole or reference
+
+
 def _sizes(readings: Sequence[Reading]) -> list[tuple[str, dict[str, Any]]]:
-    """Pair each subject of final readings with its sizes, the most drifted first."""
-    sizes: dict[str, dict[str, Any]] = defaultdict(dict)
+    """Pair each subject of final readings with its sizes, the unusual and most drifted first."""
+    sizes: dict[str, dict[str, Any]] = defaultdict(lambda: {"unusual": [], "judged": False})
     for one in readings:
         if one.state == "final":
             size = one.monitor.removeprefix("score_")
             sizes[one.subject].update({size: one.value, "rows": one.rows})
-    return sorted(sizes.items(), key=lambda item: -(item[1].get("psi") or 0.0))
+            sizes[one.subject]["judged"] |= one.verdict is not None
+            if one.verdict == "unusual":
+                sizes[one.subject]["unusual"].append(size)
+    for found in sizes.values():
+        verdict = "unusual" if found["unusual"] else "normal"
+        found["verdict"] = verdict if found.pop("judged") else None
+    return sorted(
+        sizes.items(), key=lambda item: (not item[1]["unusual"], -(item[1].get("psi") or 0.0))
+    )

@@ -2,7 +2,8 @@
 
 What always holds: readings rest only on hours outside outages; a window of which less than nine
 tenths of the rows are left says `outage` (what is left would drift by its hours alone), one without
-rows `empty`; reading a window again writes the same readings over the old ones.
+rows `empty`; reading a window again writes the same readings over the old ones, and judges them
+against the windows before it, measured with the same yardstick.
 """
 
 from __future__ import annotations
@@ -10,24 +11,28 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.outage import HourShares, OutageRule, Suspicion, step
 from mlreg.controller.domain.profile import Profile, merge_all
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
+from mlreg.controller.domain.season import Past, verdicts
 from mlreg.controller.domain.windows import HOUR, Interval
 from mlreg.controller.monitors.kinds import MONITORS
-from mlreg.controller.monitors.monitor import Measured, WindowView
+from mlreg.controller.monitors.monitor import History, Measured, WindowView
 from mlreg.controller.services import outages, profiles
+from mlreg.controller.services.history import load_history
 from mlreg.controller.store import readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mlreg.controller.domain.readings import ReadingState
+    from mlreg.controller.domain.readings import ReadingState, Verdict
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 LEAST_SHARE_LEFT = 0.9
@@ -143,13 +148,37 @@ def _write(
     state = _state(hours.rows, sum(profile.rows for profile in kept))
     place = (watched.model_id, watched.environment)
     if state == "final":
-        view = WindowView(merge_all(kept), watched.reference)
-        found = [_reading(window, one) for monitor in MONITORS for one in monitor.read(view)]
+        found = _read(session, watched, window, merge_all(kept))
     else:
         found = [_mark(window, monitor, state, hours.rows) for monitor in WHOLE]
     readings.write_readings(session, place, found, now=now)
     waiting = [_mark(window, name, "immature", hours.rows) for name in awaited(watched.task)]
     readings.write_readings(session, place, waiting, now=now, keep=True)
+
+
+def _read(
+    session: ReadSession, watched: Watched, window: Interval, profile: Profile
+) -> list[WindowReading]:
+    """Return every monitor's readings of a window, judged against windows before it."""
+    log = (watched.model_id, watched.contract or "")
+    view = WindowView(profile, watched.reference, load_history(session, log, window))
+    found = [one for monitor in MONITORS for one in monitor.read(view)]
+    judged = iter(_verdicts(window, view.history, [one for one in found if one.rule is not None]))
+    return [
+        replace(_reading(window, one), verdict=None if one.rule is None else next(judged))
+        for one in found
+    ]
+
+
+def _verdicts(
+    window: Interval, history: History | None, found: Sequence[Measured]
+) -> list[Verdict | None]:
+    if history is None or not found:
+        return [None] * len(found)
+    now = np.array([np.nan if one.value is None else one.value for one in found])
+    values = np.stack([one.past for one in found if one.past is not None], axis=1)
+    rules = [one.rule for one in found if one.rule is not None]
+    return verdicts(now, (window.start, window.length), Past(history.starts, values), rules)
 
 
 def awaited(task: str) -> list[str]:

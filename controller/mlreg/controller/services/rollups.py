@@ -73,10 +73,20 @@ def load_stack(
     found = profiles.list_bodies(session, log, width, within.start, within.end)
     if width != "hour":
         found = sorted([*found, *_not_rolled(session, log, bins, width, within)])
-    stack = ProfileStack.from_bytes([one.body for one in found], bins)
-    return WindowStack(
-        tuple(one.start for one in found), tuple(one.version for one in found), stack
-    )
+    return _window_stack(found, bins)
+
+
+def load_starts(
+    session: ReadSession, log: Log, bins: Bins, width: Width, starts: Sequence[datetime]
+) -> WindowStack:
+    """Return the profiles of the windows that begin just then, of every version.
+
+    A day or week that is not rolled up yet is not among them.
+
+    Raises:
+        BrokenProfileError: stored bytes are not profiles of these bins.
+    """
+    return _window_stack(profiles.list_bodies_at(session, log, width, starts), bins)
 
 
 def roll_up(session: WriteSession, log: Log, added: Sequence[HourProfile]) -> None:
@@ -105,6 +115,13 @@ def roll_up_anew(session: WriteSession, log: Log, bins: Bins, starts: Iterable[d
     for width in ROLLED:
         windows = {window_of(start, LENGTHS[width]).start for start in hours}
         _write(session, log, width, _of_hours(session, log, bins, width, windows))
+
+
+def _window_stack(found: Sequence[profiles.Body], bins: Bins) -> WindowStack:
+    stack = ProfileStack.from_bytes([one.body for one in found], bins)
+    return WindowStack(
+        tuple(one.start for one in found), tuple(one.version for one in found), stack
+    )
 
 
 def _by_window(added: Sequence[HourProfile], width: Width) -> dict[Place, Profile]:

@@ -17,6 +17,7 @@ from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import closed_windows, window_of
 from mlreg.controller.services import guarding, jobs, measuring, monitoring, profiles
 from mlreg.controller.services.draining import due_models
+from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.triggering import Automation, Fired, judge_triggers
 from mlreg.controller.store import policies as rows
@@ -240,4 +241,6 @@ def _watched(beat: _Beat) -> monitoring.Watched:
 def _reference(session: ReadSession, model_id: int, serving: Serving | None) -> Profile | None:
     if serving is None:
         return None
-    return profiles.find_reference(session, model_id, serving.champion)
+    reference = profiles.find_reference(session, model_id, serving.champion)
+    log = (model_id, serving.contract or "")
+    return score_reference(session, log, reference, serving.promoted_at)

@@ -46,6 +46,19 @@ _BODIES = {
         ORDER BY start, version
     """),
 }
+_BODIES_AT = {
+    "hour": text("""
+        SELECT start, version, body FROM window_profile
+        WHERE model_id = :model_id AND contract = :contract AND start = ANY(:starts)
+        ORDER BY start, version
+    """),
+    "rolled": text("""
+        SELECT start, version, body FROM rolled_profile
+        WHERE model_id = :model_id AND contract = :contract AND width = :width
+          AND start = ANY(:starts)
+        ORDER BY start, version
+    """),
+}
 _NOT_ROLLED = text("""
     SELECT DISTINCT date_bin(:length, hours.start, :origin) AS start
     FROM window_profile AS hours
@@ -121,6 +134,17 @@ def list_bodies(
     """
     statement = _BODIES["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "start": start, "end": end, "width": width}
+    return [Body(*row) for row in session.execute(statement, values)]
+
+
+def list_bodies_at(
+    session: ReadSession, log: tuple[int, str], width: str, starts: Sequence[datetime]
+) -> list[Body]:
+    """Return the stored profiles of the windows that begin just then, by start and version."""
+    if not starts:
+        return []
+    statement = _BODIES_AT["hour" if width == "hour" else "rolled"]
+    values = {"model_id": log[0], "contract": log[1], "starts": list(starts), "width": width}
     return [Body(*row) for row in session.execute(statement, values)]
 
 

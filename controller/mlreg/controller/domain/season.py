@@ -1,0 +1,165 @@
+"""Verdicts: is a value unusual for this stream at this hour of the day and day of the week?
+
+A fixed threshold knows nothing of the stream: where every Sunday differs from the training rows,
+PSI above 0.2 tells the weekday. So a value is held against those of past windows, measured with the
+same yardstick: unusual is what lies further from their centre than they scatter.
+
+What always holds: centre and spread are a median and a median deviation, so that a few drifted
+windows in the past change neither; a difference that is too small to matter is never unusual,
+however little the past scattered; with too little past there is no verdict (None), not a good one.
+The false alarms and the delay of detection are measured: docs/explanation/drift.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.controller.domain.windows import DAY, WEEK
+
+if TYPE_CHECKING:
+    from mlreg.controller.domain.readings import Verdict
+
+Floats = NDArray[np.float64]
+SPREADS = 5.0
+"""How many spreads from the centre are unusual."""
+LEAST_SAME = 4
+LEAST_ALL = 14
+LOOK_BACK = timedelta(weeks=8)
+LONG_LOOK_BACK = timedelta(weeks=26)
+NORMAL_CONSISTENT = 1.4826
+"""What makes a median deviation an estimate of the standard deviation of normal values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How the values of one monitor are judged.
+
+    Attributes:
+        least: the smallest difference that may be unusual, in the monitor's unit.
+        relative: the same as a share of the centre; the larger of the two counts.
+        both_sides: whether too low is unusual as well.
+    """
+
+    least: float
+    relative: float = 0.0
+    both_sides: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """Values of k readings in comparable windows before: (windows, k), not-a-number where none."""
+
+    starts: Sequence[datetime]
+    values: Floats
+
+
+def past_starts(start: datetime, width: timedelta) -> list[datetime]:
+    """Return the starts of the past windows to compare with: at the same hour of the day, if any.
+
+    Windows shorter than a day are compared with those at their hour of the last eight weeks; days
+    with the days of that time; longer windows with those of half a year.
+    """
+    step = max(DAY, width)
+    reach = LOOK_BACK if width <= DAY else LONG_LOOK_BACK
+    return [start - number * step for number in range(int(reach / step), 0, -1)]
+
+
+def verdicts(
+    now: Floats, window: tuple[datetime, timedelta], past: Past, rules: Sequence[Judgement]
+) -> list[Verdict | None]:
+    """Judge k values of one window.
+
+    Args:
+        now: (k,), not-a-number where there is none.
+        window: its start and width.
+        past: the same k readings in past windows.
+        rules: (k,).
+    """
+    start, width = window
+    if not len(past.starts):
+        return [None] * len(now)
+    slots = np.array([_slot(one, width) for one in past.starts])
+    same = slots == _slot(start, width)
+    known = np.isfinite(past.values)
+    seasonal = known[same].sum(axis=0) >= LEAST_SAME
+    plenty = known.sum(axis=0) >= LEAST_ALL
+    away, allowed, beyond = _scatter(now, past.values, same, slots, rules)
+    both = np.array([rule.both_sides for rule in rules])
+    away = np.where(both, np.abs(away), away)
+    unusual = (away > allowed) & (seasonal | beyond)
+    judged = np.isfinite(now) & (seasonal | plenty)
+    return [
+        None if not known_here else "unusual" if is_unusual else "normal"
+        for known_here, is_unusual in zip(judged, unusual, strict=True)
+    ]
+
+
+def _scatter(
+    now: Floats,
+    past: Floats,
+    same: NDArray[np.bool_],
+    slots: NDArray[np.intp],
+    rules: Sequence[Judgement],
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return how far each value is from its centre, how far it may be, and if it is a record.
+
+    The centre is that of the same day of the week where it has enough windows, else of all. The
+    spread is the larger of that day's own and of what all days scatter about their own centres: of
+    few windows a median deviation is often too small.
+    """
+    seasonal = np.isfinite(past[same]).sum(axis=0) >= LEAST_SAME
+    centre = np.where(seasonal, _median(past[same]), _median(past))
+    residuals = past - np.where(seasonal, _centres(past, slots), _median(past))
+    own = np.where(seasonal, _deviation(residuals[same]), 0.0)
+    spread = np.fmax(own, _deviation(residuals))
+    least = np.array([rule.least for rule in rules])
+    relative = np.array([rule.relative for rule in rules]) * np.abs(centre)
+    allowed = np.maximum(SPREADS * spread, np.maximum(least, relative))
+    away = now - centre
+    with np.errstate(invalid="ignore"):
+        record = (now > _extreme(past, np.fmax)) | (now < _extreme(past, np.fmin))
+    return away, allowed, record
+
+
+def _slot(start: datetime, width: timedelta) -> int:
+    """Return the day of the week, where windows of this width have one."""
+    return start.weekday() if width <= DAY and width < WEEK else 0
+
+
+def _centres(past: Floats, slots: NDArray[np.intp]) -> Floats:
+    """Return (windows, k): the median of all windows of the same slot."""
+    found = np.empty_like(past)
+    for slot in np.unique(slots):
+        found[slots == slot] = _median(past[slots == slot])
+    return found
+
+
+def _deviation(residuals: Floats) -> Floats:
+    """Return a robust standard deviation, a little larger for what the medians have taken away."""
+    count = np.maximum(np.isfinite(residuals).sum(axis=0), 1)
+    taken = np.sqrt(count / np.maximum(count - 1.0, 1.0))
+    return np.asarray(NORMAL_CONSISTENT * taken * _median(np.abs(residuals)), dtype=np.float64)
+
+
+def _median(values: Floats) -> Floats:
+    """Return the median of each column without the not-a-number; not-a-number where none is left.
+
+    As `numpy.nanmedian`, ten times faster on a few dozen rows.
+    """
+    ordered = np.sort(values, axis=0)
+    count = np.isfinite(values).sum(axis=0)
+    columns = np.arange(values.shape[1])
+    high = np.clip(count // 2, 0, max(len(values) - 1, 0))
+    low = np.clip((count - 1) // 2, 0, max(len(values) - 1, 0))
+    middle = (ordered[low, columns] + ordered[high, columns]) / 2.0 if len(values) else columns
+    return np.where(count > 0, middle, np.nan)
+
+
+def _extreme(values: Floats, pick: np.ufunc) -> Floats:
+    return np.asarray(pick.reduce(values, axis=0), dtype=np.float64)

@@ -1,0 +1,97 @@
+"""Past windows of a stream: the profiles that a new window is compared with.
+
+What always holds: they are read from stored profiles, never from rows, so their cost does not
+depend on the traffic; windows that an outage touched are left out. Days come from their roll-ups,
+shorter windows from the hours that they are made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.season import past_starts
+from mlreg.controller.domain.windows import DAY, Interval
+from mlreg.controller.monitors.monitor import History
+from mlreg.controller.services.profiles import find_bins
+from mlreg.controller.services.rollups import LENGTHS, Width, WindowStack, load_starts
+from mlreg.controller.store import readings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.controller.domain.bins import Bins
+    from mlreg.controller.domain.profile import Profile
+    from mlreg.registry.store.database import ReadSession
+
+    Log = tuple[int, str]
+    """A model's id and a feature contract, by its digest."""
+
+BEFORE_PROMOTION = 28 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A stored profile's start, and the start of the window that it is a part of."""
+
+    start: datetime
+    window: datetime
+
+
+def load_history(session: ReadSession, log: Log, window: Interval) -> History | None:
+    """Return the past windows to compare a window with; None without bins.
+
+    Raises:
+        BrokenProfileError: stored bytes are not profiles of the contract's bins.
+    """
+    bins = find_bins(session, log[1])
+    if bins is None:
+        return None
+    starts = past_starts(window.start, window.length)
+    down = readings.outage_intervals(session, log[0], Interval(starts[0], window.start))
+    wanted = [
+        start
+        for start in starts
+        if not any(one.overlaps(Interval(start, start + window.length)) for one in down)
+    ]
+    found = _merged(session, log, bins, wanted, window)
+    return History(found.starts, found.stack)
+
+
+def score_reference(
+    session: ReadSession, log: Log, reference: Profile | None, promoted_at: datetime
+) -> Profile | None:
+    """Return a reference whose scores are those that were logged before the champion came.
+
+    The rows that a version was trained on have none: other versions scored them, and its own would
+    be in-sample. Where nothing was logged in the four weeks before, it stays without.
+    """
+    if reference is None or _has_scores(reference):
+        return reference
+    whole = Interval(promoted_at - BEFORE_PROMOTION, promoted_at)
+    first = whole.start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    days = [first + number * DAY for number in range(BEFORE_PROMOTION // DAY - 1)]
+    logged = load_starts(session, log, reference.bins, "day", days)
+    return reference.with_scores(logged.stack.merged()) if len(logged.starts) else reference
+
+
+def _merged(
+    session: ReadSession, log: Log, bins: Bins, wanted: Sequence[datetime], window: Interval
+) -> WindowStack:
+    """Return the wanted windows that have any rows, their parts and versions merged."""
+    width: Width = "day" if window.length >= DAY else "hour"
+    step = LENGTHS[width]
+    pieces = [
+        _Piece(start + number * step, start)
+        for start in wanted
+        for number in range(window.length // step)
+    ]
+    owners = {piece.start: piece.window for piece in pieces}
+    found = load_starts(session, log, bins, width, list(owners))
+    whole = WindowStack(tuple(owners[start] for start in found.starts), found.versions, found.stack)
+    return whole.by_start()
+
+
+def _has_scores(reference: Profile) -> bool:
+    return reference.column("score").known > 0
