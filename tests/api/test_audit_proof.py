@@ -135,7 +135,8 @@ def test_a_span_of_time_is_exported_and_verified(log, client, mlreg, tmp_path):
         client.transport.send(Call("GET", "/api/v1/audit/export", {"since": "2026-01-01T00:00"}))
 
 
-def test_an_export_that_was_cut_is_an_integrity_failure(log, mlreg, tmp_path):
+@pytest.mark.usefixtures("log")
+def test_an_export_that_was_cut_is_an_integrity_failure(mlreg, tmp_path):
     file = tmp_path / "log.jsonl"
     assert mlreg("audit", "export", "--output", str(file)).returncode == 0
     whole = file.read_bytes()

@@ -152,10 +152,8 @@ def test_a_block_that_fails_registers_nothing_and_says_so(client, code, rows, ca
 def test_an_exit_that_looks_like_success_says_that_nothing_was_registered(
     client, code, rows, capsys, status
 ):
-    with (
-        pytest.raises(SystemExit),
-        client.training("fraud", features=["amount"], data=rows, code=code) as t,
-    ):
+    training = client.training("fraud", features=["amount"], data=rows, code=code)
+    with pytest.raises(SystemExit), training as t:  # noqa: PT012
         t.model(booster_of(t, rows))
         sys.exit(status)
     assert "left by exit 0, and nothing was registered" in capsys.readouterr().err

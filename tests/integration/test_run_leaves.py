@@ -1,4 +1,4 @@
-"""What a run leaves in the registry: metrics of its hold-out, its cost, its stage, its signature."""
+"""What a run leaves in the registry: its hold-out's metrics, its cost, its stage, its signature."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What a training leaves beside its model, by the child's own job: measured, bounded, never fatal."""
+"""What a training leaves beside its model: measured, bounded, and never fatal to the training."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

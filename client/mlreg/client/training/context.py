@@ -10,9 +10,9 @@ print(t.version.number)
 
 What always holds: what can be refused is refused before the block begins (no such model, no commit,
 no data); git state and digests are taken at its beginning, time and memory at its end; a block that
-ends by an error (Ctrl-C and `sys.exit` as well) registers nothing, and says so; what was trained is not lost when
-the server cannot be reached at its end: the files are kept, and `register()` tries again, as the
-same request, so that it never registers twice.
+ends by an error (Ctrl-C and `sys.exit` as well) registers nothing, and says so; what was trained is
+not lost when the server cannot be reached at its end: the files are kept, and `register()` tries
+again, as the same request, so that it never registers twice.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from mlreg.client.wire.base import Answer, Request, Text
 from mlreg.client.wire.versions import GitForm
 
@@ -46,4 +48,4 @@ class PolicyAnswer(Answer):
     next_due: datetime | None = None
     read_until: datetime | None = None
     next_lane: str | None = None
-    warnings: list[str] = []
+    warnings: list[str] = Field(default_factory=list)

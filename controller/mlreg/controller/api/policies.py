@@ -33,7 +33,7 @@ Key = Annotated[str | None, Depends(_signing_key)]
 
 
 @router.post("/policies", response_model=PolicyAnswer, dependencies=[may("policy.write")])
-def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
+def apply_policy(
     body: ApplyRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now, key: Key
 ) -> Response:
     """Put a policy file in force."""
@@ -53,9 +53,7 @@ def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
 
 
 @router.get(PLACE, dependencies=[may("read")])
-def show_policy(
-    model: str, environment: str, reading: Reading, now: Now, key: Key
-) -> PolicyAnswer:
+def show_policy(model: str, environment: str, reading: Reading, now: Now, key: Key) -> PolicyAnswer:
     """Show the policy of a deployment."""
     with reading() as session:
         return answer_of(session, policies.get_policy(session, model, environment), now, key)

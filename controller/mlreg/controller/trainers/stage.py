@@ -33,7 +33,7 @@ from mlreg.client.scoring.errors import ScoringError
 from mlreg.controller.domain.metrics import OF_TASK, Rows, measure, row_losses
 from mlreg.controller.trainers.errors import TrainingRowsError
 from mlreg.controller.trainers.rows import LABEL, TIME, WEIGHT, numbers, read_table, weights_of
-from mlreg.controller.trainers.trainer import Trained, Traced, Trainer, TrainingTask
+from mlreg.controller.trainers.trainer import Traced, Trained, Trainer, TrainingTask
 from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -149,7 +149,9 @@ def _measure(
 ) -> dict[str, Any]:
     """Score the hold-out, keep its scores beside its labels, and return its metrics."""
     scores = trainer.score(trained.model, rows.matrix, threads=task.threads)
-    columns = [name for name in ("prediction_id", TIME, LABEL, WEIGHT) if name in table.column_names]
+    columns = [
+        name for name in ("prediction_id", TIME, LABEL, WEIGHT) if name in table.column_names
+    ]
     kept = table.select(columns).append_column("score", pa.array(scores))
     kept = kept.take(pa.array(spread(len(kept), MAX_KEPT_ROWS)))
     pq.write_table(kept, folder / STAGE / HOLDOUT, compression="zstd")

@@ -166,8 +166,9 @@ def issue_token(  # noqa: PLR0913 - a token's six fields
 
 
 def check_models(session: ReadSession, models: Collection[str] | None) -> None:
-    """Refuse a name that is no model's: tokens, issuers, grants, keys and webhooks are for models
-    that are there, so a slip of the pen is seen, and nobody waits for a name to be taken.
+    """Refuse a name that is no model's, as grants, keys and webhooks do.
+
+    So a slip of the pen is seen at once, and nobody comes to own what is created later.
 
     Raises:
         ModelNotFoundError: names the first that is not there.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mlreg.registry.domain.version_diff import Change, VersionDiff
 
 MAX_SHOWN = 1_000
+NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def _metric(name: str, before: float | None, after: float | None, delta: float |
 def _features(diff: VersionDiff) -> list[Row]:
     features = diff.features
     return [
-        *(Row(name, "–", "added") for name in features.added),
-        *(Row(name, "removed", "–") for name in features.removed),
+        *(Row(name, NOTHING, "added") for name in features.added),
+        *(Row(name, "removed", NOTHING) for name in features.removed),
         *_rows(features.changed),
         *([Row("order of the columns", "one", "another")] if features.reordered else []),
     ]
@@ -72,7 +73,7 @@ def _rows(changes: Iterable[Change]) -> list[Row]:
 
 def _value(value: object) -> str:
     if value is None:
-        return "–"
+        return NOTHING
     if isinstance(value, float):
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

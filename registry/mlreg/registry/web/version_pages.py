@@ -1,4 +1,4 @@
-"""Pages of one version: what an auditor asks, what its training left, its card, what is new in it."""
+"""Pages of one version: what an auditor asks, what its training left, its card, what is new."""
 
 from __future__ import annotations
 
