@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from mlreg.controller.domain.policy import DataRule, RetrainRule
+from mlreg.controller.domain.data_rule import DataRule
+from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services import feedback, runs
 from mlreg.controller.services.work import WorkerSettings, run_worker

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from mlreg.controller.domain.policy import DataRule, GuardRule, RetrainRule
+from mlreg.controller.domain.data_rule import DataRule
+from mlreg.controller.domain.policy import GuardRule, RetrainRule
 from mlreg.controller.services.policies import parse_policy
 from mlreg.controller.triggers.kinds import OURS
 

@@ -116,10 +116,7 @@ def test_what_is_known_but_not_built_is_refused_as_such(text, place):
     assert found.endswith("not yet supported")
 
 
-def test_sources_and_guards_that_are_not_built():
-    assert problems(FILE.replace("source: feedback", 'source: "s3://b/*.parquet"')) == (
-        "line 3: data.source: only `feedback` is supported yet",
-    )
+def test_guards_that_are_not_built():
     (found,) = problems(FILE.replace("worse_than_champion: 0.01", "above: 0.01"))
     assert found.endswith("not yet supported")
     (found,) = problems(FILE.replace("metric: log_loss, worse", "metric: error_rate, worse"))

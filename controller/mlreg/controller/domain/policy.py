@@ -11,22 +11,18 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     SerializeAsAny,
-    model_validator,
 )
 
+from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.lanes import Lanes
+from mlreg.controller.domain.policy_part import Name, PolicyPart
 from mlreg.controller.domain.triggers import Combination, Trigger
-from mlreg.controller.domain.windows import DAY, HOUR
-from mlreg.registry.domain.names import NAME, InvalidNameError
 
 Scalar = bool | int | float | str
 
@@ -39,42 +35,11 @@ def _checked_parameter(value: object) -> object:
     raise ValueError(message)
 
 
-def _checked_name(name: str) -> str:
-    if NAME.fullmatch(name) is None:
-        raise ValueError(InvalidNameError.hint)
-    return name
-
-
 Parameter = Annotated[Any, BeforeValidator(_checked_parameter)]
-Name = Annotated[str, AfterValidator(_checked_name)]
-
 
 DEFAULT_LANES = Lanes.model_validate(
     {"refit": {}, "continue": {"every": timedelta(days=7)}, "full": {"every": timedelta(days=28)}}
 )
-
-
-class PolicyPart(BaseModel):
-    """A part of the policy file: every key is declared, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataRule(PolicyPart):
-    """Which rows train, which judge, and when a window's labels are taken to be complete."""
-
-    source: Literal["feedback"] = "feedback"
-    train_window: Duration = timedelta(days=90)
-    evaluate_window: Duration = timedelta(days=14)
-    label_delay: Duration = timedelta(days=2)
-    window: Duration = DAY
-
-    @model_validator(mode="after")
-    def _window_fits_the_grid(self) -> DataRule:
-        if self.window % HOUR or (DAY % self.window and self.window % DAY):
-            message = "window must be whole hours that divide a day, or whole days"
-            raise ValueError(message)
-        return self
 
 
 class Budget(PolicyPart):

@@ -147,9 +147,6 @@ def _not_yet(document: Mapping[str, Any], root: yaml.MappingNode) -> list[str]:
         for place, what in NOT_YET.items()
         if _value_at(document, place) is not None
     ]
-    source = _value_at(document, ("data", "source"))
-    if isinstance(source, str) and source != "feedback":
-        problems.append(f"{_at(root, ('data', 'source'))}: only `feedback` is supported yet")
     guards = document.get("guards")
     for index, guard in enumerate(guards if isinstance(guards, list) else ()):
         if _is_about_requests(guard):

@@ -151,6 +151,11 @@ class FrozenSource:
     version: int | None = None
 
     @property
+    def place(self) -> str:
+        """What it is called in a lineage, whatever is asked of it: the URL, or the connection."""
+        return f"sql:{self.connection}" if self.kind == "sql" else self.name.partition("@")[0]
+
+    @property
     def rows(self) -> int:
         """The rows of all its files: at least those that a snapshot selects."""
         return sum(file.rows for file in self.files)
@@ -285,4 +290,6 @@ def _parse_query(rest: str) -> SourceName:
     connection = connection.strip()
     if not colon or NAME.fullmatch(connection) is None or not query.strip():
         raise InvalidSourceError(problem="a query is named as `sql:CONNECTION: SELECT …`")
+    if query.startswith("//"):
+        raise InvalidSourceError(problem="a connection is named, and its URL is never written here")
     return SourceName("sql", query=query.strip().rstrip(";").rstrip(), connection=connection)

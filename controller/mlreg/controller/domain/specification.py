@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mlreg.controller.domain.policy import DataRule, RetrainRule
+from mlreg.controller.domain.data_rule import DataRule
+from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.windows import HOUR, Interval, window_of
 
 if TYPE_CHECKING:

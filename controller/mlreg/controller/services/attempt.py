@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from mlreg.controller.domain.connections import Connections
 from mlreg.controller.executors.executor import Executor
 from mlreg.controller.services import jobs
 from mlreg.controller.services.jobs import Ended, Lease
+from mlreg.controller.services.sourcing import SourceParts
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
 from mlreg.registry.domain.errors import UnavailableError
@@ -45,6 +47,7 @@ class Attempt:
         halt: set when the attempt should stop; pass it to the executor, look at it in long loops.
         outcome: JSON to be kept on the job; set it inside the block of `finish`.
         signing_key: the file of the key that this worker signs versions with, if it has one.
+        connections: what this worker may read beside the feedback log.
     """
 
     lease: Lease
@@ -57,6 +60,12 @@ class Attempt:
     finished: bool = False
     outcome: dict[str, object] | None = None
     signing_key: Path | None = None
+    connections: Connections = field(default_factory=Connections)
+
+    @property
+    def sources(self) -> SourceParts:
+        """What freezes and reads sources."""
+        return SourceParts(self.database, self.store, self.connections)
 
     @contextmanager
     def effect(self) -> Iterator[WriteSession]:

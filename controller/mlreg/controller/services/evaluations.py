@@ -22,6 +22,7 @@ from mlreg.controller.services.judging_run import (
 from mlreg.controller.services.recording import lock_before_audit, record_judged
 from mlreg.controller.services.run_folder import get_source, open_folder
 from mlreg.controller.services.selecting import freeze_window, judged_window
+from mlreg.controller.services.sourcing import freeze_source
 from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor
@@ -179,16 +180,25 @@ def _asked(session: ReadSession, payload: dict[str, Any]) -> _Asked:
 
 def _freeze(attempt: Attempt, asked: _Asked) -> Snapshot | None:
     """Freeze the rows to judge on, after those that any of the models was trained on."""
-    now = attempt.clock.now()
-    with attempt.effect() as session:
-        rivals = find_rivals(session, asked.model, asked.environment)
+    now, parts, model = attempt.clock.now(), attempt.sources, asked.model
+    with attempt.database.reading() as session:
+        rivals = find_rivals(session, model, asked.environment)
         numbers = [asked.version, *rivals.roles.values()]
         windows = asked.specification.windows(asked.asked_at)
-        window = judged_window(session, asked.model, numbers, windows.evaluate)
-        if window is None:
-            return None
+        window = judged_window(session, model, numbers, windows.evaluate)
+    if window is None:
+        return None
+    source = freeze_source(parts, model, asked.specification.data, window, now=now)
+    with attempt.effect() as session:
         return freeze_window(
-            session, asked.model, window, asked.asked_at, actor=asked.actor, now=now
+            session,
+            model,
+            window,
+            asked.asked_at,
+            source=source,
+            parts=parts,
+            actor=asked.actor,
+            now=now,
         )
 
 

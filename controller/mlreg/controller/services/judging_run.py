@@ -23,7 +23,8 @@ from mlreg.controller.services.run_folder import (
     place_model,
     write_rows,
 )
-from mlreg.controller.services.snapshots import Snapshot, read_snapshot
+from mlreg.controller.services.snapshot_rows import read_rows
+from mlreg.controller.services.snapshots import Snapshot
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services import catalog, deployments
 from mlreg.registry.store.tables import Model
@@ -120,8 +121,8 @@ def judge_challenger(attempt: Attempt, folder: Path, question: Question) -> Judg
         rivals = find_rivals(session, question.model, question.environment)
         contestants = _contestants(session, question, rivals)
     rows = None
-    if question.snapshot is not None and question.snapshot.body.predictions:
-        rows = read_snapshot(attempt.store, question.snapshot.body)
+    if question.snapshot is not None and not question.snapshot.body.is_empty:
+        rows = read_rows(attempt.sources, question.model, question.snapshot.body)
     if rows is None or rows.num_rows == 0:
         return Judged(_nothing_to_judge(), rivals)
     write_rows(folder, ROWS, rows)

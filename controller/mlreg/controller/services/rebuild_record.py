@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mlreg.controller.domain.reproduction import Parting, check_trainer
 from mlreg.controller.domain.snapshots import InvalidSnapshotError, SnapshotBody
+from mlreg.controller.domain.sources import InvalidSourceError
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services.run_folder import ModelSource, find_source
 from mlreg.controller.store import profiles, runs, snapshots
@@ -157,7 +158,7 @@ def _snapshot_of(session: ReadSession, version: Version) -> tuple[SnapshotBody, 
         raise NotReproducibleError(reason=f"its snapshot {digests[0]} is not of this registry")
     try:
         body = SnapshotBody.from_json(json.loads(row.body))
-    except (InvalidSnapshotError, ValueError) as error:
+    except (InvalidSnapshotError, InvalidSourceError, ValueError) as error:
         reason = f"the manifest of snapshot {row.digest} cannot be read: {error}"
         raise NotReproducibleError(reason=reason) from error
     actual = digest_of(row.body.encode())

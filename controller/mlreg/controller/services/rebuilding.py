@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.client.scoring.tree_hash import hash_model
+from mlreg.controller.domain.connections import ConnectionNotFoundError
 from mlreg.controller.domain.reproduction import (
     Finding,
     Parting,
@@ -38,10 +39,12 @@ from mlreg.controller.services.run_folder import (
     place_model,
     write_rows,
 )
-from mlreg.controller.services.snapshots import read_snapshot
+from mlreg.controller.services.snapshot_rows import read_rows
 from mlreg.controller.services.training import ENTRY
+from mlreg.controller.sources.errors import SourceFileError
 from mlreg.registry.artifacts.errors import BlobCorruptError, BlobNotFoundError
 from mlreg.registry.domain.digests import digest_of
+from mlreg.registry.domain.errors import NotAllowedError
 from mlreg.registry.services import catalog
 from mlreg.registry.store.blobs import CORRUPT, find_blob
 
@@ -129,7 +132,10 @@ def _train(
 
 def _rows(attempt: Attempt, record: Record) -> pa.Table:
     try:
-        return read_snapshot(attempt.store, record.snapshot)
+        return read_rows(attempt.sources, record.model, record.snapshot)
+    except (SourceFileError, NotAllowedError, ConnectionNotFoundError) as error:
+        reason = f"its snapshot {record.snapshot.digest} cannot be read: {error}"
+        raise NotReproducibleError(reason=reason) from error
     except BlobNotFoundError as error:
         lost = [one for one in record.snapshot.segments if attempt.store.size(one) is None]
         with attempt.database.reading() as session:

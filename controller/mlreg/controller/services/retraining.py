@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from mlreg.controller.domain.policy import DataRule, RetrainRule
+from mlreg.controller.domain.data_rule import DataRule
+from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.specification import DEFAULT_GATES, RunSpecification
 from mlreg.controller.services import runs
 from mlreg.controller.services.evaluations import EvaluationRequest, request_evaluation

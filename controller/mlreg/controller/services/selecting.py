@@ -1,4 +1,4 @@
-"""Which logged rows a run or an evaluation takes, and freezing them.
+"""Which rows a run or an evaluation takes, and freezing them.
 
 What always holds: outages are left out; no row that a model was trained on is left to judge it.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.snapshots import SnapshotBody
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services import snapshots
+from mlreg.controller.services.sourcing import SourceParts, keep_source
 from mlreg.controller.store.readings import outage_intervals
 from mlreg.registry.services import catalog
 
@@ -16,23 +18,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from mlreg.controller.domain.sources import FrozenSource
     from mlreg.controller.services.snapshots import Snapshot
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Model
 
 
-def freeze_window(
+def freeze_window(  # noqa: PLR0913 - each of them is part of what is frozen
     session: WriteSession,
     model: Model,
     window: Interval,
     labels_until: datetime,
     *,
+    source: FrozenSource | None = None,
+    parts: SourceParts,
     actor: Actor,
     now: datetime,
 ) -> Snapshot:
-    """Freeze the rows of a window outside outages, with the labels known until then."""
+    """Freeze the rows of a window outside outages: logged ones, with the labels known until then.
+
+    Those of a source were frozen before (`sourcing.freeze_source`), and are written down here.
+    """
     down = outage_intervals(session, catalog.id_of(model), window)
+    if source is not None:
+        body = SnapshotBody.of_source(model.name, source, window, down)
+        return keep_source(session, parts, model, body, actor=actor, now=now)
     return snapshots.freeze(
         session,
         model,

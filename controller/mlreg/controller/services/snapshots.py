@@ -1,8 +1,9 @@
-"""Snapshots: freeze a selection of the feedback log, find it, read its joined rows.
+"""Snapshots: freeze a selection of the feedback log, find one, read the joined rows of the log.
 
 What always holds: a snapshot refers to its segments, so none of them is ever swept away under it;
 freezing the same selection again gives the same snapshot. What still waits for the drain is not in
-it: drain first.
+it: drain first. Snapshots of sources are made in `sourcing.py`; the rows of any are read by
+`snapshot_rows.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.batches import BATCH, ROW
-from mlreg.controller.domain.snapshots import InvalidSnapshotError, SnapshotBody, asked_range
-from mlreg.controller.domain.windows import Interval, merge_intervals
+from mlreg.controller.domain.snapshots import (
+    InvalidSnapshotError,
+    SnapshotBody,
+    asked_range,
+    clipped,
+)
 from mlreg.controller.feedback.joins import (
     LABEL_COLUMNS,
     PREDICTION_COLUMNS,
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mlreg.controller.domain.windows import Interval
     from mlreg.controller.store.tables import Snapshot as SnapshotRow
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.domain.actor import Actor
@@ -53,6 +59,7 @@ __all__ = [
     "freeze",
     "get_exportable",
     "get_snapshot",
+    "keep",
     "list_snapshots",
     "needed_columns",
     "read_snapshot",
@@ -115,18 +122,29 @@ def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
     body = select(
         session, model, span, labels_until, exclude=exclude, feature_contract=feature_contract
     )
+    return keep(session, model, body, actor=actor, now=now)
+
+
+def keep(
+    session: WriteSession, model: Model, body: SnapshotBody, *, actor: Actor, now: datetime
+) -> Snapshot:
+    """Write a snapshot down; the rows of its blobs are there already."""
     row = snapshots.keep_snapshot(
         session, id_of(model), body, created_at=now, created_by=actor.name
     )
-    refer_to_blobs(session, body.segments, SNAPSHOT, body.digest)
-    sources = [("segment", digest) for digest in body.segments]
-    add_edges(session, sources, (SNAPSHOT, body.digest), now, model_id=row.model_id)
+    refer_to_blobs(session, body.blobs, SNAPSHOT, body.digest)
+    made_of = [("segment", digest) for digest in body.segments]
+    said: dict[str, object] = {}
+    if body.source is not None:
+        made_of, said = [("source", body.source.place)], {"source": body.source.name}
+    add_edges(session, made_of, (SNAPSHOT, body.digest), now, model_id=row.model_id)
+    times = {"start": body.range.start.isoformat(), "end": body.range.end.isoformat()}
     audit.record(
         session,
         action="snapshot.freeze",
         subject=f"snapshot:{body.digest}",
         actor=actor,
-        body={"model": model.name, "start": start.isoformat(), "end": end.isoformat()},
+        body={"model": model.name, **times, **said},
         now=now,
     )
     return _snapshot(row)
@@ -153,7 +171,7 @@ def select(
         range=span,
         labels_until=labels_until,
         max_label_delay=delay,
-        excluded=_clipped(exclude, span),
+        excluded=clipped(exclude, span),
         feature_contract=feature_contract,
     )
 
@@ -220,16 +238,6 @@ def needed_columns(columns: Sequence[str]) -> list[str]:
     own = [name for name in PREDICTION_COLUMNS if name in columns]
     features = [n for n in columns if n not in PREDICTION_COLUMNS and n not in LABEL_COLUMNS]
     return list(dict.fromkeys(["prediction_id", "time", *own, *features, BATCH, ROW]))
-
-
-def _clipped(intervals: Sequence[Interval], span: Interval) -> tuple[Interval, ...]:
-    """Return the intervals as far as they lie in the range, merged."""
-    inside = [
-        Interval(max(interval.start, span.start), min(interval.end, span.end))
-        for interval in intervals
-        if interval.overlaps(span)
-    ]
-    return merge_intervals(inside)
 
 
 def _snapshot(row: SnapshotRow) -> Snapshot:

@@ -22,7 +22,8 @@ from mlreg.controller.services.run_folder import (
     write_rows,
 )
 from mlreg.controller.services.run_log import RunLogWriter
-from mlreg.controller.services.snapshots import Snapshot, read_snapshot
+from mlreg.controller.services.snapshot_rows import read_rows
+from mlreg.controller.services.snapshots import Snapshot
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store.tables import Run
 from mlreg.registry.domain.actor import Actor
@@ -44,15 +45,13 @@ HOLDOUT = "holdout.parquet"
 
 
 class NoRowsError(RefusedError):
-    """Nothing was logged in the training window."""
+    """Nothing was logged, or is in the source, in the training window."""
 
     code = "no_training_rows"
-    hint = "Log predictions and labels of that time, or train on a longer window."
+    hint = "Log predictions and labels of that time, or train on a longer window or another source."
 
     def __init__(self, *, start: datetime, end: datetime) -> None:
-        super().__init__(
-            f"no predictions of {start.isoformat()} to {end.isoformat()} can be trained on"
-        )
+        super().__init__(f"no rows of {start.isoformat()} to {end.isoformat()} can be trained on")
 
 
 class NoFeaturesError(RefusedError):
@@ -161,7 +160,7 @@ def _plan(session: ReadSession, training: Training) -> _Plan:
 
 def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
     body = training.snapshot.body
-    table = read_snapshot(attempt.store, body) if body.predictions else None
+    table = None if body.is_empty else read_rows(attempt.sources, training.model, body)
     if table is None or table.num_rows == 0:
         raise NoRowsError(start=body.range.start, end=body.range.end)
     write_rows(folder, ROWS, table)
@@ -170,11 +169,11 @@ def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
 def _place_holdout(attempt: Attempt, folder: Path, training: Training) -> bool:
     """Write the rows to be measured on, if there are any; whoever judges reads them anew."""
     snapshot = training.holdout
-    if snapshot is None or not snapshot.body.predictions:
+    if snapshot is None or snapshot.body.is_empty:
         return False
-    table = read_snapshot(attempt.store, snapshot.body)
+    table = read_rows(attempt.sources, training.model, snapshot.body)
     write_rows(folder, HOLDOUT, table)
-    return table.num_rows > 0
+    return bool(table.num_rows)
 
 
 def _job(training: Training, plan: _Plan) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.runs import OPEN_STATES, RunEndedError, RunNotFoundError
 from mlreg.controller.services.selecting import freeze_window, judged_window
+from mlreg.controller.services.sourcing import freeze_source
 from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
 from mlreg.controller.store.policies import model_of
@@ -44,6 +45,7 @@ from mlreg.registry.store.tables import Model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mlreg.controller.domain.sources import FrozenSource
     from mlreg.controller.domain.windows import Interval
     from mlreg.controller.services.jobs import Ended
     from mlreg.controller.services.snapshots import Snapshot
@@ -110,23 +112,32 @@ def _actor(run: Run) -> Actor:
 def _freeze(work: _Work) -> None:
     """Freeze the rows to train on and the rows to judge on, once for all attempts."""
     attempt = work.attempt
+    windows = work.specification.windows(work.asked_at)
     with attempt.database.reading() as session:
-        if _read(session, work.run_id).snapshot is not None:
+        run = _read(session, work.run_id)
+        if run.snapshot is not None:
             return
-    now = attempt.clock.now()
-    draining.drain_model(attempt.database, attempt.store, work.model.id or 0, now=now)
-    with attempt.effect() as session:
-        run = _locked(session, work.run_id)
-        windows = work.specification.windows(work.asked_at)
         numbers = find_rivals(session, work.model, run.environment).roles.values()
         evaluate = judged_window(session, work.model, numbers, windows.evaluate)
+    now = attempt.clock.now()
+    draining.drain_model(attempt.database, attempt.store, work.model.id or 0, now=now)
+    found = [_find_source(work, window, now) for window in (windows.train, evaluate)]
+    with attempt.effect() as session:
+        run = _locked(session, work.run_id)
         train, judged_on = (
             None
             if window is None
             else freeze_window(
-                session, work.model, window, work.asked_at, actor=work.actor, now=now
+                session,
+                work.model,
+                window,
+                work.asked_at,
+                source=source,
+                parts=attempt.sources,
+                actor=work.actor,
+                now=now,
             )
-            for window in (windows.train, evaluate)
+            for window, source in zip((windows.train, evaluate), found, strict=True)
         )
         run.snapshot = None if train is None else train.digest
         run.evaluate_snapshot = None if judged_on is None else judged_on.digest
@@ -139,6 +150,17 @@ def _freeze(work: _Work) -> None:
         f" (labels until {windows.labels_until.isoformat()})"
     )
     failpoint("run_frozen")
+
+
+def _find_source(work: _Work, window: Interval | None, now: datetime) -> FrozenSource | None:
+    """Freeze the source of a window, None where rows come from the log, or none are wanted."""
+    if window is None:
+        return None
+    data, parts = work.specification.data, work.attempt.sources
+    found = freeze_source(parts, work.model, data, window, now=now)
+    if found is not None:
+        work.log.say(f"froze {len(found.files)} files of {found.place} ({found.size:,} bytes)")
+    return found
 
 
 def _train(work: _Work, folder: Path) -> int:

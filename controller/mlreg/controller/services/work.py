@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from mlreg.controller.domain.connections import Connections
 from mlreg.controller.executors.executor import Executor
 from mlreg.controller.executors.local import PRELOAD, LocalExecutor
 from mlreg.controller.services import jobs
@@ -59,6 +60,7 @@ class WorkerSettings:
         slots: jobs at once.
         grace_seconds: how long a stopping worker waits for its jobs.
         signing_key: the file of the key that signs what runs register; None: nothing is signed.
+        connections: what jobs may read beside the feedback log.
     """
 
     name: str
@@ -69,6 +71,7 @@ class WorkerSettings:
     slots: int = 2
     grace_seconds: float = 10.0
     signing_key: Path | None = None
+    connections: Connections = field(default_factory=Connections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ class Worker:
             self._settings.folder,
             halt,
             signing_key=self._settings.signing_key,
+            connections=self._settings.connections,
         )
         started = time.monotonic()
         try:

@@ -15,7 +15,9 @@ from mlreg.registry.domain.digests import checked_digest
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.references import Reference, parse_reference
 
-Kind = Literal["segment", "snapshot", "contract", "run", "version", "decision", "revision"]
+Kind = Literal[
+    "source", "segment", "snapshot", "contract", "run", "version", "decision", "revision"
+]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 Direction = Literal["upstream", "downstream", "both"]
 MAX_DEPTH = 1_000
@@ -30,7 +32,10 @@ class InvalidNodeError(InvalidError):
     """A text that names nothing in the lineage graph."""
 
     code = "invalid_node"
-    hint = "Write MODEL, MODEL/NUMBER, MODEL@champion, snapshot:DIGEST, segment:DIGEST, run:NUMBER."
+    hint = (
+        "Write MODEL, MODEL/NUMBER, MODEL@champion, snapshot:DIGEST, segment:DIGEST, source:URL,"
+        " run:NUMBER."
+    )
 
     def __init__(self, *, given: str) -> None:
         super().__init__(f"{given[:120]!r} names nothing that has a lineage")

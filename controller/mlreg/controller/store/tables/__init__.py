@@ -38,6 +38,7 @@ from mlreg.controller.store.tables.readings import (
     Reading,
 )
 from mlreg.controller.store.tables.runs import Run, RunLog
+from mlreg.controller.store.tables.sources import SourceFile
 from mlreg.registry.store.tables import METADATA
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "RunLog",
     "Segment",
     "Snapshot",
+    "SourceFile",
     "WaitingBatch",
     "WaitingSlot",
     "WindowProfile",

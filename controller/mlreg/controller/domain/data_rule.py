@@ -1,0 +1,148 @@
+"""The `data` of a policy: where its rows come from, and which of them train and judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from mlreg.controller.domain.batches import LABEL, TIME
+from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.policy_part import Name, PolicyPart
+from mlreg.controller.domain.sources import (
+    FEEDBACK,
+    MAX_TEXT,
+    Columns,
+    FeatureColumn,
+    InvalidSourceError,
+    SourceName,
+    parse_source,
+)
+from mlreg.controller.domain.windows import DAY, HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _checked_source(text: str) -> str:
+    try:
+        parse_source(text)
+    except InvalidSourceError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _checked_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = f"{name[:80]!r} is no time zone, as UTC or Europe/Berlin"
+        raise ValueError(message) from error
+    return name
+
+
+SourceText = Annotated[str, AfterValidator(_checked_source)]
+Timezone = Annotated[str, AfterValidator(_checked_timezone)]
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+SOURCE_KEYS = (
+    "connection",
+    "time",
+    "label",
+    "entity",
+    "weight",
+    "prediction_id",
+    "timezone",
+    "features",
+)
+
+
+class QueryRule(PolicyPart):
+    """A query and the connection that it is put to."""
+
+    connection: Name
+    query: str = Field(min_length=1, max_length=MAX_TEXT)
+
+
+class DataRule(PolicyPart):
+    """Which rows train, which judge, and when a window's labels are taken to be complete.
+
+    Rows come from the feedback log, or from a `source` (or `sql`) beside it; then the keys from
+    `connection` on say which column stands for what.
+    """
+
+    source: SourceText = FEEDBACK
+    train_window: Duration = timedelta(days=90)
+    evaluate_window: Duration = timedelta(days=14)
+    label_delay: Duration = timedelta(days=2)
+    window: Duration = DAY
+    sql: QueryRule | None = None
+    connection: Name | None = None
+    time: Column | None = None
+    label: Column | None = None
+    entity: Column | None = None
+    weight: Column | None = None
+    prediction_id: Column | None = None
+    timezone: Timezone | None = None
+    features: dict[str, Column] | None = None
+
+    @property
+    def source_name(self) -> SourceName | None:
+        """What the rows are read from, None for the feedback log."""
+        if self.sql is not None:
+            query = self.sql.query.strip().rstrip(";").rstrip()
+            return SourceName("sql", query=query, connection=self.sql.connection)
+        name = parse_source(self.source)
+        if name is None or self.connection is None:
+            return name
+        return replace(name, connection=self.connection)
+
+    def columns_for(self, features: Sequence[tuple[str, str]]) -> Columns:
+        """Return which column stands for what, for a model with these features and their dtypes."""
+        named = self.features or {}
+        return Columns(
+            time=self.time or TIME,
+            label=self.label or LABEL,
+            entity=self.entity,
+            weight=self.weight,
+            prediction_id=self.prediction_id,
+            timezone=self.timezone,
+            features=tuple(
+                FeatureColumn(name, dtype, named.get(name, name)) for name, dtype in features
+            ),
+        )
+
+    @model_validator(mode="after")
+    def _source_keys_go_together(self) -> DataRule:
+        if self.sql is not None and self.source != FEEDBACK:
+            message = "source and sql both say where rows come from; name one"
+            raise ValueError(message)
+        if self.connection is not None and (self.sql is not None or self.source.startswith("sql:")):
+            message = "connection is for files and tables; a query names its own"
+            raise ValueError(message)
+        if self.source_name is None:
+            given = [key for key in SOURCE_KEYS if getattr(self, key) is not None]
+            if given:
+                message = f"{given[0]} is for a source beside the feedback log"
+                raise ValueError(message)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, form: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out keys of sources where none is said: an older server reads such rules too."""
+        return {key: value for key, value in form(self).items() if value is not None}
+
+    @model_validator(mode="after")
+    def _window_fits_the_grid(self) -> DataRule:
+        if self.window % HOUR or (DAY % self.window and self.window % DAY):
+            message = "window must be whole hours that divide a day, or whole days"
+            raise ValueError(message)
+        return self
