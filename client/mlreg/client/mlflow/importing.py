@@ -7,6 +7,7 @@ version that MLflow had not finished, or whose file this registry refuses, is re
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mlreg.client.wire.versions import VersionAnswer
 
 READY = "READY"
+MAX_DESCRIPTION_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,9 @@ def _import(
             )
         except (InvalidError, RefusedError, NotFoundError) as error:
             return Imported(version.number, None, "refused", notes=[str(error)])
+        except (ValueError, OSError) as error:  # a form that is none; names that no disk takes
+            note = f"it cannot be kept: {str(error).splitlines()[0][:200]}"
+            return Imported(version.number, None, "refused", notes=[note])
     return _outcome(version, "imported", registered, found.notes, described.flavour)
 
 
@@ -152,6 +157,9 @@ def _fetch(
 ) -> None:
     if not files:
         raise NotFoundError(f"MLflow lists no file of version {version.number}", code="no_files")
+    listed = sum(file.size or 0 for file in files)
+    if listed > shutil.disk_usage(folder).free:
+        raise InvalidError(f"{listed} bytes are listed, more than {folder} has", code="too_big")
     for file in files:
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +168,7 @@ def _fetch(
 
 
 def _describe(folder: Path) -> Described:
-    """Read the metadata files of a version's folder; what is not there or not YAML is empty.
+    """Read the metadata files of a version's folder; what is none is empty.
 
     Raises:
         InvalidError: PyYAML, which reads them, is not installed.
@@ -175,7 +183,7 @@ def _describe(folder: Path) -> Described:
         ) from error
     try:
         mlmodel = yaml.safe_load(_text(folder / "MLmodel"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         mlmodel = None
     return Described(
         mlmodel=mlmodel if isinstance(mlmodel, dict) else {},
@@ -184,7 +192,9 @@ def _describe(folder: Path) -> Described:
 
 
 def _text(path: Path) -> str:
-    return path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    if not path.is_file() or path.stat().st_size > MAX_DESCRIPTION_BYTES:
+        return ""
+    return path.read_text("utf-8", errors="replace")
 
 
 def _imported_before(client: Client, name: str, source: str) -> dict[str, VersionAnswer]:

@@ -61,8 +61,8 @@ class Described:
     @property
     def flavour(self) -> str | None:
         """The library that the model is of, e.g. `lightgbm`."""
-        named = [name for name in self.mlmodel.get("flavors", {}) if name not in _GENERAL]
-        return named[0] if named else None
+        named = [name for name in _mapping(self.mlmodel, "flavors") if name not in _GENERAL]
+        return str(named[0]) if named else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _seeds(params: Mapping[str, object]) -> dict[str, int]:
 def _environment(described: Described) -> EnvironmentForm | None:
     matches = (_PINNED.match(line.strip()) for line in described.requirements)
     packages = {normal_name(match[1]): match[2] for match in matches if match}
-    general = described.mlmodel.get("flavors", {}).get("python_function", {})
+    general = _mapping(_mapping(described.mlmodel, "flavors"), "python_function")
     python = general.get("python_version")
     if not (packages and python):
         return None
@@ -150,9 +150,15 @@ def _contract(described: Described) -> list[FeatureForm] | None:
     try:
         columns = json.loads(described.mlmodel["signature"]["inputs"])
         kinds = [(str(one["name"]), _DTYPES[one["type"]]) for one in columns]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return [FeatureForm(name=name, dtype=dtype) for name, dtype in kinds] or None
+
+
+def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return what stands under a name of a foreign document, empty where it is no mapping."""
+    found = document.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _finite(metrics: Mapping[str, float], notes: list[str]) -> dict[str, float]:

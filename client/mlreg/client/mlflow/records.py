@@ -102,6 +102,20 @@ def aliases_of(answer: Json) -> dict[str, int]:
     return {str(one["alias"]): int(one["version"]) for one in listed}
 
 
+def entries_of(answer: Json, root: str = "") -> list[tuple[MlflowFile, bool]]:
+    """Return the entries of a folder, and of each whether it is a folder; paths below `root`."""
+    return [
+        (
+            MlflowFile(
+                str(item["path"]).removeprefix(f"{root}/"),
+                None if item.get("file_size") is None else int(item["file_size"]),
+            ),
+            bool(item.get("is_dir")),
+        )
+        for item in answer.get("files", ())
+    ]
+
+
 def _pairs(listed: Any) -> dict[str, str]:  # noqa: ANN401 - a foreign answer
     return {str(one["key"]): str(one.get("value", "")) for one in listed or ()}
 

@@ -1,8 +1,9 @@
 """Reading an MLflow server over its REST API (2.x and 3.x): a registered model, its files.
 
 What always holds: only GET requests are sent, and only to the server that was named (a redirect is
-refused, for it would carry the credentials along); answers are bounded in size, waiting is bounded
-in time, and a file is streamed to disk.
+refused, for it would carry the credentials along); answers are bounded in size and number, waiting
+is bounded in time (an answer that drips is broken off), and a file is streamed to disk, never
+beyond the size that was listed. An answer that makes no sense is refused, whatever it is.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.error import HTTPError, URLError
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from typing_extensions import override
-
+from mlreg.client.connection import open_connection, parse_origin
 from mlreg.client.errors import (
     IntegrityError,
     InvalidError,
@@ -31,22 +32,29 @@ from mlreg.client.mlflow.records import (
     MlflowRun,
     MlflowVersion,
     aliases_of,
+    entries_of,
     logged_model_of,
     run_of,
     version_of,
 )
 from mlreg.client.versions import checked_path
+from mlreg.client.wire.versions import MAX_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 API = "/api/2.0/mlflow"
-PAGE = 1_000
-MAX_ANSWER_BYTES = 64 * 2**20
+PAGE = 200
+MAX_PAGES = 1_000
+MAX_ANSWER_BYTES = 16 * 2**20
+MAX_UNLISTED_BYTES = 2**30
 CHUNK_BYTES = 2**20
 MAX_FOLDERS = 1_000
 TIMEOUT_SECONDS = 60.0
+MIN_BYTES_PER_SECOND = 1_024
+_SENSELESS = (KeyError, ValueError, TypeError, AttributeError, OverflowError, OSError)
 _LOGGED = "models:/"
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,8 @@ class MlflowServer:
                 hint="Write http://host:port, as in MLFLOW_TRACKING_URI.",
             )
         self.url = url.rstrip("/")
+        self._origin = parse_origin(self.url)
         self._authorization = (credentials or MlflowCredentials()).header
-        self._opener = build_opener(_NoRedirects())
 
     def versions(self, model: str) -> list[MlflowVersion]:
         """Return the versions of a registered model, oldest first.
@@ -88,17 +96,19 @@ class MlflowServer:
         Raises:
             NotFoundError: MLflow has no such model.
         """
-        aliases = aliases_of(self._json(f"{API}/registered-models/get", name=model))
+        aliases = self._read(aliases_of, f"{API}/registered-models/get", name=model)
         quoted = model.replace("'", "''")
         listed: list[MlflowVersion] = []
         page = ""
-        while True:
+        for _ in range(MAX_PAGES):
             query = {"filter": f"name='{quoted}'", "max_results": PAGE, "page_token": page}
-            answer = self._json(f"{API}/model-versions/search", **query)
-            listed += [version_of(one, aliases) for one in answer.get("model_versions", ())]
-            page = str(answer.get("next_page_token") or "")
+            found, page = self._read(
+                lambda answer: _page_of(answer, aliases), f"{API}/model-versions/search", **query
+            )
+            listed += found
             if not page:
                 return sorted(listed, key=lambda version: version.number)
+        raise InvalidError(f"{self.url} lists more than {MAX_PAGES} pages", code="too_big")
 
     def run(self, version: MlflowVersion) -> MlflowRun:
         """Return what is known of a version's run; empty when the run was deleted."""
@@ -120,19 +130,20 @@ class MlflowServer:
         Raises:
             InvalidError: its files are at a place that MLflow's server cannot list.
         """
-        files: list[MlflowFile] = []
+        files: dict[str, MlflowFile] = {}
         folders = [""]
-        for count, folder in enumerate(folders):
-            if count >= MAX_FOLDERS:
-                raise InvalidError(f"version {version.number} has too many folders", code="too_big")
-            for item in self._entries(version, folder):
-                path = checked_path(str(item["path"]))
-                if item.get("is_dir"):
-                    folders.append(path)
-                else:
-                    size = item.get("file_size")
-                    files.append(MlflowFile(path, None if size is None else int(size)))
-        return sorted(files, key=lambda file: file.path)
+        for folder in folders:
+            for file, is_folder in self._entries(version, folder):
+                checked_path(file.path)
+                if not is_folder:
+                    files[file.path] = file
+                elif file.path not in folders:
+                    folders.append(file.path)
+                if len(folders) > MAX_FOLDERS or len(files) > MAX_FILES:
+                    raise InvalidError(
+                        f"version {version.number} has too many files or folders", code="too_big"
+                    )
+        return sorted(files.values(), key=lambda file: file.path)
 
     def fetch(
         self,
@@ -146,39 +157,52 @@ class MlflowServer:
         Raises:
             IntegrityError: another number of bytes came than MLflow lists.
         """
-        came = 0
+        came, most = 0, MAX_UNLISTED_BYTES if file.size is None else file.size
         for piece in self._pieces(_place_of(version, file)):
-            out.write(piece)
             came += len(piece)
+            if came > most:
+                break
+            out.write(piece)
             on_bytes(len(piece))
+        if came > most and file.size is None:
+            raise InvalidError(f"{file.path!r} has no listed size, and is large", code="too_big")
         if file.size is not None and came != file.size:
             raise IntegrityError(
-                f"{file.path!r} of version {version.number} came with {came} bytes, "
+                f"{file.path!r} of version {version.number} came with {came} bytes or more, "
                 f"MLflow lists {file.size}",
                 code="wrong_size",
             )
 
-    def _entries(self, version: MlflowVersion, folder: str) -> list[dict[str, Any]]:
+    def _entries(self, version: MlflowVersion, folder: str) -> list[tuple[MlflowFile, bool]]:
         """Return MLflow's entries of one folder, their paths relative to the model's."""
         if version.source.startswith(_LOGGED):
             place = f"{API}/logged-models/{_logged_id(version)}/artifacts/directories"
-            answer = self._json(place, artifact_directory_path=folder)
-            return list(answer.get("files", ()))
+            return self._read(entries_of, place, artifact_directory_path=folder)
         root = _path_in_run(version)
         where = f"{root}/{folder}" if folder else root
-        answer = self._json(f"{API}/artifacts/list", run_id=version.run_id, path=where)
-        return [
-            {**item, "path": str(item["path"]).removeprefix(f"{root}/")}
-            for item in answer.get("files", ())
-        ]
+        place = f"{API}/artifacts/list"
+        return self._read(
+            lambda answer: entries_of(answer, root), place, run_id=version.run_id, path=where
+        )
 
     def _find(self, read: Callable[[Any], MlflowRun], place: str, **query: str) -> MlflowRun:
         if not all(query.values()):
             return MlflowRun()
         try:
-            return read(self._json(place, **query))
+            return self._read(read, place, **query)
         except NotFoundError:
             return MlflowRun()
+
+    def _read(self, read: Callable[[Any], A], place: str, **query: object) -> A:
+        """Return what an answer says, in values of our own."""
+        answer = self._json(place, **query)
+        try:
+            return read(answer)
+        except _SENSELESS as error:
+            raise InvalidError(
+                f"{self.url} answers as no MLflow server does: {type(error).__name__}",
+                code="not_mlflow",
+            ) from error
 
     def _json(self, place: str, **query: object) -> dict[str, Any]:
         given = {name: value for name, value in query.items() if value != ""}
@@ -186,49 +210,94 @@ class MlflowServer:
         for piece in self._pieces(f"{place}?{urlencode(given)}" if given else place):
             body += piece
             if len(body) > MAX_ANSWER_BYTES:
-                raise InvalidError(f"{self.url} answered more than 64 MiB", code="answer_too_large")
+                raise InvalidError(f"{self.url} answered more than 16 MiB", code="answer_too_large")
         try:
             answer = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidError(
                 f"{self.url} is not an MLflow server: its answer is no JSON", code="not_mlflow"
             ) from error
         return answer if isinstance(answer, dict) else {}
 
     def _pieces(self, place: str) -> Iterator[bytes]:
-        request = Request(self.url + place, headers={"Accept": "*/*"})  # noqa: S310 - checked above
+        headers = {"Accept": "*/*", "Connection": "close"}
         if self._authorization:
-            request.add_header("Authorization", self._authorization)
+            headers["Authorization"] = self._authorization
+        connection = open_connection(self._origin, TIMEOUT_SECONDS)
         try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                while piece := answer.read(CHUNK_BYTES):
-                    yield piece
-        except HTTPError as error:
-            raise _refusal(error, self.url) from error
-        except (URLError, OSError, http.client.HTTPException) as error:
-            cause = getattr(error, "reason", error)
+            with _deadline(connection):
+                connection.request("GET", self._origin.prefix + place, headers=headers)
+                answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                raise _refusal(answer, self.url)
+            yield from _steadily(answer)
+        except (OSError, http.client.HTTPException) as error:
+            cause = str(error) or type(error).__name__
             raise UnreachableError(
                 f"{self.url} gave no answer: {cause}", code="mlflow_unreachable"
             ) from error
+        finally:
+            connection.close()
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """Credentials are for the server that was named, and for no other."""
+@contextmanager
+def _deadline(connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Break a connection off whose answer does not begin in time, however steadily it drips.
 
-    @override
-    def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
-        return None
+    Raises:
+        TimeoutError: it was: what was read until then may look like the whole.
+    """
+    late = threading.Event()
 
+    def break_off() -> None:
+        late.set()
+        with suppress(OSError, AttributeError):
+            connection.sock.shutdown(2)
 
-def _refusal(error: HTTPError, url: str) -> MlregError:
-    """Return MLflow's refusal as an error of ours, in MLflow's own words."""
+    timer = threading.Timer(TIMEOUT_SECONDS, break_off)
+    timer.daemon = True
+    timer.start()
     try:
-        said = json.loads(error.read(CHUNK_BYTES))
-        message = str(said["message"]).splitlines()[0]
-    except (ValueError, TypeError, KeyError, IndexError, OSError):
-        message = f"HTTP {error.code}"
+        yield
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError
+
+
+def _steadily(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield the pieces of an answer; one that drips or ends too early is an error."""
+    began, came, length = time.monotonic(), 0, answer.length
+    while length is None or came < length:
+        piece = answer.read1(CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - came))
+        if not piece:
+            break
+        yield piece
+        came += len(piece)
+        spent = time.monotonic() - began
+        if spent > TIMEOUT_SECONDS and came < spent * MIN_BYTES_PER_SECOND:
+            message = f"{came} bytes in {spent:.0f} seconds"
+            raise TimeoutError(message)
+    if length is not None and came < length:
+        raise http.client.IncompleteRead(b"", length - came)
+
+
+def _page_of(
+    answer: Mapping[str, Any], aliases: Mapping[str, int]
+) -> tuple[list[MlflowVersion], str]:
+    found = [version_of(one, aliases) for one in answer.get("model_versions", ())]
+    return found, str(answer.get("next_page_token") or "")
+
+
+def _refusal(answer: http.client.HTTPResponse, url: str) -> MlregError:
+    """Return MLflow's refusal as an error of ours, in MLflow's own words, on one plain line."""
+    try:
+        said = str(json.loads(b"".join(_steadily(answer))[:CHUNK_BYTES])["message"])
+        message = "".join(letter for letter in said.splitlines()[0][:500] if letter.isprintable())
+    except (*_SENSELESS, IndexError, RecursionError, http.client.HTTPException):
+        message = f"HTTP {answer.status}"
     kind: type[MlregError] = {401: NotAllowedError, 403: NotAllowedError, 404: NotFoundError}.get(
-        error.code, UnreachableError
+        answer.status, UnreachableError
     )
     hint = "Set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN."
     return kind(
