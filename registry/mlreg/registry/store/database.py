@@ -19,13 +19,14 @@ import psycopg
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from typing_extensions import override
 
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import ClauseElement, Connection, Engine
     from sqlalchemy.orm import ORMExecuteState, SessionTransaction
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
-_DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's
+_DIALECT = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class ReadSession(Session):
@@ -63,12 +64,9 @@ class WriteSession(ReadSession):
         if not self._left:
             return
         connection = self.connection()
-        driver = driver_of(connection)
         with raising_as_sqlalchemy(connection):
             while self._left:
-                statement, values = self._left.pop(0)
-                written, constants = written_for_driver(statement)
-                driver.execute(written, {**constants, **values})
+                run(driver_of(connection), *self._left.pop(0))
 
     def commit_with_what_is_left(self) -> None:
         """Send what was left for the end and the COMMIT at once, and wait for both."""
@@ -173,11 +171,27 @@ def driver_of(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
 
 
+def run(
+    driver: psycopg.Connection[tuple[object, ...]],
+    statement: ClauseElement,
+    values: Mapping[str, object],
+) -> psycopg.RawCursor[tuple[object, ...]]:
+    """Run a statement past SQLAlchemy, as PostgreSQL takes it.
+
+    The driver's own way of naming values costs a reading of the statement at each use, once it is
+    longer than 4 kB.
+    """
+    written, names, constants = _written(statement)
+    every = {**constants, **values}
+    return psycopg.RawCursor(driver).execute(written, [every[name] for name in names])
+
+
 @lru_cache(maxsize=32)
-def written_for_driver(statement: ClauseElement) -> tuple[bytes, Mapping[str, object]]:
-    """Return a statement as the driver takes it, with the values that stand in it."""
+def _written(statement: ClauseElement) -> tuple[bytes, Sequence[str], Mapping[str, object]]:
+    """Return a statement with `$1`, `$2` …, what these are called, and those that it brings."""
     compiled = statement.compile(dialect=_DIALECT)
-    return str(compiled).encode(), compiled.params
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what compiles statements
+    return str(compiled).encode(), tuple(compiled.positiontup or ()), compiled.params
 
 
 @contextmanager

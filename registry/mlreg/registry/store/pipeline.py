@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlreg.registry.store.database import (
-    driver_of,
-    raising_as_sqlalchemy,
-    written_for_driver,
-)
+from mlreg.registry.store.database import driver_of, raising_as_sqlalchemy, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +27,5 @@ def ask_together(
     connection = session.connection()
     driver = driver_of(connection)
     with raising_as_sqlalchemy(connection), driver.pipeline():
-        asked = []
-        for statement, values in questions:
-            written, constants = written_for_driver(statement)
-            asked.append(driver.execute(written, {**constants, **values}))
+        asked = [run(driver, *question) for question in questions]
     return [cursor.fetchone() for cursor in asked]
