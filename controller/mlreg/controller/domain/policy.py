@@ -21,6 +21,7 @@ from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.lanes import Lanes
+from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.policy_part import Name, PolicyPart
 from mlreg.controller.domain.triggers import Combination, Trigger
 
@@ -110,6 +111,7 @@ class PolicyFrame(PolicyPart):
     retrain: RetrainRule = RetrainRule()
     rollout: Literal["immediate", "manual"] = "immediate"
     guards: tuple[GuardRule, ...] = ()
+    monitors: MonitorRule = MonitorRule()
 
     @property
     def auto_promote(self) -> bool:
