@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, literal_column
+from sqlalchemy import Boolean, bindparam, literal_column
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, delete, select, update
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 FACTS_PAGE = 200
-_IS_NEW = literal_column("xmax = 0")  # no transaction has touched the row before this one
+_IS_NEW = literal_column("xmax = 0", Boolean)  # no transaction has touched the row before this one
 
 
 @dataclass(frozen=True, slots=True)
