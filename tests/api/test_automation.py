@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError
-from mlreg.controller.api import clock, incidents, monitors, policies
+from mlreg.controller.api import clock, drift, incidents, monitors, policies
 from tests.automation_makers import DAY, POLICY, START, Automation
 
 
 @pytest.fixture
 def extra_routers():
-    return (policies.router, monitors.router, incidents.router, clock.router)
+    return (policies.router, monitors.router, drift.router, incidents.router, clock.router)
 
 
 @pytest.fixture
@@ -73,13 +73,13 @@ def test_a_policy_that_is_wrong_changes_nothing(client):
 
 
 def test_readings_and_drift(client, automation):
-    assert client.monitors.drift("flights").start is None
+    assert client.drift.show("flights").start is None
     automation.apply(POLICY)
     automation.log(START, shift=10.0)
     automation.pass_to(START + DAY)
     (rows,) = client.monitors.readings("flights", monitor="rows")
     assert (rows.value, rows.state, rows.start) == (480.0, "final", START)
-    found = client.monitors.drift("flights")
+    found = client.drift.show("flights")
     assert found.features[0].feature == "temp"
     assert found.features[0].psi > 0.5
     with pytest.raises(NotFoundError):

@@ -68,7 +68,9 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.controller.api import (
         clock,
         decisions,
+        drift,
         feedback,
+        freezes,
         incidents,
         lineage,
         monitors,
@@ -88,7 +90,9 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     rooms = (
         clock,
         decisions,
+        drift,
         feedback,
+        freezes,
         incidents,
         lineage,
         monitors,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlreg.client.clock import VirtualClock
     from mlreg.client.decisions import Decisions
     from mlreg.client.deployments import Deployments
+    from mlreg.client.drift import Drift
     from mlreg.client.environments import Environments
     from mlreg.client.feedback import FeedbackLog
     from mlreg.client.incidents import Incidents
@@ -231,8 +232,15 @@ class Client:
         return Snapshots(self.transport)
 
     @cached_property
+    def drift(self) -> Drift:
+        """Drift: one window, many windows, tests on rows."""
+        from mlreg.client.drift import Drift
+
+        return Drift(self.transport)
+
+    @cached_property
     def monitors(self) -> Monitors:
-        """Monitors and drift."""
+        """Monitors: their readings."""
         from mlreg.client.monitors import Monitors
 
         return Monitors(self.transport)

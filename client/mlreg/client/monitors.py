@@ -1,4 +1,4 @@
-"""Monitors and drift, as the client sees them."""
+"""Monitors, as the client sees them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.client.transport import path
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.monitors import DriftAnswer, ReadingAnswer
+from mlreg.client.wire.monitors import ReadingAnswer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Monitors:
-    """Read readings and drift.
+    """Read readings.
 
     ```python
     for reading in client.monitors.readings("flights", monitor="drift"):
@@ -50,12 +50,3 @@ class Monitors:
             after=after.isoformat() if after else None,
             until=until.isoformat() if until else None,
         ).items
-
-    def drift(self, model: str, environment: str = "production") -> DriftAnswer:
-        """Return how far the newest window is from the champion's training rows.
-
-        Raises:
-            NotFoundError: there is no model of that name.
-        """
-        place = path("models", model, "drift")
-        return self._transport.get(place, DriftAnswer, environment=environment)

@@ -1,4 +1,4 @@
-"""`mlreg monitor` and `mlreg drift`: what is watched, and how far it has moved."""
+"""`mlreg monitor`: what is watched."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
-from mlreg.client.wire.monitors import FeatureDrift, ReadingAnswer
+from mlreg.cli.tables import Table
+from mlreg.client.wire.monitors import ReadingAnswer
 
 app = typer.Typer(add_completion=False)
 
@@ -36,23 +37,6 @@ def show_readings(
             after=client.clock.get().now - timedelta(days=days + 1),
         )
     show(found, table=_one_monitor(found) if monitor or feature else _overview(found))
-
-
-def drift(model: Model, env: Environment = "production") -> None:
-    """Show how far the newest window lies from the champion's training rows."""
-    with open_client() as client:
-        answer = client.monitors.drift(model, env)
-    if answer.start is None:
-        show(answer, text="no window was read yet")
-        return
-    title = f"{model} in {env}, {answer.start:%Y-%m-%d %H:%M} to {answer.end:%Y-%m-%d %H:%M} UTC\n"
-    rows = [_drift_row(one) for one in answer.features]
-    headers = ("feature", "psi", "jensen_shannon", "wasserstein", "rows")
-    show(answer, text=title, table=Table(headers, rows, f"nothing to compare ({answer.state})"))
-
-
-def _drift_row(one: FeatureDrift) -> tuple[object, ...]:
-    return one.feature, one.psi, one.jensen_shannon, one.wasserstein, one.rows
 
 
 def _overview(found: list[ReadingAnswer]) -> Table:

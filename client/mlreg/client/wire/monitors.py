@@ -1,4 +1,4 @@
-"""Readings and drift on the wire."""
+"""Readings on the wire."""
 
 from __future__ import annotations
 
@@ -27,24 +27,3 @@ class ReadingAnswer(Answer):
     state: str
     verdict: str | None = None
     evidence: dict[str, Any] | None = None
-
-
-class FeatureDrift(Answer):
-    """How far one feature (or the score) is from the champion's training rows."""
-
-    feature: str
-    psi: float | None = None
-    jensen_shannon: float | None = None
-    wasserstein: float | None = None
-    rows: int = 0
-
-
-class DriftAnswer(Answer):
-    """The newest window that was read, feature by feature, the most drifted first."""
-
-    model: str
-    environment: str
-    start: datetime | None
-    end: datetime | None
-    state: str
-    features: list[FeatureDrift]

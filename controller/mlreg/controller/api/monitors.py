@@ -1,4 +1,4 @@
-"""Routes of monitors and drift."""
+"""Routes of monitors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.monitors import DriftAnswer, FeatureDrift, ReadingAnswer
-from mlreg.controller.services import drift
+from mlreg.client.wire.monitors import ReadingAnswer
 from mlreg.controller.store.readings import list_readings
 from mlreg.registry.api.context import Reading
 from mlreg.registry.api.permission import may
@@ -41,18 +40,3 @@ def readings(  # noqa: PLR0913, PLR0917 - what one may choose by
             subject=subject,
         )
         return Page(items=[ReadingAnswer(**one.model_dump()) for one in found])
-
-
-@router.get("/drift", dependencies=[may("read")])
-def newest_drift(model: str, reading: Reading, environment: str = "production") -> DriftAnswer:
-    """Show how far the newest window lies from the champion's training rows."""
-    with reading() as session:
-        window = drift.newest_drift(session, catalog.get_model(session, model), environment)
-        return DriftAnswer(
-            model=model,
-            environment=environment,
-            start=window.start,
-            end=window.end,
-            state=window.state,
-            features=[FeatureDrift(feature=feature, **sizes) for feature, sizes in window.features],
-        )

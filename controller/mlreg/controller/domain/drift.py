@@ -82,6 +82,10 @@ class DriftMatrix:
     rows: NDArray[np.int64]
     sizes: Mapping[str, Floats]
 
+    def series(self, size: str, column: str) -> list[float | None]:
+        """Return one size of one column, window by window."""
+        return _optional(self.sizes[size][:, self.columns.index(column)])
+
     def window(self, place: int) -> dict[str, EffectSizes]:
         """Return one window's sizes by column."""
         values = {name: _optional(array[place]) for name, array in self.sizes.items()}

@@ -38,7 +38,7 @@ class HourProfile:
 
 def profile_table(table: pa.Table, bins: Bins) -> Profile:
     """Summarise all rows of a table under some bins."""
-    return profile_rows(_encoded(table, bins), bins)
+    return profile_rows(encoded(table, bins), bins)
 
 
 def profile_hours(table: pa.Table, bins: Bins) -> list[HourProfile]:
@@ -48,7 +48,7 @@ def profile_hours(table: pa.Table, bins: Bins) -> list[HourProfile]:
     order = np.lexsort((versions, hours))
     hours, versions = hours[order], versions[order]
     changes = np.flatnonzero((np.diff(hours) != 0) | (np.diff(versions) != 0)) + 1
-    columns = {name: values[order] for name, values in _encoded(table, bins).items()}
+    columns = {name: values[order] for name, values in encoded(table, bins).items()}
     profiles = []
     for first, end in zip([0, *changes], [*changes, len(order)], strict=True):
         part = {name: values[first:end] for name, values in columns.items()}
@@ -72,7 +72,8 @@ def training_columns(table: pa.Table, contract: FeatureContract) -> dict[str, ND
     return columns
 
 
-def _encoded(table: pa.Table, bins: Bins) -> dict[str, NDArray[np.generic]]:
+def encoded(table: pa.Table, bins: Bins) -> dict[str, NDArray[np.generic]]:
+    """Return every column of the bins: numbers, or codes."""
     return {column.name: _values(table, column) for column in bins.columns}
 
 

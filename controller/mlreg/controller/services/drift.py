@@ -47,6 +47,15 @@ class NoReferenceError(NotFoundError):
         super().__init__(f"{model} has no champion in {environment} with a profile of its rows")
 
 
+class FeatureNotFoundError(NotFoundError):
+    """The champion's contract has no feature of that name."""
+
+    code = "feature_not_found"
+
+    def __init__(self, *, feature: str) -> None:
+        super().__init__(f"the champion has no feature {feature!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class DriftWindow:
     """One window; `features` pairs each feature with its sizes, the most drifted first."""
@@ -104,6 +113,19 @@ def drift_report(
     windows = load_stack(session, (model_id, contract), bins, width, within).by_start()
     matrix = yardstick_of(reference).measure(windows.stack)
     return DriftReport(windows.starts, matrix, effect_sizes(reference, windows.stack.merged()))
+
+
+def chosen_columns(report: DriftReport, feature: str | None) -> list[str]:
+    """Return the columns of a report, the most drifted first, or the one that is asked for.
+
+    Raises:
+        FeatureNotFoundError: it has no such column.
+    """
+    if feature is not None:
+        if feature not in report.whole:
+            raise FeatureNotFoundError(feature=feature)
+        return [feature]
+    return sorted(report.whole, key=lambda name: -(report.whole[name].psi or 0.0))
 
 
 def verdicts_between(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 from mlreg.controller.services import (
     chores,
+    comparing,
     draining,
     evaluations,
+    freezing,
     guarding,
     measuring,
     reproductions,
@@ -35,7 +37,9 @@ HANDLERS: Mapping[str, Handler] = {
     "drain": Handler(drain, alert_if_dead),
     runs.KIND: training_run.HANDLER,
     evaluations.KIND: evaluations.HANDLER,
+    freezing.KIND: freezing.HANDLER,
     measuring.KIND: measuring.HANDLER,
+    comparing.KIND: comparing.HANDLER,
     guarding.KIND: guarding.HANDLER,
     reproductions.KIND: reproductions.HANDLER,
     chores.KIND: chores.handler(ChoreSettings()),

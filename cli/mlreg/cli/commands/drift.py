@@ -1,0 +1,172 @@
+"""`mlreg drift`: how far features and scores have moved, window by window or in the rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from mlreg.cli.output import progress, show
+from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
+from mlreg.client.errors import InvalidError
+from mlreg.client.wire.drift import (
+    CompareAnswer,
+    CompareRequest,
+    DriftAnswer,
+    DriftMatrix,
+    FeatureDrift,
+    Question,
+    Size,
+    Width,
+)
+
+UNUSUAL = "*"
+"""What marks an unusual value in a table."""
+
+
+def drift(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    env: Annotated[str, typer.Option("--env", help="The environment.")] = "production",
+    window: Annotated[
+        str, typer.Option(metavar="START", help="This window (UTC); else the newest.")
+    ] = "",
+    days: Annotated[int, typer.Option(help="So many last days, side by side.", min=0)] = 0,
+    feature: Annotated[str, typer.Option(help="Of this feature, window by window.")] = "",
+    by: Annotated[Width, typer.Option(help="With --days or --feature: the windows.")] = "day",
+    size: Annotated[Size, typer.Option(help="With --days or --feature: what is shown.")] = "psi",
+    exact: Annotated[bool, typer.Option("--exact", help="Test the rows: p-values.")] = False,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Tell the rows from the training's: an AUC.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="With --exact or --joint: its end.")] = False,
+) -> None:
+    """Show how far a window lies from the champion's training rows; * is unusual for the stream."""
+    start = _moment(window)
+    if exact or joint:
+        question: Question = "exact" if exact else "joint"
+        _compare(model, CompareRequest(question=question, environment=env, start=start), wait=wait)
+        return
+    with open_client() as client:
+        if days or feature:
+            matrix = client.drift.matrix(
+                model, env, days=days or 14, width=by, size=size, feature=feature or None
+            )
+            show(matrix, text=_title(matrix), table=_one(matrix) if feature else _matrix(matrix))
+            return
+        answer = client.drift.show(model, env, window=start)
+    if answer.start is None:
+        show(answer, text="no window was read yet")
+        return
+    title = f"{model} in {env}, {answer.start:%Y-%m-%d %H:%M} to {answer.end:%Y-%m-%d %H:%M} UTC\n"
+    show(answer, text=title, table=_window(answer))
+
+
+def _compare(model: str, request: CompareRequest, *, wait: bool) -> None:
+    with open_client() as client:
+        asked = client.drift.compare(model, request)
+        if wait:
+            with progress(f"comparison {asked.number}"):
+                asked = client.drift.wait(asked.number)
+    show(asked, text=_found(asked), table=_tests(asked))
+
+
+def _window(answer: DriftAnswer) -> Table:
+    headers = ("feature", "psi", "js", "wasserst", "ks", "cramer_v", "nulls", "unseen", "verdict")
+    rows = [_window_row(one) for one in answer.features]
+    spare = ("js", "unseen", "cramer_v", "nulls")
+    return Table(headers, rows, f"nothing to compare ({answer.state})", spare, {"verdict"})
+
+
+def _window_row(one: FeatureDrift) -> tuple[object, ...]:
+    sizes = ("psi", "jensen_shannon", "wasserstein", "ks", "cramers_v", "null_share")
+    cells = (_marked(getattr(one, name), name in one.unusual) for name in (*sizes, "unseen_share"))
+    return (one.feature, *cells, one.verdict)
+
+
+def _matrix(found: DriftMatrix) -> Table:
+    """Return features by windows, the newest last; at a terminal the oldest windows go first."""
+    form = "%m-%d %H" if found.width == "hour" else "%m-%d"
+    starts = [f"{start:{form}}" for start in found.starts]
+    rows = [
+        (
+            one.feature,
+            *(
+                _marked(value, verdict == "unusual")
+                for value, verdict in zip(one.values, one.verdicts, strict=True)
+            ),
+        )
+        for one in found.features
+    ]
+    return Table(("feature", *starts), rows, "no windows", spare=starts[:-1])
+
+
+def _one(found: DriftMatrix) -> Table:
+    series = found.features[0]
+    rows = [
+        (f"{start:%Y-%m-%d %H:%M}", rows, value, verdict)
+        for start, rows, value, verdict in zip(
+            found.starts, found.rows, series.values, series.verdicts, strict=True
+        )
+    ]
+    return Table(("window", "rows", found.size, "verdict"), rows, "no windows")
+
+
+def _title(found: DriftMatrix) -> str:
+    rows = sum(found.rows)
+    return (
+        f"{found.size} of {found.model} in {found.environment}, by {found.width}:"
+        f" {len(found.starts)} windows, {rows:,} rows\n"
+    )
+
+
+def _found(answer: CompareAnswer) -> str:
+    found = answer.found
+    if found is None:
+        return f"comparison {answer.number} is {answer.state}"
+    sides = (
+        f"{found['rows']:,} rows from {found['start'][:16]} against {found['reference_rows']:,}"
+        f" training rows of version {found['version']}\n"
+    )
+    if found["question"] == "joint":
+        return (
+            f"{sides}AUC {found['auc']:.3f} ({found['low']:.3f} to {found['high']:.3f});"
+            " 0.5: nothing tells them apart\n"
+        )
+    whole = found["joint"]
+    mmd = "" if whole is None else f"all features: MMD² {whole['statistic']:.3g}, p"
+    return f"{sides}{mmd} {whole['p_value']:.3g}\n" if whole else sides
+
+
+def _tests(answer: CompareAnswer) -> Table | None:
+    if answer.found is None:
+        return None
+    if answer.found["question"] == "joint":
+        rows = [(name, f"{share:.1%}") for name, share in answer.found["culprits"]]
+        return Table(("feature", "share of the gain"), rows, "no culprits")
+    tests = sorted(answer.found["tests"], key=lambda one: one["p_value"])
+    rows_ = [(one["feature"], one["test"], one["statistic"], one["p_value"]) for one in tests]
+    return Table(("feature", "test", "statistic", "p"), rows_, "nothing to test")
+
+
+def _marked(value: float | None, unusual: bool) -> str | None:
+    if value is None:
+        return None
+    return f"{value:.3f}{UNUSUAL if unusual else ''}"
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a time as typed; without a zone it is UTC.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"--window {text!r} is no time, such as 2013-07-01 or 2013-07-01T06:00"
+        raise InvalidError(message, code="invalid_option") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
