@@ -70,7 +70,7 @@ def test_from_promote_to_rollback(mlreg):
     assert json.loads(back.stdout)["champion"] == 1
     assert "unfreeze" in back.stderr
     assert "frozen" in mlreg("status").stdout
-    history = json.loads(mlreg("history", "flights", "--json").stdout)
+    history = json.loads(mlreg("history", "flights", "--json").stdout)["items"]
     assert [item["cause"] for item in history] == ["rollback", "promote", "promote"]
     assert mlreg("unfreeze", "flights").returncode == 0
     assert "hold" in mlreg("audit", "verify").stdout

@@ -77,11 +77,12 @@ def test_every_command_of_the_page(mlreg, tmp_path):
 
 
 def check(mlreg, decision, as_ada):
-    revisions = json.loads(mlreg.cli("history", MODEL, "--json").stdout)
+    revisions = json.loads(mlreg.cli("history", MODEL, "--json").stdout)["items"]
     newest = revisions[0]
     assert (newest["champion"], newest["forced"], newest["broke_glass"]) == (3, True, True)
     assert [one["approvers"] for one in revisions if one["champion"] == 1][:1] == [["ada", "bea"]]
-    incidents = json.loads(mlreg.cli("incident", "list", "--model", MODEL, "--json").stdout)
+    listed = mlreg.cli("incident", "list", "--model", MODEL, "--json").stdout
+    incidents = json.loads(listed)["items"]
     assert [one["kind"] for one in incidents] == ["broken_glass"]
     outdated = mlreg.cli("decision", "approve", str(decision), check=False, environ=as_ada)
     assert outdated.returncode == 1

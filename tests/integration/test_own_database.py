@@ -37,7 +37,7 @@ def is_let_in(running, token) -> bool:
 
 def test_doctor_finds_a_running_mlreg_well(mlreg):
     done = mlreg.cli("doctor", f"--data={mlreg.data}", "--json")
-    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["items"]}
     assert all(finding["well"] for finding in findings.values())
     assert {"database", "schema", "role", "clock", "artifacts", "space"} <= set(findings)
 

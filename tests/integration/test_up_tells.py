@@ -32,7 +32,7 @@ def test_an_installation_signs_its_log_and_tells_others(start_mlreg, receiver, t
     assert re.search(r"whsec_\S+", made.stdout)
     assert mlreg.cli("webhook", "test", "hook").stdout.startswith("delivered: 200")
     assert [one["type"] for one in receiver.bodies] == ["dev.mlreg.webhook.test"]
-    (shown,) = json.loads(mlreg.cli("webhook", "list", "--json").stdout)
+    (shown,) = json.loads(mlreg.cli("webhook", "list", "--json").stdout)["items"]
     assert (shown["attempts"], shown["last_outcome"]) == (0, "200")
     assert "webhook.test" in mlreg.cli("webhook", "deliveries", "hook").stdout
     assert "a test of webhook hook by admin" in mlreg.cli("events").stdout

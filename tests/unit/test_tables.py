@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlreg.cli.output import Table, table_lines
+from mlreg.cli.tables import Table, table_lines
 
 
 def test_the_last_cell_is_folded_at_eighty_columns():

@@ -36,18 +36,27 @@ class Audit:
         self, *, action: str | None = None, subject: str | None = None
     ) -> Iterator[AuditAnswer]:
         """Iterate over the entries, newest first."""
+        return walk_pages(
+            lambda cursor: self.page(action=action, subject=subject, cursor=cursor, limit=PAGE)
+        )
 
-        def page_at(cursor: str | None) -> Page[AuditAnswer]:
-            return self._transport.get(
-                path("audit"),
-                Page[AuditAnswer],
-                action=action,
-                subject=subject,
-                cursor=cursor,
-                limit=PAGE,
-            )
-
-        return walk_pages(page_at)
+    def page(
+        self,
+        *,
+        action: str | None = None,
+        subject: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page[AuditAnswer]:
+        """Return a page of the entries, newest first; `cursor` is `next` of the page before."""
+        return self._transport.get(
+            path("audit"),
+            Page[AuditAnswer],
+            action=action,
+            subject=subject,
+            cursor=cursor,
+            limit=limit,
+        )
 
     def verify(self, held: Sequence[tuple[int, bytes]] = ()) -> VerificationAnswer:
         """Have the server walk the hash chain and name the first bad entry.

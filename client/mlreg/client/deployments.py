@@ -161,12 +161,19 @@ class Deployments:
 
     def history(self, model: str, environment: str = PRODUCTION) -> Iterator[RevisionAnswer]:
         """Iterate over what was live, newest first."""
+        return walk_pages(lambda before: self.revisions(model, environment, before=before))
+
+    def revisions(
+        self,
+        model: str,
+        environment: str = PRODUCTION,
+        *,
+        before: str | None = None,
+        limit: int = PAGE,
+    ) -> Page[RevisionAnswer]:
+        """Return a page of what was live, newest first; `before` is `next` of the page before."""
         place = _path(model, environment) + "/revisions"
-        return walk_pages(
-            lambda before: self._transport.get(
-                place, Page[RevisionAnswer], before=before, limit=PAGE
-            )
-        )
+        return self._transport.get(place, Page[RevisionAnswer], before=before, limit=limit)
 
     def at(self, model: str, time: str, *, environment: str = PRODUCTION) -> ReignAnswer:
         """Return what served at a moment, since and until when, by whose hand, on what evidence.

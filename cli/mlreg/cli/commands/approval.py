@@ -15,8 +15,9 @@ from mlreg.cli.commands.deployment import (
     expected_revision,
     version_number,
 )
-from mlreg.cli.output import Table, show, warn
+from mlreg.cli.output import show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.wire.approvals import ApprovalsAnswer, GivenAnswer, WaitingAnswer
 
 app = typer.Typer(add_completion=False)
@@ -80,7 +81,8 @@ def list_approvals(
         for one in page.items
     ]
     headers = ("approval", "version", "verdict", "by", "decision", "counts", "reason")
-    show(page, text=_needs(model, env, page), table=Table(headers, rows, "no approvals"))
+    table = Table(headers, rows, "no approvals", spare=("decision",))
+    show(page, text=_needs(model, env, page), table=table, more="--before")
 
 
 @app.command()

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlreg.cli.output import Table, progress, show
+from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import IntegrityError, InvalidError, NotFoundError
+from mlreg.client.paging import page_of_any_size
 
 if TYPE_CHECKING:
     from mlreg.client.wire.audit import CheckpointAnswer, VerificationAnswer
@@ -24,13 +26,20 @@ def list_entries(
     action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only this subject.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
+    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
 ) -> None:
     """List entries, newest first."""
     with open_client() as client:
-        entries = client.audit.list(action=action, subject=subject)
-        found = [entry for _, entry in zip(range(limit), entries, strict=False)]
-    rows = [(e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.actor, e.action, e.subject) for e in found]
-    show(found, table=Table(("seq", "at", "actor", "action", "subject"), rows))
+        page = page_of_any_size(
+            lambda cursor, size: client.audit.page(
+                action=action, subject=subject, cursor=cursor, limit=size
+            ),
+            limit,
+            before,
+        )
+    rows = [(e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.actor, e.action, e.subject) for e in page.items]
+    headers = ("seq", "at", "actor", "action", "subject")
+    show(page, table=Table(headers, rows), more="--before")
 
 
 @app.command()

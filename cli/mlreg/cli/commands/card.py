@@ -13,9 +13,10 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from mlreg.cli.output import OUTPUT, Table, say, show
+from mlreg.cli.output import OUTPUT, say, show
 from mlreg.cli.references import find_version
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
 from mlreg.client.new_files import new_file
 from mlreg.client.wire.cards import SectionName

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, progress, say, show
+from mlreg.cli.output import progress, say, show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import IntegrityError
 from mlreg.client.wire.cleanup import GarbageItemAnswer
 
@@ -33,7 +34,7 @@ def scrub(
                 seen.append(turn)
     corrupt = [blob for turn in seen for blob in turn.corrupt]
     blobs, size = sum(turn.blobs for turn in seen), sum(turn.bytes for turn in seen)
-    rows = [[one.digest[:19], one.fault[:40], ", ".join(one.versions)] for one in corrupt]
+    rows = [[one.digest[:19], one.fault, ", ".join(one.versions)] for one in corrupt]
     show(
         {"blobs": blobs, "bytes": size, "corrupt": [one.model_dump() for one in corrupt]},
         text=f"{blobs} blobs, {_size(size)}: {len(corrupt)} corrupt",

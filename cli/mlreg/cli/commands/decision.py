@@ -9,8 +9,9 @@ import typer
 from mlreg.cli.commands.approval import tell_given
 from mlreg.cli.commands.deployment import version_number
 from mlreg.cli.commands.verdict import end_by_verdict
-from mlreg.cli.output import Table, progress, show
+from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.wire.decisions import DecisionAnswer, EvaluateRequest
 
 app = typer.Typer(add_completion=False)
@@ -73,7 +74,8 @@ def list_decisions(
         )
         for one in page.items
     ]
-    show(page, table=Table(headers, rows, "no decisions"))
+    table = Table(headers, rows, "no decisions", spare=("run", "champion"))
+    show(page, table=table, more="--before")
 
 
 @app.command()

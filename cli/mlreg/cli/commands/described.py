@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.cli.commands.reproduction import attested
-from mlreg.cli.output import Table, table_lines
+from mlreg.cli.tables import Table, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

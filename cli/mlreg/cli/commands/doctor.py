@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from mlreg.cli.folder import DEFAULT
-from mlreg.cli.output import Table, show
+from mlreg.cli.output import show
+from mlreg.cli.tables import Table
 
 UNWELL = 1
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 
 app = typer.Typer()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlreg.cli.output import Table, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
+from mlreg.client.paging import page_of_any_size
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +29,7 @@ def history(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     env: Annotated[str, typer.Option("--env", help="Where.")] = "production",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
+    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="What served then: 2026-03-01T12:00 (UTC without zone)."),
@@ -39,9 +41,15 @@ def history(
             reign = client.deployments.at(model, at, environment=env)
             show(reign, text="\n".join(_lines(reign)))
             return
-        found = list(islice(client.deployments.history(model, env), limit))
+        page = page_of_any_size(
+            lambda cursor, size: client.deployments.revisions(
+                model, env, before=cursor, limit=size
+            ),
+            limit,
+            before,
+        )
     headers = ("revision", "champion", "cause", "actor", "at", "reason")
-    show(found, table=Table(headers, [_row(item) for item in found]))
+    show(page, table=Table(headers, [_row(item) for item in page.items]), more="--before")
 
 
 def _row(item: RevisionAnswer) -> list[object]:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlreg.cli.output import Table, progress, say, show, warn
+from mlreg.cli.output import progress, say, show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 
 app = typer.Typer(add_completion=False)
 Task = Literal["binary", "multiclass", "regression", "ranking"]

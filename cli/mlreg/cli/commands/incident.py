@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.wire.incidents import IncidentAnswer
 
 app = typer.Typer(add_completion=False)
@@ -31,7 +32,7 @@ def list_incidents(
         for one in found
     ]
     headers = ("number", "state", "opened", "model", "kind", "title")
-    show(found, table=Table(headers, rows, "no incidents"))
+    show(found, table=Table(headers, rows, "no incidents", spare=("kind",)))
 
 
 @app.command("show")

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from mlreg.cli.forms import form
-from mlreg.cli.output import Table, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
 
 app = typer.Typer()

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlreg.cli.output import Table, show, warn
+from mlreg.cli.output import show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 
 app = typer.Typer(add_completion=False)
 MAX_KEY_BYTES = 60_000
@@ -63,7 +64,8 @@ def list_keys() -> None:
         for key in found
     ]
     headers = ("id", "name", "kind", "models", "trusted")
-    show(found, table=Table(headers, rows, empty="no keys; `mlreg key add` trusts one"))
+    empty = "no keys; `mlreg key add` trusts one"
+    show(found, table=Table(headers, rows, empty, spare=("kind",), whole=("id",)))
 
 
 @app.command()

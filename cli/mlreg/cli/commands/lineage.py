@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlreg.cli.output import Table, say, show, warn
+from mlreg.cli.output import say, show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
 
 if TYPE_CHECKING:

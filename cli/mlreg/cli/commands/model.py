@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, say, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.wire.models import ModelAnswer
 
 app = typer.Typer(add_completion=False)
@@ -82,9 +83,8 @@ def list_models(
         for model in page.items
     ]
     empty = "none is deleted" if deleted else "no models; `mlreg model create` makes one"
-    show(page, table=Table(("model", "task", "newest", "created"), rows, empty=empty))
-    if page.next is not None:
-        say(f"more: --after {page.next}")
+    headers = ("model", "task", "newest", "created")
+    show(page, table=Table(headers, rows, empty=empty), more="--after")
 
 
 @app.command("show")

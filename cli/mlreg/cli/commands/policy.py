@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import OUTPUT, Table, say, show, warn
+from mlreg.cli.output import OUTPUT, say, show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.wire.policies import FiringAnswer, PolicyAnswer
 
 app = typer.Typer(add_completion=False)

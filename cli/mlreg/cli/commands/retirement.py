@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlreg.cli.output import Table, say, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ def show_deleted(page: Page[VersionAnswer]) -> None:
         ]
         for version in page.items
     ]
-    show(page, table=Table(("version", "deleted", "by", "why"), rows, empty="none is deleted"))
-    if page.next is not None:
-        say(f"more: --before {page.next}")
+    headers = ("version", "deleted", "by", "why")
+    show(page, table=Table(headers, rows, empty="none is deleted"), more="--before")
 
 
 def _numbered(reference: str) -> tuple[str, int]:

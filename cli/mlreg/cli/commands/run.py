@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlreg.cli.commands.verdict import end_by_verdict
-from mlreg.cli.output import OUTPUT, Table, progress, show
+from mlreg.cli.output import OUTPUT, progress, show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
 from mlreg.client.wire.runs import Lane, LineAnswer, RetrainRequest, RunAnswer, RunState
 
@@ -92,7 +93,8 @@ def list_runs(
         )
         for run in page.items
     ]
-    show(page, table=Table(headers, rows, "no runs"))
+    spare = ("cause", "lane", "verdict", "version")
+    show(page, table=Table(headers, rows, "no runs", spare=spare), more="--before")
 
 
 @app.command("show")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlreg.cli.output import Table, say, show
+from mlreg.cli.output import show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
+from mlreg.client.paging import page_of_any_size
 
 if TYPE_CHECKING:
     from mlreg.client.wire.versions import VersionAnswer
 
-MOST = 26
 HEADERS = ("version", "lane", "created", "by", "metrics")
 
 
@@ -23,6 +24,7 @@ def search(
         typer.Argument(metavar="QUERY", help="e.g. 'model:flights metric.auc>=0.8 -lane:refit'."),
     ],
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Without a limit.")] = False,
 ) -> None:
     """Find versions of all models by what is true of them, newest first.
@@ -32,22 +34,18 @@ def search(
     docs/reference/search.md.
     """
     with open_client() as client:
-        found = client.search(" ".join(query))
-        versions = list(found if everything else islice(found, limit))
-        more = not everything and len(versions) == limit and next(found, None) is not None
-    rows = [_row(version) for version in versions]
-    show(versions, table=Table(HEADERS, rows, empty="no version matches"))
-    if more:
-        say("more: --limit N, or --all")
+        page = page_of_any_size(
+            lambda cursor, size: client.versions.search(" ".join(query), cursor=cursor, limit=size),
+            sys.maxsize if everything else limit,
+            before,
+        )
+    rows = [_row(version) for version in page.items]
+    table = Table(HEADERS, rows, "no version matches", spare=("by", "lane"))
+    show(page, table=table, more="--all, --limit N or --before")
 
 
 def _row(version: VersionAnswer) -> list[object]:
-    named = _short(f"{version.model}/{version.number}")
+    named = f"{version.model}/{version.number}"
     when = f"{version.created_at:%Y-%m-%d %H:%M}"
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in sorted(version.metrics.items()))
-    return [named, version.lane, when, _short(version.created_by, 12), _short(metrics, 20)]
-
-
-def _short(text: str, most: int = MOST) -> str:
-    """Return a text cut so that a row fits into 80 columns."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return [named, version.lane, when, version.created_by, metrics]

@@ -1,4 +1,4 @@
-"""`mlreg snapshot`: freeze, list, show and export selections of the feedback log."""
+"""`mlreg snapshot`: freeze, list, show and export selections of rows, logged or of a source."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, progress, show, warn
+from mlreg.cli.output import progress, show, warn
 from mlreg.cli.session import open_client
-from mlreg.client.wire.snapshots import SnapshotAnswer
+from mlreg.cli.tables import Table
+from mlreg.client.wire.snapshots import SnapshotAnswer, SourceForm
 
 app = typer.Typer()
 MINUTE = "%Y-%m-%d %H:%M"
+OWN = ("time", "label", "entity", "weight", "prediction_id")
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 Digest = Annotated[str, typer.Argument(help="The snapshot's digest.")]
 Model = Annotated[str, typer.Argument(help="The model's name.")]
@@ -30,9 +32,32 @@ def create(
     exclude: Annotated[
         list[str] | None, typer.Option(help="START/END of a time to leave out; repeatable.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of the log: s3://…/*.parquet, /folder, delta:URL, "
+            "sql:CONNECTION: SELECT …, or `policy`: what the policy names."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="WHAT=COLUMN of the source: time, label, entity, weight, a feature …"),
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="Of times that have none.")] = None,
+    connection: Annotated[str | None, typer.Option(help="By which it is reached.")] = None,
+    env: Annotated[str, typer.Option(help="Of the policy.")] = "production",
 ) -> None:
-    """Freeze the predictions of a time range with their labels."""
+    """Freeze the rows of a time range: predictions with their labels, or those of a source."""
     intervals = [_interval(text) for text in exclude or []]
+    if source is not None:
+        form = _form(source, column or [], timezone, connection)
+        with open_client(timeout_seconds=300) as client, progress("freezing", None) as advance:
+            asked = client.snapshots.freeze(
+                model, _aware(start), _aware(end), data=form, environment=env, exclude=intervals
+            )
+            answer = client.snapshots.wait(asked.number, each=lambda _freeze: advance(0))
+        show(answer, text=f"{answer.digest}\n{_parts(answer)} are frozen under this name")
+        return
     with open_client(timeout_seconds=300) as client:
         answer = client.snapshots.create(
             model,
@@ -53,10 +78,10 @@ def list_(model: Model) -> None:
     with open_client() as client:
         page = client.snapshots.list(model)
     rows = [
-        (f"{item.start:{MINUTE}}", f"{item.end:{MINUTE}}", _segments(item), item.digest)
+        (f"{item.start:{MINUTE}}", f"{item.end:{MINUTE}}", _parts(item), item.digest)
         for item in page.items
     ]
-    headers = ("start", "end", "segments", "digest")
+    headers = ("start", "end", "of", "digest")
     show(page, table=Table(headers, rows, empty=f"{model} has no snapshots"))
 
 
@@ -76,6 +101,30 @@ def export(
     with open_client() as client, progress(f"exporting {file.name}") as advance:
         size = client.snapshots.export(digest, file, on_bytes=advance)
     show({"digest": digest, "file": str(file), "size": size}, text=f"{file}: {size} bytes")
+
+
+def _form(
+    source: str, columns: list[str], timezone: str | None, connection: str | None
+) -> SourceForm | None:
+    """Return what was said of a source, None where the policy says it."""
+    if source == "policy":
+        if columns or timezone or connection:
+            raise typer.BadParameter("the policy says which columns and connection these are")
+        return None
+    pairs = dict(column.split("=", 1) for column in columns if "=" in column)
+    if len(pairs) < len(columns):
+        raise typer.BadParameter("--column is WHAT=COLUMN, each once")
+    own = {name: pairs.pop(name) for name in OWN if name in pairs}
+    return SourceForm(
+        source=source, timezone=timezone, connection=connection, features=pairs or None, **own
+    )
+
+
+def _parts(snapshot: SnapshotAnswer) -> str:
+    """Return what it is made of, in short."""
+    if snapshot.source is None:
+        return _segments(snapshot)
+    return f"{snapshot.source.file_count} files"
 
 
 def _segments(snapshot: SnapshotAnswer) -> str:

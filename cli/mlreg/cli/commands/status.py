@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.output import Table, show, warn
+from mlreg.cli.output import show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.wire.deployments import StatusAnswer
 
 DAY_AND_MINUTE = "%Y-%m-%d %H:%M"
@@ -19,9 +20,10 @@ def status(
     """Show what is live, and which serving processes are behind."""
     with open_client() as client:
         found = client.deployments.status(model)
-    headers = ("model", "environment", "revision", "champion", "state", "since", "clients")
+    headers = ("model", "environment", "revision", "champion", "since", "clients", "state")
     empty = "nothing is deployed yet (`mlreg promote MODEL VERSION`)"
-    show(found, table=Table(headers, [_status_row(item) for item in found], empty))
+    rows = [_status_row(item) for item in found]
+    show(found, table=Table(headers, rows, empty, spare=("since",)))
     for item in found:
         _warn_of(item)
 
@@ -34,9 +36,9 @@ def _status_row(item: StatusAnswer) -> list[object]:
         item.environment,
         item.revision,
         item.champion,
-        _state(item),
         item.at.strftime(DAY_AND_MINUTE),
         clients,
+        _state(item),
     ]
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from mlreg.cli.folder import DEFAULT
-from mlreg.cli.output import Table, show, warn
+from mlreg.cli.output import show, warn
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 
 app = typer.Typer()
 Role = Literal["viewer", "ci", "operator", "approver", "admin"]
@@ -44,7 +45,7 @@ def list_tokens() -> None:
     rows = [
         (
             t.id,
-            t.name[:16],
+            t.name,
             t.role,
             _models(t.models),
             t.expires_at and t.expires_at.date(),
@@ -54,7 +55,7 @@ def list_tokens() -> None:
         for t in found
     ]
     headers = ("id", "name", "role", "models", "expires", "used", "revoked")
-    show(found, table=Table(headers, rows))
+    show(found, table=Table(headers, rows, spare=("used", "revoked"), whole=("id",)))
 
 
 @app.command()
@@ -118,4 +119,4 @@ def reset_admin(
 def _models(names: list[str] | None) -> str:
     if names is None:
         return "all"
-    return names[0][:14] if len(names) == 1 else f"{len(names)} models"
+    return names[0] if len(names) == 1 else f"{len(names)} models"

@@ -13,9 +13,10 @@ from mlreg.cli.commands.portable import export, import_version
 from mlreg.cli.commands.reproduction import reproduce
 from mlreg.cli.commands.retirement import archive, delete, restore, show_deleted
 from mlreg.cli.commands.verification import verify
-from mlreg.cli.output import OUTPUT, Table, plain, progress, say, show, warn
+from mlreg.cli.output import OUTPUT, plain, progress, show, warn
 from mlreg.cli.references import find_version
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.versions import staged_files
 
 if TYPE_CHECKING:
@@ -159,9 +160,8 @@ def list_versions(
         for version in page.items
     ]
     headers = ("version", "lane", "trainer", "commit", "created", "by", "missing")
-    show(page, table=Table(headers, rows, empty=f"model {model} has no versions"))
-    if page.next is not None:
-        say(f"more: --before {page.next}")
+    empty = f"model {model} has no versions"
+    show(page, table=Table(headers, rows, empty, spare=("trainer", "by", "lane")), more="--before")
 
 
 @app.command("show")

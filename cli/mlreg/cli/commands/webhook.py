@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlreg.cli.output import OUTPUT, Table, plain, print_table, show
+from mlreg.cli.output import OUTPUT, plain, print_table, show
 from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table
 from mlreg.client.errors import UnreachableError
 from mlreg.client.wire.webhooks import HookKind
 
@@ -63,9 +64,8 @@ def list_webhooks() -> None:
     rows = [
         (one.name, one.kind, one.url, _state(one), one.behind, one.last_outcome) for one in found
     ]
-    show(
-        found, table=Table(("name", "kind", "url", "state", "behind", "last"), rows, "no webhooks")
-    )
+    headers = ("name", "kind", "url", "state", "behind", "last")
+    show(found, table=Table(headers, rows, "no webhooks", spare=("kind",)))
 
 
 @app.command("show")
@@ -177,7 +177,8 @@ def _table(found: Sequence[DeliveryAnswer]) -> Table:
         (one.seq, f"{one.at:%Y-%m-%d %H:%M:%S}", one.topic, one.state, one.attempts, one.error)
         for one in found
     ]
-    return Table(("seq", "at", "topic", "state", "attempts", "error"), rows, "nothing yet")
+    headers = ("seq", "at", "topic", "state", "attempts", "error")
+    return Table(headers, rows, "nothing yet", spare=("attempts",))
 
 
 def _lines(found: EventsAnswer) -> Table:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from mlreg.cli.output import Table, print_table
+from mlreg.cli.output import print_table
+from mlreg.cli.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

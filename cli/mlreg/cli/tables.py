@@ -1,0 +1,154 @@
+"""Tables as plain lines, and how a wide one comes to fit a terminal.
+
+What always holds: in a pipe or a file every cell is whole, and only the last one is folded, at 80
+columns. At a terminal no line is wider than it, or than 80 columns in a narrow one: the columns
+that a table can spare go first, then the widest texts lose their middles; numbers, times and what
+is meant to be copied (`whole`) are never cut. `--json` always has everything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+WIDTH = 80
+GAP = "  "
+LEAST = 12  # what is left of a cut text
+LEAST_LAST = 24  # what the last column is given by dropping spare ones, where its text is longer
+_NUMBERS = re.compile(r"[-+:., \d]*")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headers; a cell may be anything, None prints as a dash.
+
+    Attributes:
+        headers: a name per column.
+        rows: a cell per column.
+        empty: what is printed when there are no rows.
+        spare: headers of the columns that go where room lacks, the least telling first.
+        whole: headers of texts that are never cut, for they are there to be copied.
+    """
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    empty: str = "nothing to show"
+    spare: Sequence[str] = ()
+    whole: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class _Column:
+    header: str
+    texts: Sequence[str]
+    is_number: bool
+    is_whole: bool
+
+    @property
+    def width(self) -> int:
+        return max(len(self.header), *map(len, self.texts))
+
+    def least(self, most: int) -> int:
+        """Return the width that is left to it where each has at most `most`."""
+        return self.width if self.is_whole else min(self.width, most)
+
+    def lines(self, most: int) -> list[str]:
+        """Return its cells, the header first, as texts of one width."""
+        width = self.least(most)
+        texts = [shortened(text, width) for text in (self.header.upper(), *self.texts)]
+        return [text.rjust(width) if self.is_number else text.ljust(width) for text in texts]
+
+
+def table_lines(table: Table, width: int | None = None) -> Iterator[str]:
+    """Yield the lines of a table: aligned columns, numbers to the right.
+
+    Args:
+        table: what is printed.
+        width: of the terminal; None leaves every cell whole.
+    """
+    if not table.rows:
+        yield table.empty
+        return
+    columns = _columns(table)
+    if width is not None:
+        columns = _spared(columns, table.spare, width)
+    most = _most(columns, width)
+    last = columns[-1]
+    before = zip(*(column.lines(most) for column in columns[:-1]), strict=True)
+    starts = [GAP.join([*cells, ""]) for cells in before] or [""] * (len(table.rows) + 1)
+    ends = last.lines(last.width)
+    for start, end in zip(starts, ends, strict=True):
+        yield from _folded(start, end, width)
+
+
+def cell(value: object) -> str:
+    """Return a value as it stands in a table."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return str(value)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text without its middle where it is too long: names differ at both ends."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 3
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def _columns(table: Table) -> list[_Column]:
+    found = []
+    for header, values in zip(table.headers, zip(*table.rows, strict=True), strict=True):
+        texts = [cell(value) for value in values]
+        is_number = all(isinstance(value, int | float) for value in values)
+        is_whole = header in table.whole or all(map(_NUMBERS.fullmatch, texts))
+        found.append(_Column(header, texts, is_number, is_whole))
+    return found
+
+
+def _spared(columns: Sequence[_Column], spare: Sequence[str], width: int) -> list[_Column]:
+    """Return the columns without those that can be spared, as long as room lacks."""
+    kept = list(columns)
+    for header in spare:
+        if _total([*(one.least(LEAST) for one in kept[:-1]), kept[-1].least(LEAST_LAST)]) <= width:
+            break
+        kept = [one for one in kept if one.header != header]
+    return kept
+
+
+def _most(columns: Sequence[_Column], width: int | None) -> int:
+    """Return how wide a text may be at most, so that all fit, and the last has its least."""
+    most = max(one.width for one in columns)
+    if width is None:
+        return most
+    while most > LEAST and _total([one.least(most) for one in columns]) > width:
+        most -= 1
+    return most
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _folded(before: str, last: str, width: int | None) -> Iterator[str]:
+    """Yield a row, the words of its last cell folded below each other where it is too wide."""
+    room = (width or WIDTH) - len(before)
+    if len(last.rstrip()) <= room or (width is None and room < LEAST):
+        yield (before + last).rstrip()
+        return
+    from textwrap import wrap
+
+    if width is not None:
+        last = " ".join(shortened(word, room) for word in last.split())
+    lines = wrap(last, room, break_long_words=False, break_on_hyphens=False)
+    yield before + lines[0]
+    for line in lines[1:]:
+        yield " " * len(before) + line
