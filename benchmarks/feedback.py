@@ -10,14 +10,17 @@ labels with the AUC of the result, reading 90 days of 900 rows, and profiling 1 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,10 +44,12 @@ from tests.servers.running import RunningMlreg
 FEATURES = [f"feature_{number}" for number in range(20)]
 ROWS = 1_000
 CONNECTIONS = 4
+ROW_CONNECTIONS = 64
 SECONDS = 6.0
 START = datetime(2013, 1, 1, tzinfo=UTC)
 TARGETS = {
-    "feedback_rows_per_second": (">=", 50_000.0),
+    "feedback_rows_per_second": (">=", 200_000.0),
+    "feedback_requests_of_one_row_per_second": (">=", 3_000.0),
     "join_1m_and_auc_seconds": ("<=", 1.5),
     "read_90_days_seconds": ("<=", 0.3),
     "profile_1m_by_50_seconds": ("<=", 0.15),
@@ -111,6 +116,79 @@ def send_all(url: str, token: str) -> float:
     return sent / (time.monotonic() - began)
 
 
+def json_request(host: str, token: str) -> tuple[bytes, bytes]:
+    """Return a request of one prediction, as bytes before and after its prediction id."""
+    row = predictions(1, FEATURES, every=timedelta(seconds=1)).to_pylist()[0]
+    features = {name: row[name] for name in FEATURES}
+    body = {
+        "rows": [
+            {
+                "prediction_id": "{:016d}",
+                "time": row["time"].isoformat(),
+                "score": row["score"],
+                "features": features,
+            }
+        ]
+    }
+    before, after = json.dumps(body).split("{:016d}")
+    length = len(before) + 16 + len(after)
+    head = (
+        "POST /api/v1/models/bench/predictions HTTP/1.1\r\n"
+        f"Host: {host}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+    return (head + before).encode(), after.encode()
+
+
+class Sender(asyncio.Protocol):
+    """One kept-alive connection that sends its next row when the last one was acknowledged."""
+
+    def __init__(self, request: tuple[bytes, bytes], numbers: Iterator[int], until: float) -> None:
+        self.request = request
+        self.numbers = numbers
+        self.until = until
+        self.acknowledged = 0
+        self.ended = asyncio.get_running_loop().create_future()
+        self.seen = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.send()
+
+    def send(self) -> None:
+        before, after = self.request
+        self.transport.write(b"%b%016d%b" % (before, next(self.numbers), after))
+
+    def data_received(self, content: bytes) -> None:
+        self.seen += content
+        if not self.seen.endswith(b"}"):
+            return
+        if not self.seen.startswith(b"HTTP/1.1 200"):
+            self.ended.set_exception(SystemExit(self.seen.decode()))
+            return
+        self.acknowledged += 1
+        self.seen = b""
+        if time.monotonic() < self.until:
+            self.send()
+        else:
+            self.transport.close()
+            self.ended.set_result(None)
+
+
+async def send_rows(url: str, token: str) -> float:
+    """Return acknowledged requests of one row per second, over many kept-alive connections."""
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    numbers = itertools.count(os.getpid() * 10**9)
+    began = time.monotonic()
+    request = json_request(f"{host}:{port}", token)
+    senders = [Sender(request, numbers, began + SECONDS) for _ in range(ROW_CONNECTIONS)]
+    loop = asyncio.get_running_loop()
+    for sender in senders:
+        await loop.create_connection(lambda sender=sender: sender, host, port)
+    await asyncio.gather(*(sender.ended for sender in senders))
+    return sum(sender.acknowledged for sender in senders) / (time.monotonic() - began)
+
+
 def measure_ingest() -> dict[str, float]:
     """Return acknowledged rows per second of a server that runs as a user starts it."""
     mlreg = RunningMlreg(environ={"MLREG_UNSAFE_NO_SYNC": ""})
@@ -120,12 +198,20 @@ def measure_ingest() -> dict[str, float]:
         mlreg.client().models.create(
             ModelRequest(name="bench", target=TargetForm(task="binary"), features=features)
         )
-        words = [sys.executable, "-m", "benchmarks.feedback", "--send", mlreg.url]
-        environ = {**os.environ, "MLREG_TOKEN": mlreg.token}
-        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
-        return {"feedback_rows_per_second": float(done.stdout)}
+        return {
+            "feedback_rows_per_second": sent_by_another("--send", mlreg),
+            "feedback_requests_of_one_row_per_second": sent_by_another("--send-rows", mlreg),
+        }
     finally:
         mlreg.stop()
+
+
+def sent_by_another(option: str, mlreg: RunningMlreg) -> float:
+    """Return what another process measures that only sends."""
+    words = [sys.executable, "-m", "benchmarks.feedback", option, mlreg.url]
+    environ = {**os.environ, "MLREG_TOKEN": mlreg.token}
+    done = subprocess.run(words, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout)
 
 
 def frozen(store: FolderStore, parts: list[pa.Table]) -> SnapshotBody:
@@ -194,9 +280,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--send", metavar="URL", help="only send, and print the rows per second")
+    parser.add_argument("--send-rows", metavar="URL", help="the same, one row a request")
     asked = parser.parse_args()
     if asked.send:
         print(send_all(asked.send, os.environ["MLREG_TOKEN"]))
+        return
+    if asked.send_rows:
+        print(asyncio.run(send_rows(asked.send_rows, os.environ["MLREG_TOKEN"])))
         return
     found = {**measure_ingest(), **measure_reading(), **measure_profiles()}
     if asked.json:

@@ -14,6 +14,7 @@ import pytest
 from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import APP, OWNER, make_database, make_roles
+from mlreg.controller.api import small_requests
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.store.clock import SystemClock
@@ -115,6 +116,7 @@ def api(database, store, extra_routers, extras):
             store,
             clock,
             extra_routers=extra_routers,
+            first_routes=small_requests.routes,
             page_routers=[pages.router],
             extras=extras,
         )

@@ -65,6 +65,7 @@ def store_of(settings: Settings) -> ArtifactStore:
 
 def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
+    from mlreg.cli.connections import read_connections
     from mlreg.controller.api import (
         clock,
         decisions,
@@ -77,8 +78,10 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
         policies,
         reproductions,
         runs,
+        small_requests,
         snapshots,
     )
+    from mlreg.controller.api.connections import EXTRA
     from mlreg.controller.services.alerts import alert_of_broken_glass
     from mlreg.controller.services.incidents import count_open
     from mlreg.controller.services.run_signing import key_id_of
@@ -108,12 +111,16 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             clock=parts.clock,
             hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
             extra_routers=[room.router for room in rooms],
+            first_routes=small_requests.routes,
             page_routers=[pages.router],
             open_incidents=count_open,
             snapshot_times=find_times,
             raise_alarm=alert_of_broken_glass,
             upkeep=settings.upkeep,
-            extras={"signing_key": key_id_of(settings.signing_key)},
+            extras={
+                "signing_key": key_id_of(settings.signing_key),
+                EXTRA: read_connections(settings.connections_file),
+            },
             posts=settings.posts,
             rate=settings.rate,
         )
@@ -161,6 +168,7 @@ def control(settings: Settings) -> None:
 def work(settings: Settings) -> None:
     """Run a worker until SIGTERM."""
     from mlreg.cli.chores import chore_settings_of
+    from mlreg.cli.connections import read_connections
     from mlreg.controller.services.handlers import handlers_of
     from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.work import WorkerSettings, run_worker
@@ -173,6 +181,7 @@ def work(settings: Settings) -> None:
             folder=settings.work_folder,
             environment=dict(os.environ),  # noqa: TID251 - the edge
             signing_key=settings.signing_key,
+            connections=read_connections(settings.connections_file),
         )
         handlers = handlers_of(chore_settings_of(settings))
         run_worker(parts.database, parts.store, parts.clock, own, _stopped(), handlers)

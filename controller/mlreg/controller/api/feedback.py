@@ -12,14 +12,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from mlreg.client.wire.feedback import BatchAnswer, LabelBatch, PredictionBatch
+from mlreg.controller.api.log_parts import Models
 from mlreg.controller.domain.batches import MAX_BODY_BYTES, Kind
 from mlreg.controller.feedback.bodies import ARROW, FILES, JSON
 from mlreg.controller.services import feedback
-from mlreg.registry.api.context import Now, Reading, Writing
+from mlreg.controller.services.known_models import KnownModels
+from mlreg.registry.api.context import Now, Writing
 from mlreg.registry.api.limits import BodyTooLargeError
 from mlreg.registry.api.permission import may
-from mlreg.registry.services.catalog import get_model
-from mlreg.registry.store.database import ReadSession, WriteSession
+from mlreg.registry.store.database import WriteSession
+from mlreg.registry.store.tables import Model
 
 router = APIRouter(prefix="/models", tags=["feedback log"])
 BatchId = Annotated[str | None, Query(max_length=200)]
@@ -76,42 +78,43 @@ def _inlined(form: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401 - a JSON 
 def log_predictions(
     model: str,
     body: RawBody,
-    reading: Reading,
+    models: Models,
     writing: Writing,
     now: Now,
     batch_id: BatchId = None,
 ) -> BatchAnswer:
     """Keep a batch of predictions, once per batch id."""
-    return _log(_Doors(reading, writing, now), model, "predictions", batch_id, body)
+    return _log(_Doors(models, writing, now), model, "predictions", batch_id, body)
 
 
 @router.post("/{model}/labels", openapi_extra=_forms(LabelBatch), dependencies=[may("log.write")])
 def log_labels(
     model: str,
     body: RawBody,
-    reading: Reading,
+    models: Models,
     writing: Writing,
     now: Now,
     batch_id: BatchId = None,
 ) -> BatchAnswer:
     """Keep a batch of labels, once per batch id."""
-    return _log(_Doors(reading, writing, now), model, "labels", batch_id, body)
+    return _log(_Doors(models, writing, now), model, "labels", batch_id, body)
 
 
 @dataclass(frozen=True, slots=True)
 class _Doors:
-    reading: Callable[[], AbstractContextManager[ReadSession]]
+    models: KnownModels
     writing: Callable[[], AbstractContextManager[WriteSession]]
     now: datetime
 
 
 def _log(doors: _Doors, name: str, kind: Kind, batch_id: str | None, body: Body) -> BatchAnswer:
     """Check outside of any transaction, then keep in one short one."""
-    with doors.reading() as session:
-        model = get_model(session, name)
-    batch = feedback.check_body(
-        model, kind, batch_id, body.content, body.content_type, now=doors.now
-    )
+
+    def check(model: Model) -> feedback.CheckedBatch:
+        content, content_type = body.content, body.content_type
+        return feedback.check_body(model, kind, batch_id, content, content_type, now=doors.now)
+
+    model, batch = doors.models.judge(name, check)
     with doors.writing() as session:
         accepted = feedback.keep(session, model, batch, now=doors.now)
     return BatchAnswer(batch_id=accepted.batch_id, rows=accepted.rows, duplicate=accepted.duplicate)

@@ -8,8 +8,9 @@ stream must not be compressed, for the same reason.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pyarrow as pa
 
@@ -22,9 +23,6 @@ from mlreg.controller.domain.batches import (
 from mlreg.controller.feedback.arrow_messages import is_compressed
 from mlreg.controller.feedback.casting import shown
 from mlreg.controller.feedback.file_reader import read_file
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
@@ -44,6 +42,14 @@ class Rows:
     batch_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JsonRows:
+    """A JSON body that was read: its rows with their features flat, and what it calls itself."""
+
+    rows: Sequence[Mapping[str, object]]
+    batch_id: str | None
+
+
 def read_rows(body: bytes, content_type: str, schema: pa.Schema) -> Rows:
     """Read a body.
 
@@ -61,7 +67,8 @@ def read_rows(body: bytes, content_type: str, schema: pa.Schema) -> Rows:
     if kind == ARROW:
         return Rows(read_arrow(body))
     if kind == JSON:
-        return _read_json(body)
+        document = read_json(body)
+        return Rows(table_of(document.rows), document.batch_id)
     if kind in FILES:
         text = [field.name for field in schema if pa.types.is_string(field.type)]
         return Rows(flattened(read_arrow(read_file(body, kind, text))))
@@ -112,7 +119,13 @@ def flattened(table: pa.Table) -> pa.Table:
     return table
 
 
-def _read_json(body: bytes) -> Rows:
+def read_json(body: bytes) -> JsonRows:
+    """Read a JSON body as flat rows, whose columns are not checked yet.
+
+    Raises:
+        UnreadableBodyError: the bytes are no batch.
+        InvalidRowsError: a row is no object, or names a column twice.
+    """
     try:
         document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
@@ -126,13 +139,18 @@ def _read_json(body: bytes) -> Rows:
     batch_id = document.get("batch_id")
     if batch_id is not None and not isinstance(batch_id, str):
         raise UnreadableBodyError(content_type=JSON, cause="batch_id must be text")
-    return Rows(_table(document["rows"]), batch_id)
+    rows = [_flat(number, row) for number, row in enumerate(document["rows"], start=1)]
+    return JsonRows(rows, batch_id)
 
 
-def _table(rows: Sequence[object]) -> pa.Table:
-    flat = [_flat(number, row) for number, row in enumerate(rows, start=1)]
-    names = dict.fromkeys(name for row in flat for name in row)
-    return pa.table({name: _json_column(name, [row.get(name) for row in flat]) for name in names})
+def table_of(rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Return flat rows as a table; a row is null where it does not name a column of another.
+
+    Raises:
+        InvalidRowsError: a column mixes types; names the row.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _json_column(name, [row.get(name) for row in rows]) for name in names})
 
 
 def _flat(number: int, row: object) -> Mapping[str, object]:

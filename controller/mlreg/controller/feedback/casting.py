@@ -6,8 +6,10 @@ moment, NaN a null); what would be rounded, cut or guessed is refused.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,6 +48,14 @@ def cast_column(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.A
     return _nan_as_null(_cast(name, array, wanted))
 
 
+def is_finite(array: pa.Array) -> bool:
+    """Say whether an array of floats has no null, NaN or infinity; may say no where it has none.
+
+    One pass: the sum is finite only if every value is. Sums that overflow are looked at closer.
+    """
+    return not array.null_count and math.isfinite(_sum(array.to_numpy()))
+
+
 def first_row(flags: pa.Array) -> int | None:
     """Return the number (from 1) of the first true row, None if there is none."""
     place = pc.index(flags, value=True).as_py()
@@ -67,6 +77,9 @@ def shown_at(array: pa.Array, place: int) -> str:
         return shown(scalar.as_py().isoformat())
     except (OverflowError, ValueError):
         return f"the time {scalar.value} {scalar.type.unit} after 1970"
+
+
+_sum = np.errstate(over="ignore", invalid="ignore")(np.add.reduce)
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
@@ -155,7 +168,7 @@ def _fails(part: pa.Array, attempt: Callable[[pa.Array], pa.Array]) -> bool:
 
 
 def _nan_as_null(array: pa.Array) -> pa.Array:
-    if not pa.types.is_floating(array.type):
+    if not pa.types.is_floating(array.type) or is_finite(array):
         return array
     nan = pc.is_nan(array)
     if not pc.any(nan).as_py():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from mlreg.controller.feedback.columns import HourProfile, profile_hours
 from mlreg.controller.feedback.segments import NewSegment, arrived, make_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mlreg.controller.domain.bins import Bins
 
@@ -21,11 +22,12 @@ MAX_ROUND_ROWS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class WaitingRows:
-    """One batch that waits: its number, its kind, and its bytes (an Arrow stream)."""
+    """Bytes that wait (an Arrow stream): their number, kind, and the batches that they hold."""
 
-    batch: int
+    number: int
     kind: Kind
     body: bytes
+    batches: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ def drain_rows(waiting: Sequence[WaitingRows]) -> list[DrainedRows]:
     for kind in kinds:
         batches = [batch for batch in waiting if batch.kind == kind]
         if batches:
-            tables = [arrived(b.batch, pa.ipc.open_stream(b.body).read_all()) for b in batches]
+            tables = [arrived(b.number, pa.ipc.open_stream(b.body).read_all()) for b in batches]
             segment = make_segment(kind, tables)
-            drained.append(DrainedRows(tuple(b.batch for b in batches), segment))
+            drained.append(DrainedRows(tuple(i for b in batches for i in b.batches), segment))
     return drained
 
 

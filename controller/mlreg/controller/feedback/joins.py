@@ -61,6 +61,8 @@ _FIRST = (
     *(PREDICTION_ID, TIME, VERSION, SCORE, SCORES, LABEL, WEIGHT),
     *(ENTITY, ARM, PROPENSITY),
 )
+LABEL_TIME = "mlreg:label_time"
+"""When the label that stands came; only of who asks for it by name."""
 _ABSENT = {field.name: field.type for field in (CLASS_SCORES, *ROUTED)}
 
 
@@ -97,7 +99,7 @@ def join_rows(
     joined, met = _labelled(rows, _concatenated(labels, LABELS), body)
     counts = JoinCounts(rows=rows.num_rows, duplicates=duplicates, **met)
     features = [name for name in rows.column_names if name not in PREDICTION_COLUMNS]
-    order = [name for name in (*_FIRST, *features) if name in joined.column_names]
+    order = [name for name in (*_FIRST, *features, LABEL_TIME) if name in joined.column_names]
     metadata = {COUNTS: json.dumps(asdict(counts)).encode()}
     return joined.select(order).replace_schema_metadata(metadata)
 
@@ -111,7 +113,8 @@ def chosen_columns(joined: pa.Table, columns: Sequence[str] | None) -> pa.Table:
     for name in columns or ():
         if name in _ABSENT and name not in joined.column_names:
             joined = joined.append_column(name, pa.nulls(joined.num_rows, _ABSENT[name]))
-    return joined if columns is None else joined.select(list(columns))
+    wanted = [name for name in joined.column_names if name != LABEL_TIME]
+    return joined.select(wanted if columns is None else list(columns))
 
 
 def counts_of(joined: pa.Table) -> JoinCounts:
@@ -180,6 +183,7 @@ def _labelled(
     chosen = _latest(labels, times, places, np.flatnonzero(counted), rows.num_rows)
     taken = pa.array(chosen, mask=chosen < 0)
     joined = rows.append_column(LABEL, labels[LABEL].take(taken))
+    joined = joined.append_column(LABEL_TIME, labels[TIME].take(taken))
     weights = pc.fill_null(labels[WEIGHT].take(taken), 1.0)
     labelled = int((chosen >= 0).sum())
     return joined.append_column(WEIGHT, weights), {

@@ -29,7 +29,7 @@ from mlreg.controller.domain.batches import (
     WEIGHT,
     InvalidRowsError,
 )
-from mlreg.controller.feedback.casting import cast_column, first_row, shown_at
+from mlreg.controller.feedback.casting import cast_column, first_row, is_finite, shown_at
 from mlreg.controller.feedback.schemas import ABSENT, MOMENT, OPTIONAL
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def checked_rows(table: pa.Table, rules: RowRules) -> pa.Table:
     _check_columns(table.column_names, rules.schema)
     sent = set(table.column_names)
     fields = [field for field in rules.schema if field.name in sent or field.name not in ABSENT]
-    columns = [_column(table, field) for field in fields]
+    given = dict(zip(table.column_names, table.itercolumns(), strict=True))
+    columns = [_column(given, table.num_rows, field) for field in fields]
     checked = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     for field, column in zip(fields, columns, strict=True):
         _check_values(field, column, rules)
@@ -107,17 +108,17 @@ def _check_columns(names: list[str], schema: pa.Schema) -> None:
             raise InvalidRowsError(column=name, problem="it is missing")
 
 
-def _column(table: pa.Table, field: pa.Field) -> pa.Array:
-    if field.name not in table.column_names:
-        return pa.nulls(table.num_rows, field.type)
-    return cast_column(field.name, table[field.name], field.type)
+def _column(given: Mapping[str, pa.ChunkedArray], rows: int, field: pa.Field) -> pa.Array:
+    if field.name not in given:
+        return pa.nulls(rows, field.type)
+    return cast_column(field.name, given[field.name], field.type)
 
 
 def _check_values(field: pa.Field, column: pa.Array, rules: RowRules) -> None:
     if not field.nullable and column.null_count:
         problem = NAN_HINT if field.name == LABEL else "it is missing"
         raise InvalidRowsError(column=field.name, problem=problem, row=first_row(column.is_null()))
-    if pa.types.is_floating(field.type):
+    if pa.types.is_floating(field.type) and not is_finite(column):
         _refuse(field.name, column, pc.is_inf(column), "is infinite")
     if pa.types.is_string(field.type):
         _check_text(field.name, column)
@@ -127,7 +128,7 @@ def _check_values(field: pa.Field, column: pa.Array, rules: RowRules) -> None:
         )
         _refuse(field.name, column, unseen, "is not one of the model's categories")
     special = _SPECIAL.get(field.name)
-    if special is not None:
+    if special is not None and column.null_count < len(column):
         special(column, rules)
 
 

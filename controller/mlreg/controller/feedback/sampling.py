@@ -88,7 +88,7 @@ def sample_segments(
         for rows in read_groups(store, digest, columns, body.range):
             lowest.add(within(rows, body))
     predictions = lowest.taken()
-    labels = []
+    labels: list[pa.Table] = []
     for digest in body.labels if predictions else ():
         groups = read_groups(store, digest, LABEL_COLUMNS, body.label_range)
         labels.extend(lowest.low(rows) for rows in groups)

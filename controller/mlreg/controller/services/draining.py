@@ -36,12 +36,13 @@ from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.batches import Kind
-    from mlreg.controller.store.tables import Batch
+    from mlreg.controller.store.feedback import WaitingBytes
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.database import Database, WriteSession
 
 LOG = logging.getLogger(__name__)
-MAX_ROUND_BATCHES = 2_000
+MAX_ROUND_BODIES = 2_000
+MAX_ROUND_BATCHES = 100_000
 DUE_AGE = timedelta(minutes=1)
 DUE_ROWS = 100_000
 
@@ -120,18 +121,18 @@ def reclaim_slots(database: Database) -> None:
 def _waiting(database: Database, model_id: int) -> list[WaitingRows]:
     """Read the oldest batches that wait, as many as make one segment."""
     with database.reading() as session:
-        chosen: list[Batch] = []
+        chosen: list[WaitingBytes] = []
         rows = 0
-        for batch in feedback.list_waiting(session, model_id, MAX_ROUND_BATCHES):
-            rows += batch.rows
-            if chosen and rows > MAX_ROUND_ROWS:
+        for one in feedback.list_waiting(session, model_id, MAX_ROUND_BATCHES):
+            rows += one.rows
+            if chosen and (rows > MAX_ROUND_ROWS or len(chosen) == MAX_ROUND_BODIES):
                 break
-            chosen.append(batch)
-        bodies = feedback.read_bodies(session, [batch.id for batch in chosen if batch.id])
+            chosen.append(one)
+        bodies = feedback.read_bodies(session, [one.number for one in chosen])
     return [
-        WaitingRows(batch.id, cast("Kind", batch.kind), bodies[batch.id])
-        for batch in chosen
-        if batch.id in bodies
+        WaitingRows(one.number, cast("Kind", one.kind), bodies[one.number], one.ids)
+        for one in chosen
+        if one.number in bodies
     ]
 
 

@@ -7,6 +7,7 @@ that are not drained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from sqlmodel import col, select
 from mlreg.controller.store.tables import Batch, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -33,6 +34,38 @@ _INSERT = text("""
     INSERT INTO waiting_batch (batch, slot, model_id, body)
     SELECT fresh.id, waiting_slot.slot, :model_id, :body FROM fresh, waiting_slot
     RETURNING batch
+""")
+
+_INSERT_CARRIED = text("""
+    WITH carrier AS (SELECT nextval(pg_get_serial_sequence('batch', 'id')) AS id)
+    INSERT INTO batch (model_id, kind, batch_id, digest, rows, received_at, carrier)
+    SELECT :model_id, :kind, one.batch_id, one.digest, one.rows, :received_at, carrier.id
+    FROM unnest(
+        CAST(:batch_ids AS text[]), CAST(:digests AS text[]), CAST(:rows AS int[])
+    ) AS one (batch_id, digest, rows), carrier
+    ON CONFLICT (model_id, kind, batch_id) DO NOTHING
+    RETURNING batch_id, carrier
+""")
+
+_INSERT_BODY = text("""
+    INSERT INTO waiting_batch (batch, slot, model_id, body)
+    SELECT :number, slot, :model_id, :body FROM waiting_slot
+""")
+
+_KNOWN = text("""
+    SELECT batch_id, digest FROM batch
+    WHERE model_id = :model_id AND kind = :kind AND batch_id = ANY(:batch_ids)
+""")
+
+_WAITING = text("""
+    WITH oldest AS (
+        SELECT id, carrier FROM batch
+        WHERE model_id = :model_id AND segment IS NULL ORDER BY id LIMIT :limit),
+    numbers AS (SELECT DISTINCT coalesce(carrier, id) AS number FROM oldest)
+    SELECT number, kind, sum(rows) AS rows, array_agg(batch.id ORDER BY batch.id) AS ids
+    FROM numbers JOIN batch ON batch.segment IS NULL AND (
+        batch.carrier = number OR (batch.id = number AND batch.carrier IS NULL))
+    GROUP BY number, kind ORDER BY number
 """)
 
 _CLAIM = text("""
@@ -66,9 +99,19 @@ _FILLED = "SELECT EXISTS (SELECT 1 FROM waiting_batch_{slot})"
 _UNDRAINED = """
     SELECT EXISTS (
         SELECT 1 FROM waiting_batch_{slot} AS waiting
-        JOIN batch ON batch.id = waiting.batch
+        JOIN batch ON batch.id = waiting.batch OR batch.carrier = waiting.batch
         WHERE batch.segment IS NULL)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingBytes:
+    """Bytes that wait under a number, and the batches whose rows they hold."""
+
+    number: int
+    kind: str
+    rows: int
+    ids: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +128,43 @@ def insert_batch(session: WriteSession, batch: Mapping[str, Any], body: bytes) -
     return session.execute(_INSERT, {**batch, "body": body}).one_or_none() is not None
 
 
+def insert_carried(
+    session: WriteSession, batch: Mapping[str, Any], members: Sequence[tuple[str, str, int]]
+) -> tuple[int | None, set[str]]:
+    """Write small batches that will share their bytes.
+
+    Args:
+        session: the caller's transaction.
+        batch: what they have in common: model_id, kind, received_at.
+        members: of each its batch id, digest and number of rows; no id twice.
+
+    Returns:
+        The number that their bytes must be given in this transaction (`insert_body`), and the ids
+        that were not taken; None and nothing if all were.
+    """
+    ordered = sorted(members)  # two processes that send the same ids wait for each other in order
+    columns = {
+        "batch_ids": [one[0] for one in ordered],
+        "digests": [one[1] for one in ordered],
+        "rows": [one[2] for one in ordered],
+    }
+    written = session.execute(_INSERT_CARRIED, {**batch, **columns}).all()
+    return (written[0].carrier if written else None), {row.batch_id for row in written}
+
+
+def insert_body(session: WriteSession, number: int, model_id: int, body: bytes) -> None:
+    """Write the bytes that carried batches share."""
+    session.execute(_INSERT_BODY, {"number": number, "model_id": model_id, "body": body})
+
+
+def known_digests(
+    session: ReadSession, model_id: int, kind: str, batch_ids: Sequence[str]
+) -> Mapping[str, str]:
+    """Return the digests of those batch ids that are taken."""
+    given = {"model_id": model_id, "kind": kind, "batch_ids": list(batch_ids)}
+    return {row.batch_id: row.digest for row in session.execute(_KNOWN, given)}
+
+
 def get_batch(session: ReadSession, model_id: int, kind: str, batch_id: str) -> Batch:
     """Return the batch of a key that is known to be taken."""
     return session.exec(
@@ -94,21 +174,19 @@ def get_batch(session: ReadSession, model_id: int, kind: str, batch_id: str) -> 
     ).one()
 
 
-def list_waiting(session: ReadSession, model_id: int, limit: int) -> Sequence[Batch]:
-    """Return the oldest batches of a model that are not drained, in the order of arrival."""
-    statement = (
-        select(Batch)
-        .where(Batch.model_id == model_id, col(Batch.segment).is_(None))
-        .order_by(col(Batch.id))
-        .limit(limit)
-    )
-    return session.exec(statement).all()
+def list_waiting(session: ReadSession, model_id: int, limit: int) -> list[WaitingBytes]:
+    """Return what holds the oldest batches of a model that are not drained, by arrival.
+
+    `limit` is of batches; those that share bytes with one of them are named beyond it.
+    """
+    found = session.execute(_WAITING, {"model_id": model_id, "limit": limit})
+    return [WaitingBytes(row.number, row.kind, row.rows, row.ids) for row in found]
 
 
-def read_bodies(session: ReadSession, ids: Sequence[int]) -> dict[int, bytes]:
-    """Return the waiting bytes of batches, by batch; what is drained may be gone."""
-    statement = text("SELECT batch, body FROM waiting_batch WHERE batch = ANY(:ids)")
-    return {row.batch: row.body for row in session.execute(statement, {"ids": list(ids)})}
+def read_bodies(session: ReadSession, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Return waiting bytes by their numbers; what is drained may be gone."""
+    statement = text("SELECT batch, body FROM waiting_batch WHERE batch = ANY(:numbers)")
+    return {row.batch: row.body for row in session.execute(statement, {"numbers": list(numbers)})}
 
 
 def list_waiting_models(session: ReadSession) -> list[WaitingModel]:

@@ -101,7 +101,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     app.state.throttle = caches.throttle
     app.state.issuer_keys = IssuerKeys()
     app.state.transfers = TransferParts.of(parts)
-    app.router.routes.append(look_up_route(PREFIX))
+    app.router.routes.extend([look_up_route(PREFIX), *parts.first_routes(PREFIX)])
     for router in (*ROUTERS, *parts.extra_routers):
         app.include_router(router, prefix=PREFIX)
     for router in (health.router, documents.router):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
@@ -19,7 +20,12 @@ from mlreg.registry.store.database import Database, ReadSession, WriteSession
 RaiseAlarm = Callable[[WriteSession, Change, ChangedState, datetime], None]
 FindTimes = Callable[[ReadSession, Sequence[str]], Mapping[str, tuple[datetime, datetime]]]
 CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
+FirstRoutes = Callable[[str], Sequence[BaseRoute]]
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def _no_routes(_prefix: str) -> Sequence[BaseRoute]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class ApiParts:
         open_incidents: counts open incidents by (model, environment), where a controller is.
         raise_alarm: opens an incident of a promote through broken glass, where a controller is.
         snapshot_times: finds the times of the rows of snapshots, where a controller is.
+        first_routes: routes of those rooms that are asked before all others, below a prefix: they
+            are asked thousands of times a second.
         page_routers: pages for browsers (the dashboards'), beside the API.
         extras: what those routes need besides, by name; they find it by `extra(request, name)`.
         upkeep: what the operator says about keeping bytes.
@@ -47,6 +55,7 @@ class ApiParts:
     clock: Clock
     hosts: tuple[str, ...] = LOCAL_HOSTS
     extra_routers: Sequence[APIRouter] = ()
+    first_routes: FirstRoutes = _no_routes
     open_incidents: CountIncidents | None = None
     snapshot_times: FindTimes | None = None
     raise_alarm: RaiseAlarm | None = None

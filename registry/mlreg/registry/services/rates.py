@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CAPACITY = 10_000
-_LOOK_UP = 7
+_LOG, _LOOK_UP = 6, 7
+LOGGED = frozenset({"predictions", "labels"})
 NEVER_LIMITED = frozenset({"rollback", "fallback", "freeze", "acknowledgements"})
 """What on-call does to a deployment at night, and what says that it has arrived."""
 
@@ -83,9 +84,12 @@ def never_waits(method: str, path: str) -> bool:
     """Say whether a request is never made to wait.
 
     Beside `NEVER_LIMITED`, that is the look-up of what is live: it is answered from memory, and to
-    refuse it would cost as much as to answer.
+    refuse it would cost as much as to answer. And the feedback log: a serving process logs all that
+    it answers, and how much of it waits is bounded there.
     """
     parts = path.split("/", 8)  # "", api, v1, models, MODEL, deployments, ENVIRONMENT, verb
+    if len(parts) == _LOG and parts[5] in LOGGED:
+        return method == "POST"
     if len(parts) < _LOOK_UP or parts[5] != "deployments":
         return False
     if method == "GET":
