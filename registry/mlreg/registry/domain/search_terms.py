@@ -63,24 +63,42 @@ def _field_of(term: Term) -> SearchField:
     if found is None:
         problem = f"there is no field {term.name!r}; fields are {', '.join(FIELDS)}"
         raise InvalidQueryError(column=term.column, problem=problem)
-    if found.keyed and term.key is None:
-        problem = f"{term.name} needs a key: {found.example}"
-        raise InvalidQueryError(column=term.column, problem=problem)
-    if not found.keyed and term.key is not None:
-        problem = f"{term.name} takes no key: {found.example}"
-        raise InvalidQueryError(column=term.column, problem=problem)
-    if term.operator not in _EQUAL and (found.kind not in ORDERED or term.prefix):
-        problem = f"{term.name} has no order; use : or != with {KINDS[found.kind]}"
-        raise InvalidQueryError(column=term.column, problem=problem)
-    if term.prefix and term.value and found.kind not in STARRED:
-        problem = f"a star after {KINDS[found.kind]} means nothing; {term.name}:* is any"
-        raise InvalidQueryError(column=term.column, problem=problem)
-    if len(term.fact) > MAX_KEY:
-        problem = f"a field with its key has at most {MAX_KEY} characters"
-        raise InvalidQueryError(column=term.column, problem=problem)
-    if not (term.value or term.prefix or term.quoted):
-        raise InvalidQueryError(column=term.column, problem=f"{term.place} lacks a value")
+    for is_wrong, problem in _PROBLEMS:
+        if is_wrong(term, found):
+            words = {"term": term, "field": found, "kind": KINDS[found.kind]}
+            raise InvalidQueryError(column=term.column, problem=problem.format(**words))
     return found
+
+
+_PROBLEMS: tuple[tuple[Callable[[Term, SearchField], bool], str], ...] = (
+    (
+        lambda term, field: field.keyed and term.key is None,
+        "{term.name} needs a key: {field.example}",
+    ),
+    (
+        lambda term, field: not field.keyed and term.key is not None,
+        "{term.name} takes no key: {field.example}",
+    ),
+    (
+        lambda term, field: (
+            term.operator not in _EQUAL and (field.kind not in ORDERED or term.prefix)
+        ),
+        "{term.name} has no order; use : or != with {kind}",
+    ),
+    (
+        lambda term, field: term.prefix and term.value != "" and field.kind not in STARRED,
+        "a star after {kind} means nothing; {term.name}:* is any",
+    ),
+    (
+        lambda term, _field: len(term.fact) > MAX_KEY,
+        f"a field with its key has at most {MAX_KEY} characters",
+    ),
+    (
+        lambda term, _field: not (term.value or term.prefix or term.quoted),
+        "{term.place} lacks a value",
+    ),
+)
+"""What is wrong with a term for its field, in the order in which it is said."""
 
 
 def _leaf(term: Term, found: SearchField) -> Condition:
