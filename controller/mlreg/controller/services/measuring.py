@@ -1,74 +1,131 @@
-"""Measuring a matured window: labelled rows, metrics and skill, by a job of kind `measure`.
+"""Measuring windows with their labels, by a job of kind `measure`.
 
-What always holds: only rows outside outages count; labels that came after the policy's delay do
-not; measuring a window again writes the same readings; a window that cannot be measured (its job
-was given up) does not stop the ones after it.
+A mature window is measured once, with the labels that came within the policy's delay; it is
+measured again when labels come late or are corrected, and its readings then remember what they
+said before. A younger window is looked at as it closes and at about each quarter of the delay: its
+readings are `immature`, corrected for the delay where that can be told.
+
+What always holds: only rows outside outages count; measuring a window again writes the same
+readings; a look never overwrites a mature reading; a window that cannot be measured (its job was
+given up) does not stop the ones after it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlreg.controller.domain.performance import Performance, measure_window
-from mlreg.controller.domain.readings import WindowReading
+from mlreg.controller.domain.maturity import correct, look_ages, maturity_of
+from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.services import jobs
+from mlreg.controller.services import jobs, label_profiles, late_labels, loss_models
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
-from mlreg.controller.services.logged_rows import floats, read_rows, select_rows
-from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT, awaited
+from mlreg.controller.services.label_readings import (
+    Taken,
+    label_readings,
+    remembering,
+    waiting_readings,
+)
+from mlreg.controller.services.labelled_rows import RowShape, labelled_rows, shape_of
+from mlreg.controller.services.logged_rows import read_rows, select_rows
+from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT
+from mlreg.controller.services.policies import policy_in_force
+from mlreg.controller.store import label_profiles as profile_rows
 from mlreg.controller.store import policies, readings
+from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Sequence
 
     from mlreg.controller.domain.readings import ReadingState
+    from mlreg.controller.services.labelled_rows import LabelledRows
     from mlreg.controller.services.policies import PolicyInForce
+    from mlreg.controller.store.readings import Place
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 KIND = "measure"
-COLUMNS = ("time", "score", "label", "weight")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the labels of a window say."""
+class Look:
+    """One window to be measured.
 
-    rows: int
-    labelled: int
-    performances: tuple[Performance, ...]
+    Attributes:
+        labels_until: labels that came later do not count.
+        mature: when the window is mature.
+        again: it was measured before, and labels came since.
+    """
 
-    def values(self) -> dict[str, float | None]:
-        """Return the readings by monitor."""
-        found: dict[str, float | None] = {
-            "labelled": float(self.labelled),
-            "labelled_share": self.labelled / self.rows if self.rows else None,
+    window: Interval
+    labels_until: datetime
+    mature: datetime
+    again: bool = False
+
+    @property
+    def is_mature(self) -> bool:
+        """Whether all labels that are waited for may be there."""
+        return self.labels_until >= self.mature
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "start": self.window.start.isoformat(),
+            "end": self.window.end.isoformat(),
+            "labels_until": self.labels_until.isoformat(),
+            "mature": self.mature.isoformat(),
+            "again": self.again,
         }
-        for one in self.performances:
-            found[one.metric] = one.value
-            found[f"skill_{one.metric}"] = one.skill
-        return found
+
+    @classmethod
+    def from_json(cls, form: dict[str, Any]) -> Look:
+        """Read what `to_json` wrote."""
+        start, end, until, mature = (
+            datetime.fromisoformat(form[name])
+            for name in ("start", "end", "labels_until", "mature")
+        )
+        return cls(Interval(start, end), until, mature, bool(form.get("again")))
 
 
-def enqueue_measure(session: WriteSession, in_force: PolicyInForce, window: Interval) -> bool:
-    """Have a matured window measured; False when that is asked already."""
-    job = jobs.enqueue(
-        session,
-        kind=KIND,
-        payload={
-            "model_id": in_force.model_id,
-            "environment": in_force.environment,
-            "start": window.start.isoformat(),
-            "end": window.end.isoformat(),
-            "labels_until": (window.end + in_force.policy.data.label_delay).isoformat(),
-        },
-        dedupe_key=_key(in_force.model_id, in_force.environment, window),
-        priority=20,
-    )
+def young_looks(session: ReadSession, in_force: PolicyInForce, closed: Interval) -> list[Look]:
+    """Return the windows to be looked at as this one closes; none before any was mature."""
+    data = in_force.policy.data
+    place = (in_force.model_id, in_force.environment)
+    delay, width = (int(one.total_seconds()) for one in (data.label_delay, data.window))
+    ages = [timedelta(seconds=age) for age in look_ages(delay, width)]
+    if not ages or not profile_rows.has_mature(session, place):
+        return []
+    windows = [Interval(closed.start - age, closed.end - age) for age in ages]
+    return [Look(one, closed.end, one.end + data.label_delay) for one in windows]
+
+
+def enqueue_measure(
+    session: WriteSession, in_force: PolicyInForce, window: Interval, also: Sequence[Look] = ()
+) -> bool:
+    """Have a matured window measured, and younger ones looked at; False when asked already."""
+    mature = window.end + in_force.policy.data.label_delay
+    look = Look(window, mature, mature)
+    place = (in_force.model_id, in_force.environment)
+    return _enqueue(session, place, [look, *also], _key(place, window))
+
+
+def enqueue_looks(session: WriteSession, in_force: PolicyInForce, looks: Sequence[Look]) -> bool:
+    """Have young windows looked at; False when that is asked already."""
+    place = (in_force.model_id, in_force.environment)
+    key = f"look:{place[0]}:{place[1]}:{looks[0].labels_until.isoformat()}"
+    return _enqueue(session, place, looks, key)
+
+
+def _enqueue(session: WriteSession, place: Place, looks: Sequence[Look], key: str) -> bool:
+    payload = {
+        "model_id": place[0],
+        "environment": place[1],
+        "looks": [look.to_json() for look in looks],
+    }
+    job = jobs.enqueue(session, kind=KIND, payload=payload, dedupe_key=key, priority=20)
     return job is not None
 
 
@@ -84,58 +141,101 @@ def is_measured(session: ReadSession, in_force: PolicyInForce, window: Interval)
     )
     if any(one.start == window.start and one.state != "immature" for one in found):
         return True
-    key = _key(in_force.model_id, in_force.environment, window)
+    key = _key((in_force.model_id, in_force.environment), window)
     return policies.has_given_up(session, key)
 
 
+@dataclass(frozen=True, slots=True)
+class _Deployment:
+    """What is measured: a model in an environment, under the rule of its policy."""
+
+    model: Model
+    place: tuple[int, str]
+    rule: MonitorRule
+    shape: RowShape
+
+
 def perform(attempt: Attempt) -> None:
-    """Measure the window that the job names."""
+    """Measure the windows that the job names, the mature one first; then ask for late labels."""
     payload: dict[str, Any] = dict(attempt.lease.payload)
-    window = Interval(*(datetime.fromisoformat(payload[side]) for side in ("start", "end")))
+    deployment = _deployment(attempt, payload)
+    looks = [Look.from_json(form) for form in payload["looks"]]
+    for look in looks:
+        attempt.check()
+        taken = _measure(attempt, deployment, look)
+        if look.is_mature and not look.again:
+            _follow_up(attempt, deployment, look, taken)
+
+
+def _deployment(attempt: Attempt, payload: dict[str, Any]) -> _Deployment:
+    place = (int(payload["model_id"]), str(payload["environment"]))
     with attempt.database.reading() as session:
-        model = policies.model_of(session, payload["model_id"])
-        labels_until = datetime.fromisoformat(payload["labels_until"])
-        body = select_rows(session, model, window, labels_until)
+        model = policies.model_of(session, place[0])
+        in_force = policy_in_force(session, *place)
+    rule = MonitorRule() if in_force is None else in_force.policy.monitors
+    return _Deployment(model, place, rule, shape_of(model, rule.slices))
+
+
+def _measure(attempt: Attempt, deployment: _Deployment, look: Look) -> LabelledRows | None:
+    """Measure one window, and write its readings and its profile of labels."""
+    model, place, shape = deployment.model, deployment.place, deployment.shape
+    with attempt.database.reading() as session:
+        body = select_rows(session, model, look.window, look.labels_until)
+        delays = label_profiles.known_delays(session, place, look.window.end, shape.classes)
     left_out = sum((one.end - one.start for one in body.excluded), timedelta())
-    measured = measure_rows(model.task, read_rows(attempt.store, body, COLUMNS))
-    state = _state(measured, left_out / window.length)
-    final = measured.values() if state == "final" else {}
-    values = {**dict.fromkeys(awaited(model.task)), **final}
-    found = [
-        WindowReading(
-            monitor, "", window.start, window.end, value, measured.labelled, _own(state, value)
+    table = read_rows(attempt.store, body, shape.columns)
+    rows = None if table is None or not table.num_rows else labelled_rows(shape, table)
+    taken = Taken(shape.task, look.window, rows, _state(rows, left_out / look.window.length))
+    if rows is not None:
+        ages = rows.ages(look.labels_until, look.mature)
+        if delays.labelled is not None:
+            maturity = maturity_of(int(rows.labelled.sum()), ages, delays.labelled)
+            taken = replace(taken, maturity=maturity)
+        if not look.is_mature:
+            correction = correct(rows.classes, ages, delays.by_class)
+            taken = replace(taken, correction=correction)
+    rng = np.random.default_rng(int(look.window.start.timestamp()))
+    found = (label_readings if look.is_mature else waiting_readings)(taken, deployment.rule, rng)
+    with attempt.effect() as session:
+        now = attempt.clock.now()
+        if look.again:
+            found = remembering(session, place, look.window, found)
+        readings.write_readings(session, place, found, now=now, ripen=not look.is_mature)
+        if rows is not None:
+            outcomes = label_profiles.outcomes_of(session, place[0], rows, deployment.rule)
+            state = taken.state if look.is_mature else "immature"
+            seen = (look.window, look.labels_until, state)
+            label_profiles.keep_profile(session, place, seen, rows, outcomes)
+    return rows
+
+
+def _follow_up(
+    attempt: Attempt, deployment: _Deployment, look: Look, taken: LabelledRows | None
+) -> None:
+    """After a mature window: learn from it, and find the older ones that labels came for since."""
+    if taken is not None and deployment.shape.task == "regression":
+        loss_models.learn(
+            attempt, deployment.model, deployment.place, look.window, look.labels_until
         )
-        for monitor, value in values.items()
-    ]
-    with attempt.finish() as session:
-        place = (payload["model_id"], payload["environment"])
-        readings.write_readings(session, place, found, now=attempt.clock.now())
+    delay = look.mature - look.window.end
+    received = Interval(look.mature - look.window.length, look.mature)
+    windows = late_labels.find_windows(
+        attempt, deployment.model, deployment.place, (look.window, received)
+    )
+    for window in windows:
+        again = Look(window, look.mature, window.end + delay, again=True)
+        with attempt.effect() as session:
+            _enqueue(session, deployment.place, [again], f"{_key(deployment.place, window)}:again")
 
 
-def measure_rows(task: str, rows: pa.Table | None) -> Measured:
-    """Return what the labels of some joined rows say."""
-    if rows is None or rows.num_rows == 0:
-        return Measured(0, 0, ())
-    labels, scores = floats(rows, "label"), floats(rows, "score")
-    weights = floats(rows, "weight", missing=1.0)
-    labelled = int(np.isfinite(labels).sum())
-    found = measure_window(task, labels, scores, weights)
-    return Measured(rows.num_rows, labelled, tuple(found))
-
-
-def _state(measured: Measured, share_left_out: float) -> ReadingState:
+def _state(rows: LabelledRows | None, share_left_out: float) -> ReadingState:
     if share_left_out > 1 - LEAST_SHARE_LEFT:
         return "outage"
-    return "final" if measured.rows else "empty"
+    return "empty" if rows is None else "final"
 
 
-def _own(state: ReadingState, value: float | None) -> ReadingState:
-    """Return the state of one reading: a final one has a value (one class has no AUC)."""
-    return "empty" if state == "final" and value is None else state
-
-
-def _key(model_id: int, environment: str, window: Interval) -> str:
-    return f"{KIND}:{model_id}:{environment}:{window.start.isoformat()}"
+def _key(place: Place, window: Interval) -> str:
+    return f"{KIND}:{place[0]}:{place[1]}:{window.start.isoformat()}"
 
 
 HANDLER = Handler(perform, alert_if_dead)

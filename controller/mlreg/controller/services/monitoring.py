@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.outage import HourShares, OutageRule, Suspicion, step
 from mlreg.controller.domain.profile import Profile, merge_all
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
@@ -25,8 +24,9 @@ from mlreg.controller.domain.season import Past, verdicts
 from mlreg.controller.domain.windows import HOUR, Interval
 from mlreg.controller.monitors.kinds import MONITORS
 from mlreg.controller.monitors.monitor import History, Measured, WindowView
-from mlreg.controller.services import outages, profiles
+from mlreg.controller.services import business, estimating, outages, profiles
 from mlreg.controller.services.history import load_history
+from mlreg.controller.services.label_readings import awaited
 from mlreg.controller.store import readings
 
 if TYPE_CHECKING:
@@ -149,11 +149,14 @@ def _write(
     place = (watched.model_id, watched.environment)
     if state == "final":
         found = _read(session, watched, window, merge_all(kept))
+        estimated = estimating.Estimated(*place, watched.task, watched.contract)
+        found += estimating.estimates(session, estimated, window, down)
     else:
         found = [_mark(window, monitor, state, hours.rows) for monitor in WHOLE]
     readings.write_readings(session, place, found, now=now)
     waiting = [_mark(window, name, "immature", hours.rows) for name in awaited(watched.task)]
     readings.write_readings(session, place, waiting, now=now, keep=True)
+    business.read_business(session, place, window, now=now)
 
 
 def _read(
@@ -179,12 +182,6 @@ def _verdicts(
     values = np.stack([one.past for one in found if one.past is not None], axis=1)
     rules = [one.rule for one in found if one.rule is not None]
     return verdicts(now, (window.start, window.length), Past(history.starts, values), rules)
-
-
-def awaited(task: str) -> list[str]:
-    """Return the monitors that need labels: `labelled`, every metric, and the skill in it."""
-    metrics = OF_TASK.get(task, ())
-    return ["labelled", "labelled_share", *metrics, *(f"skill_{metric}" for metric in metrics)]
 
 
 def _reading(window: Interval, one: Measured) -> WindowReading:

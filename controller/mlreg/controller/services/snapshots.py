@@ -22,6 +22,7 @@ from mlreg.controller.domain.snapshots import (
 )
 from mlreg.controller.feedback.joins import (
     LABEL_COLUMNS,
+    LABEL_TIME,
     PREDICTION_COLUMNS,
     JoinCounts,
     chosen_columns,
@@ -236,7 +237,8 @@ def read_snapshot(
 def needed_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns of prediction segments that the wanted ones, the join and order need."""
     own = [name for name in PREDICTION_COLUMNS if name in columns]
-    features = [n for n in columns if n not in PREDICTION_COLUMNS and n not in LABEL_COLUMNS]
+    joined = {*PREDICTION_COLUMNS, *LABEL_COLUMNS, LABEL_TIME}
+    features = [name for name in columns if name not in joined]
     return list(dict.fromkeys(["prediction_id", "time", *own, *features, BATCH, ROW]))
 
 

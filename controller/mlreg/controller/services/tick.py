@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.memory import PolicyMemory
-from mlreg.controller.domain.windows import closed_windows, window_of
+from mlreg.controller.domain.windows import Interval, closed_windows, window_of
 from mlreg.controller.services import guarding, jobs, measuring, monitoring, profiles
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
@@ -104,6 +104,8 @@ class _Beat:
     now: datetime
     report: TickReport
     waiting_since: datetime | None
+    looks: list[measuring.Look] = field(default_factory=list)
+    """Windows to be looked at before they are mature."""
 
     def is_drained(self, moment: datetime) -> bool:
         """Whether every batch that was received up to this moment is in the log."""
@@ -127,7 +129,13 @@ def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: Ti
     )
     before = PolicyMemory.from_json(state.memory)
     memory = _read_closed(beat, before)
+    if memory.closed_until > before.closed_until:
+        width = in_force.policy.data.window
+        newest = Interval(memory.closed_until - width, memory.closed_until)
+        beat.looks = measuring.young_looks(session, in_force, newest)
     memory = _await_matured(beat, memory)
+    if beat.looks:
+        report.jobs += measuring.enqueue_looks(session, in_force, beat.looks)
     due = _due_since(beat, memory)
     if due is not None and _all_read(beat, memory, due):
         memory = _judge(beat, memory, due)
@@ -163,7 +171,8 @@ def _await_matured(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
             memory = replace(memory, matured_until=window.end)
             beat.report.windows += 1
             continue
-        beat.report.jobs += measuring.enqueue_measure(beat.session, beat.in_force, window)
+        looks, beat.looks = beat.looks, []  # one job does both
+        beat.report.jobs += measuring.enqueue_measure(beat.session, beat.in_force, window, looks)
         asked += 1
     return memory
 

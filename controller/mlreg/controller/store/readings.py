@@ -39,15 +39,17 @@ _ANEW = text(
     high = excluded.high, rows = excluded.rows, state = excluded.state,
     verdict = excluded.verdict, evidence = excluded.evidence, created_at = excluded.created_at"""
 )
+_RIPEN = text(_ANEW.text + " WHERE reading.state = 'immature'")
 
 
-def write_readings(
+def write_readings(  # noqa: PLR0913 - what may be there already is treated in three ways
     session: WriteSession,
     place: Place,
     found: Iterable[WindowReading],
     *,
     now: datetime,
     keep: bool = False,
+    ripen: bool = False,
     evidence: Mapping[str, Any] | None = None,
 ) -> None:
     """Insert readings in one statement; those that are there are written anew, or kept.
@@ -60,6 +62,7 @@ def write_readings(
         found: the readings.
         now: when they were taken, business time.
         keep: leave the ones that are there as they are.
+        ripen: of the ones that are there, write only those that are immature.
         evidence: kept beside each of them that has none of its own.
     """
     values = {
@@ -69,7 +72,8 @@ def write_readings(
         "evidence": None if evidence is None else json.dumps(dict(evidence)),
         "now": now,
     }
-    session.execute(_KEEP if keep else _ANEW, values)
+    anew = _RIPEN if ripen else _ANEW
+    session.execute(_KEEP if keep else anew, values)
 
 
 def list_readings(  # noqa: PLR0913 - the columns one may select by
