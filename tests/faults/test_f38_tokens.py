@@ -32,6 +32,7 @@ from mlreg.registry.services.throttle import (
 )
 from mlreg.registry.store import tables
 from mlreg.registry.store.clock import SystemClock
+from tests.makers import make_model
 from tests.servers.oidc_issuer import RunningIssuer
 from tests.servers.whole_api import Knocker, whole_api
 
@@ -408,6 +409,8 @@ def test_a_minute_of_skew_is_forgiven(whole, issuer, knocker, throttle):
 
 
 def test_a_scope_that_does_not_reach(whole, knocker):
+    with whole.parts.database.writing() as session:
+        make_model(session)
     token = whole.make_token("narrow", role="viewer", models=["flights"])
     for path in ("/api/v1/tokens", "/api/v1/audit", "/api/v1/grants"):
         got = knocker("GET", path, headers=bearing(token))
