@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -19,7 +18,7 @@ from mlreg.client.wire.drift import (
     Size,
     Width,
 )
-from mlreg.controller.domain.windows import DAY, Interval
+from mlreg.controller.domain.windows import DAY
 from mlreg.controller.services import comparing, drift
 from mlreg.controller.services.comparing import ComparisonNotFoundError
 from mlreg.controller.services.rollups import LENGTHS
@@ -60,7 +59,6 @@ def show_drift(
 def show_matrix(  # noqa: PLR0913, PLR0917 - what one may choose by
     model: str,
     reading: Reading,
-    now: Now,
     environment: str = "production",
     days: Days = 14,
     width: Width = "day",
@@ -69,11 +67,10 @@ def show_matrix(  # noqa: PLR0913, PLR0917 - what one may choose by
 ) -> DriftMatrix:
     """Show one effect size of the last windows by features, from their stored profiles."""
     reach = min(days * DAY, MAX_WINDOWS * LENGTHS[width])
-    within = Interval(now - reach, now + timedelta(microseconds=1))
     with reading() as session:
         found = catalog.get_model(session, model)
-        report = drift.drift_report(session, found, environment, width, within)
-        verdicts = drift.verdicts_between(session, found, environment, size, within)
+        report = drift.drift_report(session, found, environment, width, reach)
+        verdicts = drift.verdicts_between(session, found, environment, size, report.starts)
     chosen = drift.chosen_columns(report, feature)
     return DriftMatrix(
         model=model,

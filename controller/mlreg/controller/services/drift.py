@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.drift import (
@@ -18,9 +18,12 @@ from mlreg.controller.domain.drift import (
     effect_sizes,
     yardstick_of,
 )
+from mlreg.controller.domain.stack import ProfileStack
+from mlreg.controller.domain.windows import Interval, window_of
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.profiles import find_bins, find_reference
-from mlreg.controller.services.rollups import Width, load_stack
+from mlreg.controller.services.rollups import LENGTHS, Width, WindowStack, load_stack
+from mlreg.controller.store.profiles import newest_hour
 from mlreg.controller.store.readings import list_readings, newest_window
 from mlreg.controller.store.serving import find_serving
 from mlreg.registry.domain.errors import NotFoundError
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlreg.controller.domain.profile import Profile
-    from mlreg.controller.domain.windows import Interval
     from mlreg.controller.store.tables import Reading
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
@@ -100,17 +102,21 @@ def newest_drift(
 
 
 def drift_report(
-    session: ReadSession, model: Model, environment: str, width: Width, within: Interval
+    session: ReadSession, model: Model, environment: str, width: Width, reach: timedelta
 ) -> DriftReport:
-    """Compare the windows that begin in an interval with the champion's reference.
+    """Compare the newest logged windows, back to `reach` before their end, with the reference.
 
     Raises:
         NoReferenceError: there is none.
     """
-    model_id = catalog.id_of(model)
     contract, reference = _reference(session, model, environment)
-    bins = reference.bins
-    windows = load_stack(session, (model_id, contract), bins, width, within).by_start()
+    log, bins = (catalog.id_of(model), contract), reference.bins
+    newest = newest_hour(session, log)
+    if newest is None:
+        windows = WindowStack((), (), ProfileStack.of([], bins))
+    else:
+        end = window_of(newest, LENGTHS[width]).end
+        windows = load_stack(session, log, bins, width, Interval(end - reach, end)).by_start()
     matrix = yardstick_of(reference).measure(windows.stack)
     return DriftReport(windows.starts, matrix, effect_sizes(reference, windows.stack.merged()))
 
@@ -129,17 +135,19 @@ def chosen_columns(report: DriftReport, feature: str | None) -> list[str]:
 
 
 def verdicts_between(
-    session: ReadSession, model: Model, environment: str, size: str, within: Interval
+    session: ReadSession, model: Model, environment: str, size: str, starts: Sequence[datetime]
 ) -> dict[tuple[datetime, str], str | None]:
     """Return the verdicts of one effect size by window and feature, as they were read."""
+    if not starts:
+        return {}
     listed = list_readings(
         session,
         model_id=catalog.id_of(model),
         environment=environment,
         monitors=[size, f"score_{size}"],
-        after=within.start,
+        after=starts[0],
     )
-    return {(one.start, one.subject): one.verdict for one in listed if within.holds(one.start)}
+    return {(one.start, one.subject): one.verdict for one in listed}
 
 
 def _reference(session: ReadSession, model: Model, environment: str) -> tuple[str, Profile]:

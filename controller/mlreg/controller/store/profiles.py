@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -146,6 +146,14 @@ def list_bodies_at(
     statement = _BODIES_AT["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "starts": list(starts), "width": width}
     return [Body(*row) for row in session.execute(statement, values)]
+
+
+def newest_hour(session: ReadSession, log: tuple[int, str]) -> datetime | None:
+    """Return the start of the newest hour that has a profile."""
+    statement = select(func.max(WindowProfile.start)).where(
+        WindowProfile.model_id == log[0], WindowProfile.contract == log[1]
+    )
+    return session.exec(statement).one()
 
 
 def list_not_rolled(
