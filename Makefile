@@ -10,13 +10,16 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-config --custom-compile-command="make lock" $(UPGRADE)
 ARGS ?=
 
-.PHONY: environment demo up test browser check static schema mlflow nightly acceptance bench lock clean
+.PHONY: environment demo up test browser check static schema mlflow drift-rivals nightly acceptance bench lock clean
 
 environment:
 	@$(PYTHON) requirements/environment.py
 
 mlflow:                      ## an MLflow server of its own, for the nightly tests and benchmarks
 	@$(PYTHON) requirements/environment.py mlflow
+
+drift-rivals:                ## Evidently and NannyML, for the benchmark of drift reports
+	@$(PYTHON) requirements/environment.py drift
 
 demo: environment            ## replay a year of real flights
 	@$(RUN)/mlreg demo $(ARGS)
@@ -56,9 +59,10 @@ lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade take
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) pyproject.toml --extra=dev -o requirements/dev.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
+	$(COMPILE) requirements/drift.in -o requirements/drift.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra=server --extra=delta -c requirements/dev.txt -o requirements/server.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/client.txt
 
 clean:
-	rm -rf .venv .mlflow .bootstrap dist build
+	rm -rf .venv .mlflow .drift .bootstrap dist build

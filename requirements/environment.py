@@ -1,7 +1,8 @@
 """Make `.venv` from the lock, with nothing but Python 3.11 or newer to begin with.
 
 With the word `mlflow` it makes `.mlflow`, where the MLflow server is that tests and benchmarks are
-held against. Standard library only. Does nothing when the environment already is what the lock
+held against; with `drift` it makes `.drift`, with the programs whose drift reports are timed beside
+ours. Standard library only. Does nothing when the environment already is what the lock
 says. uv does the work; it comes from the lock `bootstrap.txt`, into a small environment of its own
 where Python can make one, else (Debian without `python3-venv`) into a plain folder.
 """
