@@ -92,23 +92,31 @@ def verify_file(file: Path, held: Sequence[Held]) -> Verification:
         ExportBrokenError: it was cut, or a line of it is none of an export.
     """
     end = read_end(file)
-    against = [*held, *_own(end)] if end.after == 0 else []
-    if held and end.after:
-        raise InvalidError(
-            f"{file} begins after entry {end.after}; checkpoints are of the whole log",
-            code="partial_export",
-        )
+    against = _against(file, end, held)
     roots = RootsAt(one.size for one in against)
     links = _links(file)
     first = next(links, None)
     start = (end.after, first[0].previous if first and end.after else GENESIS)
-    last = (end.head if end.end == end.head[0] else None) or _digest_at(file, end)
-    found = verify_chain(watched(chain([first] if first else [], links), roots), last, start)
+    last = end.head if end.end == end.head[0] else _digest_at(file, end)
+    every = links if first is None else chain([first], links)
+    found = verify_chain(watched(every, roots), last, start)
     found = replace(found, checkpoints=len(against))
     bad, reason = contradiction(against, roots.roots, found.entries)
     if bad and (found.first_bad is None or bad < found.first_bad):
         return replace(found, first_bad=bad, reason=reason)
     return found
+
+
+def _against(file: Path, end: ExportEnd, held: Sequence[Held]) -> list[Held]:
+    """Return the checkpoints to be held against an export: those given, and its own."""
+    if end.after == 0:
+        return [*held, *_own(end)]
+    if held:
+        raise InvalidError(
+            f"{file} begins after entry {end.after}; checkpoints are of the whole log",
+            code="partial_export",
+        )
+    return []
 
 
 def _own(end: ExportEnd) -> list[Held]:

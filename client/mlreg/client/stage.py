@@ -48,20 +48,20 @@ def stage_paths(source: Path, *, kind: str | None = None, name: str = "") -> lis
         )
     source.stat()
     base = name or source.name
-    if source.is_symlink() or not (source.is_file() or source.is_dir()):
-        raise InvalidError(f"{source} is a link or no plain file", code="not_a_file")
-    if source.is_file():
-        return [StagePath(base, kind_of(source, kind), source)]
-    inside = [path for path in sorted(source.rglob("*")) if not path.is_dir()]
-    for path in inside:
-        if path.is_symlink() or not path.is_file():
-            raise InvalidError(f"{path} is a link or no plain file", code="not_a_file")
-    if not inside:
+    if source.is_dir() and not source.is_symlink():
+        inside = [path for path in sorted(source.rglob("*")) if not path.is_dir()]
+        named = [(f"{base}/{path.relative_to(source).as_posix()}", path) for path in inside]
+    else:
+        named = [(base, source)]
+    if not named:
         raise InvalidError(f"{source} has no file in it", code="no_files")
-    return [
-        StagePath(f"{base}/{path.relative_to(source).as_posix()}", kind_of(path, kind), path)
-        for path in inside
-    ]
+    return [StagePath(name, kind_of(_plain_file(path), kind), path) for name, path in named]
+
+
+def _plain_file(path: Path) -> Path:
+    if path.is_symlink() or not path.is_file():
+        raise InvalidError(f"{path} is a link or no plain file", code="not_a_file")
+    return path
 
 
 def stage_of_options(texts: Iterable[str]) -> list[StagePath]:

@@ -152,19 +152,35 @@ def _code(one: Mapping[str, Json] | None, other: Mapping[str, Json] | None) -> C
     one, other = one or {}, other or {}
     if one == other and not one.get("dirty"):
         return None
-    before, after = _text(one.get("commit")), _text(other.get("commit"))
-    remotes = {_text(one.get("remote")), _text(other.get("remote"))}
-    remote = _text(other.get("remote")) or _text(one.get("remote"))
-    both = before is not None and after is not None and before != after
-    comparable = both and remote is not None and len(remotes - {None}) == 1
+    tree, other_tree = _tree(one), _tree(other)
+    before, after = tree.commit, other_tree.commit
+    moved = (before, after) if before and after and before != after else None
     return CodeRange(
         before=before,
         after=after,
-        commits=f"{before}..{after}" if both else None,
-        remote=remote,
-        url=compare_url(remote or "", before or "", after or "") if comparable else None,
-        dirty=bool(one.get("dirty")) or bool(other.get("dirty")),
+        commits=None if moved is None else "..".join(moved),
+        remote=other_tree.remote or tree.remote,
+        url=None if moved is None else _url(tree, other_tree, *moved),
+        dirty=tree.dirty or other_tree.dirty,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The working tree of a version; what is no text is not there."""
+
+    commit: str | None
+    remote: str | None
+    dirty: bool
+
+
+def _tree(git: Mapping[str, Json]) -> _Tree:
+    return _Tree(_text(git.get("commit")), _text(git.get("remote")), bool(git.get("dirty")))
+
+
+def _url(one: _Tree, other: _Tree, before: str, after: str) -> str | None:
+    remotes = {tree.remote for tree in (one, other) if tree.remote is not None}
+    return compare_url(remotes.pop(), before, after) if len(remotes) == 1 else None
 
 
 def _text(value: Json) -> str | None:
