@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mlreg.client.errors import InvalidError
+from mlreg.client.log_buffer import BufferBounds, LogBuffer
 from mlreg.client.transport import Call, parsed, path
 from mlreg.client.wire.feedback import BatchAnswer
 
@@ -75,6 +76,23 @@ class FeedbackLog:
         """
         return self._log(model, "labels", rows, batch_id)
 
+    def buffered(
+        self, model: str, kind: Kind = "predictions", bounds: BufferBounds | None = None
+    ) -> LogBuffer:
+        """Return a buffer that a serving process hands its rows to; a thread of it sends them.
+
+        Its `add` never blocks and never raises; what is lost is counted in its `stats`. Rows are
+        mappings, as `predictions` and `labels` take them.
+        """
+
+        def send(rows: Sequence[Mapping[str, object]], batch_id: str, seconds: float) -> None:
+            content, content_type = _encoded(rows)
+            self.send(model, kind, content, content_type, batch_id, seconds)
+
+        _encoded([{"prediction_id": "a"}])  # what it imports cannot be imported any more when the process ends
+        name = f"{model} {kind}"
+        return LogBuffer(name, send, bounds or BufferBounds(), self._transport.close)
+
     def send(
         self,
         model: str,
@@ -82,6 +100,7 @@ class FeedbackLog:
         content: bytes,
         content_type: str,
         batch_id: str | None = None,
+        timeout_seconds: float = SEND_SECONDS,
     ) -> BatchAnswer:
         """Log rows that are bytes already: Arrow, Parquet, CSV, JSON lines or JSON.
 
@@ -94,14 +113,20 @@ class FeedbackLog:
             query={"batch_id": batch_id},
             content=content,
             content_type=content_type,
-            timeout_seconds=SEND_SECONDS,
+            timeout_seconds=timeout_seconds,
         )
         return parsed(self._transport.send(call), BatchAnswer)
 
     def _log(self, model: str, kind: Kind, rows: Rows, batch_id: str | None) -> BatchAnswer:
-        if find_spec("pyarrow") is None:
-            return self.send(model, kind, json_of(rows), JSON, batch_id)
-        return self.send(model, kind, arrow_of(rows), ARROW, batch_id)
+        content, content_type = _encoded(rows)
+        return self.send(model, kind, content, content_type, batch_id)
+
+
+def _encoded(rows: Rows) -> tuple[bytes, str]:
+    """Return rows as bytes and their content type: Arrow where pyarrow is there, else JSON."""
+    if find_spec("pyarrow") is None:
+        return json_of(rows), JSON
+    return arrow_of(rows), ARROW
 
 
 def content_type_of(name: str) -> str:
