@@ -38,6 +38,7 @@ EXCEPTIONS = {
     f"POST {D}/acknowledgements": "scorers say each second what they serve; no state of ours",
     f"POST {M}/predictions": ROWS,
     f"POST {M}/labels": ROWS,
+    f"POST {M}/metrics": "values of the data plane: each is kept once by its key, with who sent it",
     f"PUT {A}/blobs/{{digest}}": BYTES,
     f"POST {A}/uploads": BYTES,
     f"PATCH {A}/uploads/{{upload}}": BYTES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,6 +31,20 @@ def form(kind: type[F], **fields: object) -> F:
         return kind.model_validate(given)
     except ValidationError as error:
         raise InvalidError(first_problem(error), code="invalid_request") from error
+
+
+def moment(text: str, option: str) -> datetime:
+    """Return a time as people type it; without a zone it is UTC.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        problem = f"{option} {text!r} is no time, such as 2013-07-01 or 2013-07-01T06:00"
+        raise InvalidError(problem, code="invalid_option") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:

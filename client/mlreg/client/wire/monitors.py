@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from mlreg.client.wire.base import Answer
+from pydantic import AwareDatetime, Field
+
+from mlreg.client.wire.base import Answer, Name, Request
+
+
+class MetricRequest(Request):
+    """One value of a business metric.
+
+    Attributes:
+        time: what moment it is about.
+        key: what makes it one value, so that it may be sent again; its time unless one is given.
+    """
+
+    name: Name
+    time: AwareDatetime
+    value: float
+    environment: Name = "production"
+    key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class MetricAnswer(Answer):
+    """What became of a value; `duplicate` says that it was kept before."""
+
+    monitor: str
+    duplicate: bool
 
 
 class ReadingAnswer(Answer):

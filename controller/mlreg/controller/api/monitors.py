@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.monitors import ReadingAnswer
+from mlreg.client.wire.monitors import MetricAnswer, MetricRequest, ReadingAnswer
+from mlreg.controller.services import business
 from mlreg.controller.store.readings import list_readings
-from mlreg.registry.api.context import Reading
+from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.permission import may
 from mlreg.registry.services import catalog
 
@@ -40,3 +41,15 @@ def readings(  # noqa: PLR0913, PLR0917 - what one may choose by
             subject=subject,
         )
         return Page(items=[ReadingAnswer(**one.model_dump()) for one in found])
+
+
+@router.post("/metrics", dependencies=[may("log.write")])
+def post_metric(
+    model: str, body: MetricRequest, writing: Writing, actor: Caller, now: Now
+) -> MetricAnswer:
+    """Keep one value of a business metric, once by its key."""
+    posted = business.Posted(body.name, body.time, body.value, body.key)
+    with writing() as session:
+        found = catalog.get_model(session, model)
+        fresh = business.post_value(session, found, body.environment, posted, actor=actor, now=now)
+    return MetricAnswer(monitor=business.PREFIX + body.name, duplicate=not fresh)
