@@ -41,7 +41,7 @@ class Place:
     """Adds the rows of one more day."""
 
 
-def parquet_folder(request, folder):
+def parquet_folder(_request, folder):
     write_days(folder / "days")
     return Place(
         f"{folder}/days/*.parquet",
@@ -56,7 +56,7 @@ def write_table(path, rows):
     pq.write_table(rows, path)
 
 
-def parquet_bucket(request, folder, *, server):
+def parquet_bucket(request, _folder, *, server):
     server = request.getfixturevalue(server)
     prefix = f"source-{next(NUMBERS)}"
     put_days(server, prefix)
@@ -71,7 +71,7 @@ def parquet_bucket(request, folder, *, server):
     return Place(f"s3://mlreg/{prefix}", {"lake": bucket_of(server)}, add)
 
 
-def delta_folder(request, folder):
+def delta_folder(_request, folder):
     table = str(folder / "table")
     write_deltalake(table, days())
     return Place(
@@ -81,7 +81,7 @@ def delta_folder(request, folder):
     )
 
 
-def delta_bucket(request, folder):
+def delta_bucket(request, _folder):
     server = request.getfixturevalue("moto")
     lake = bucket_of(server)
     url = f"s3://mlreg/table-{next(NUMBERS)}"
@@ -98,7 +98,7 @@ def days():
     return pa.concat_tables([raw_rows(START + day * DAY) for day in range(7)])
 
 
-def query(request, folder):
+def query(request, _folder):
     postgres = request.getfixturevalue("postgres")
     url = postgres.url(request.getfixturevalue("own_database")).replace("+psycopg", "")
     fill_table(url, days())
@@ -218,7 +218,7 @@ def test_a_missing_column_is_named(bench, place):
 
 def test_a_column_of_another_type_is_named(bench, place):
     bench.columns = replace(COLUMNS, weight="carrier")
-    with pytest.raises(InvalidSourceRowsError, match="'carrier', row 1: '[AU]A' is not a number"):
+    with pytest.raises(InvalidSourceRowsError, match=r"'carrier', row 1: '[AU]A' is not a number"):
         bench.read(bench.freeze(place.name))
 
 

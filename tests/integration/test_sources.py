@@ -1,7 +1,6 @@
 """A model that is trained, judged and rebuilt from users' own data."""
 
 import itertools
-import os
 from datetime import timedelta
 
 import psycopg
@@ -103,7 +102,7 @@ def rule(source, **more):
     return DataRule.model_validate({"source": source, **WINDOWS, **MAPPING, **more})
 
 
-def month(**options):
+def month():
     return pa.concat_tables([raw_rows(START + day * DAY, rows_a_day=200) for day in range(31)])
 
 
@@ -134,7 +133,7 @@ def rebuilt(database, model, number=1):
 
 
 @pytest.mark.usefixtures("at_work")
-def test_a_run_from_files_names_them_and_can_be_rebuilt(database, model, lake, store, parts):
+def test_a_run_from_files_names_them_and_can_be_rebuilt(database, model, lake, parts):
     paths = write_days(lake / "days", 31, rows_a_day=200)
     run = trained(database, f"{lake}/days/*.parquet")
     with database.reading() as session:
@@ -156,7 +155,7 @@ def test_a_run_from_files_names_them_and_can_be_rebuilt(database, model, lake, s
 
 
 @pytest.mark.usefixtures("at_work")
-def test_a_rebuild_says_which_file_is_lost_or_changed(database, model, lake, parts):
+def test_a_rebuild_says_which_file_is_lost_or_changed(database, model, lake):
     paths = write_days(lake / "days", 31, rows_a_day=200)
     run = trained(database, f"{lake}/days")
     content = paths[3].read_bytes()
@@ -200,8 +199,8 @@ def test_a_run_from_a_delta_table_names_its_version(database, model, lake):
     assert rebuilt(database, model)["outcome"] == "identical"
 
 
-@pytest.mark.usefixtures("at_work")
-def test_a_version_is_judged_on_a_source_with_the_champion(database, model, lake, clock):
+@pytest.mark.usefixtures("at_work", "model")
+def test_a_version_is_judged_on_a_source_with_the_champion(database, lake, clock):
     write_days(lake / "days", 60, rows_a_day=200)
     first = trained(database, f"{lake}/days")
     promote_by_hand(database, first.version, now=NOW, actor=PERSON)
@@ -234,7 +233,7 @@ def test_a_version_is_judged_on_a_source_with_the_champion(database, model, lake
     assert body_of(database, decision.snapshot).source is not None
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("at_work", "model")
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
@@ -244,14 +243,14 @@ def test_a_version_is_judged_on_a_source_with_the_champion(database, model, lake
         ("delta:{lake}/none", "no Delta table"),
     ],
 )
-def test_a_source_that_cannot_be_read_fails_the_run_at_once(database, model, lake, source, problem):
+def test_a_source_that_cannot_be_read_fails_the_run_at_once(database, lake, source, problem):
     run = await_end(database, ask(database, now=NOW, data=rule(source.format(lake=lake))))
     assert (run.state, run.attempt) == ("failed", 1)
     assert problem in run.error
 
 
-@pytest.mark.usefixtures("at_work")
-def test_a_window_without_rows_trains_nothing(database, model, lake):
+@pytest.mark.usefixtures("at_work", "model")
+def test_a_window_without_rows_trains_nothing(database, lake):
     write_days(lake / "days", 2)
     clock_ahead = NOW + timedelta(days=300)
     run = await_end(database, ask(database, now=clock_ahead, data=rule(f"{lake}/days")))
@@ -259,8 +258,8 @@ def test_a_window_without_rows_trains_nothing(database, model, lake):
     assert "can be trained on" in run.error
 
 
-@pytest.mark.usefixtures("at_work")
-def test_a_file_that_is_rewritten_within_its_state_is_an_error_once(database, model, lake):
+@pytest.mark.usefixtures("at_work", "model")
+def test_a_file_that_is_rewritten_within_its_state_is_an_error_once(database, lake):
     """The memory of a digest is wrong: reading finds out, and the next run hashes anew."""
     paths = write_days(lake / "days", 31, rows_a_day=200)
     trained(database, f"{lake}/days")
@@ -272,4 +271,3 @@ def test_a_file_that_is_rewritten_within_its_state_is_an_error_once(database, mo
     assert (run.state, "was changed" in run.error) == ("failed", True)
     trained(database, f"{lake}/days")
     assert get_run(database, run.id).attempt == 1
-    assert os.path.exists(paths[3])

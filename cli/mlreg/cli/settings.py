@@ -11,6 +11,7 @@
 | `MLREG_HOST`, `MLREG_PORT` | where the API listens: 127.0.0.1 and 8000 |
 | `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
 | `MLREG_TRUSTED_PROXIES` | proxies whose `X-Forwarded-For` and `-Proto` count, by commas; none |
+| `MLREG_CONNECTIONS_FILE` | what may be read beside the feedback log, with its secrets: YAML, 0600 |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
 | `MLREG_SIGNING_KEY` | the Ed25519 key (a file) that workers sign with what they train |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     allowed_hosts: Annotated[list[str], NoDecode] = []
     trusted_proxies: Annotated[list[str], NoDecode] = []
+    connections_file: FilePath | None = None
     work_folder: Path = Path(tempfile.gettempdir())
     signing_key: FilePath | None = None
     checkpoint_folder: Path | None = None

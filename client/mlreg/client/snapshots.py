@@ -1,14 +1,21 @@
-"""Snapshots, as the client sees them: create, list, show, export."""
+"""Snapshots, as the client sees them: create, freeze, list, show, export."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from mlreg.client.errors import InvalidError
+from mlreg.client.errors import InvalidError, RunFailedError
 from mlreg.client.new_files import new_file
 from mlreg.client.transport import Call, path
+from mlreg.client.waiting import await_end
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.snapshots import IntervalForm, SnapshotAnswer, SnapshotRequest
+from mlreg.client.wire.snapshots import (
+    FreezeAnswer,
+    FreezeRequest,
+    IntervalForm,
+    SnapshotAnswer,
+    SnapshotRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlreg.client.transport import Transport
+    from mlreg.client.wire.snapshots import SourceForm
 
 Form = Literal["parquet", "csv", "arrow"]
 FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
@@ -24,7 +32,7 @@ EXPORT_SECONDS = 600.0
 
 
 class Snapshots:
-    """Freeze and read selections of the feedback log.
+    """Freeze and read selections of the feedback log, or of a source beside it.
 
     ```python
     for snapshot in client.snapshots.list("flights").items:
@@ -57,6 +65,55 @@ class Snapshots:
             exclude=[IntervalForm(start=first, end=last) for first, last in exclude],
         )
         return self._transport.post(path("models", model, "snapshots"), request, SnapshotAnswer)
+
+    def freeze(
+        self,
+        model: str,
+        start: datetime,
+        end: datetime,
+        *,
+        data: SourceForm | None = None,
+        environment: str = "production",
+        exclude: Sequence[tuple[datetime, datetime]] = (),
+    ) -> FreezeAnswer:
+        """Ask a worker to freeze the rows of a source; `wait` for what becomes of it.
+
+        Args:
+            model: whose rows they are.
+            start: the first time.
+            end: the time after the last.
+            data: the source and its columns; None is what the policy of the environment names.
+            environment: of that policy.
+            exclude: times that are left out.
+
+        Raises:
+            InvalidError: it names no source. NotAllowedError: you may not name one, or no
+                connection covers it. NotFoundError: there is no such model, or no policy.
+        """
+        request = FreezeRequest(
+            start=start,
+            end=end,
+            data=data,
+            environment=environment,
+            exclude=[IntervalForm(start=first, end=last) for first, last in exclude],
+        )
+        return self._transport.post(path("models", model, "freezes"), request, FreezeAnswer)
+
+    def wait(
+        self, number: int, *, each: Callable[[FreezeAnswer], None] = lambda _freeze: None
+    ) -> SnapshotAnswer:
+        """Wait for the end of a freeze, and return its snapshot.
+
+        Raises:
+            RunFailedError: it could not be frozen; the message says why.
+        """
+        found = await_end(lambda: self._transport.get(path("freezes", number), FreezeAnswer), each)
+        if found.snapshot is None:
+            raise RunFailedError(
+                f"freeze {number} ended as {found.state}: {found.error or 'nobody says why'}",
+                code=f"freeze_{found.state}",
+            )
+        return self.get(found.snapshot)
 
     def get(self, digest: str) -> SnapshotAnswer:
         """Return a snapshot by its digest.

@@ -8,14 +8,17 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.policies import ApplyRequest, FiringAnswer, PolicyAnswer
+from mlreg.controller.api.connections import Declared
 from mlreg.controller.services import policies
 from mlreg.controller.services.policies import PolicyInForce, parse_policy
 from mlreg.controller.services.run_signing import find_obstacle
+from mlreg.controller.services.sourcing import check_source
 from mlreg.controller.services.triggering import firings_of, next_lane_of
 from mlreg.controller.store.policies import find_state
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
+from mlreg.registry.services.catalog import get_model
 from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(tags=["policies"])
@@ -33,23 +36,27 @@ Key = Annotated[str | None, Depends(_signing_key)]
 
 
 @router.post("/policies", response_model=PolicyAnswer, dependencies=[may("policy.write")])
-def apply_policy(
-    body: ApplyRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now, key: Key
+def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
+    body: ApplyRequest,
+    writing: Writing,
+    once: OncePerKey,
+    caller: Caller,
+    now: Now,
+    key: Key,
+    declared: Declared,
 ) -> Response:
     """Put a policy file in force."""
     git = body.git.model_dump(mode="json") if body.git else None
-    permit(caller, "policy.write", parse_policy(body.text).model)
+    policy = parse_policy(body.text)
+    permit(caller, "policy.write", policy.model)
+
+    def act() -> PolicyAnswer:
+        check_source(declared, get_model(session, policy.model), policy.data)
+        found = policies.apply_policy(session, body.text, git=git, actor=caller, now=now)
+        return answer_of(session, found, now, key)
+
     with writing() as session:
-        return once.run(
-            session,
-            now,
-            lambda: answer_of(
-                session,
-                policies.apply_policy(session, body.text, git=git, actor=caller, now=now),
-                now,
-                key,
-            ),
-        )
+        return once.run(session, now, act)
 
 
 @router.get(PLACE, dependencies=[may("read")])

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import io
-from typing import Annotated, Literal
+from itertools import chain
+from typing import Annotated
 
-import pyarrow as pa
 from fastapi import APIRouter, Query, Response
-from pyarrow import csv, parquet
+from fastapi.responses import StreamingResponse
 
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.snapshots import SnapshotAnswer, SnapshotInterval, SnapshotRequest
+from mlreg.client.wire.snapshots import (
+    SnapshotAnswer,
+    SnapshotInterval,
+    SnapshotRequest,
+    SourceAnswer,
+    SourceFileAnswer,
+)
+from mlreg.controller.api.connections import Declared
+from mlreg.controller.api.exporting import Form, pieces_of, write_rows
 from mlreg.controller.domain.snapshots import asked_range
+from mlreg.controller.domain.sources import FrozenSource
 from mlreg.controller.feedback.bodies import ARROW, CSV, PARQUET
 from mlreg.controller.services import snapshots
 from mlreg.controller.services.draining import drain_model
+from mlreg.controller.services.snapshot_rows import iterate_rows, read_rows
 from mlreg.controller.services.snapshots import Snapshot, SnapshotNotFoundError
-from mlreg.registry.api.context import Caller, Now, Parts, Reading, Store
+from mlreg.controller.services.sourcing import SourceParts
+from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.pages import MAX_PAGE
@@ -24,7 +34,6 @@ from mlreg.registry.services.catalog import get_model
 
 router = APIRouter(tags=["snapshots"])
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-Form = Literal["parquet", "csv", "arrow"]
 TYPES: dict[Form, str] = {"parquet": PARQUET, "csv": CSV, "arrow": ARROW}
 
 
@@ -68,7 +77,7 @@ def list_snapshots(model: str, reading: Reading, limit: Limit = 100) -> Page[Sna
     """List the newest snapshots of a model."""
     with reading() as session:
         found = snapshots.list_snapshots(session, get_model(session, model), limit)
-    return Page(items=[answer_of(snapshot) for snapshot in found])
+    return Page(items=[answer_of(snapshot, files=False) for snapshot in found])
 
 
 @router.get("/snapshots/{digest}", dependencies=[may("read")])
@@ -82,20 +91,26 @@ def show_snapshot(digest: str, reading: Reading, caller: Caller) -> SnapshotAnsw
 
 @router.get("/snapshots/{digest}/rows", response_class=Response, dependencies=[may("data.read")])
 def export_snapshot(
-    digest: str, reading: Reading, store: Store, caller: Caller, form: Form = "parquet"
+    digest: str, parts: Parts, caller: Caller, declared: Declared, form: Form = "parquet"
 ) -> Response:
-    """Send the joined rows of a snapshot."""
-    with reading() as session:
-        model = snapshots.get_snapshot(session, digest).body.model
-        permit(caller, "data.read", model, unseen=SnapshotNotFoundError(digest=digest))
-        snapshot = snapshots.get_exportable(session, digest)
-    rows = snapshots.read_snapshot(store, snapshot.body)
+    """Send the rows of a snapshot; those of a source in the order of its files."""
+    with parts.database.reading() as session:
+        name = snapshots.get_snapshot(session, digest).body.model
+        permit(caller, "data.read", name, unseen=SnapshotNotFoundError(digest=digest))
+        body = snapshots.get_exportable(session, digest).body
+        model = get_model(session, name)
+    sources = SourceParts(parts.database, parts.store, declared)
+    tables = iterate_rows(sources, model, body)
+    first = next(tables, None)
+    if first is None:
+        first = read_rows(sources, model, body)
+    file = write_rows(chain([first], tables), first.schema.remove_metadata(), form)
     headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-    return Response(_content(rows, form), headers=headers, media_type=TYPES[form])
+    return StreamingResponse(pieces_of(file), headers=headers, media_type=TYPES[form])
 
 
-def answer_of(snapshot: Snapshot) -> SnapshotAnswer:
-    """Return a snapshot as it is answered."""
+def answer_of(snapshot: Snapshot, *, files: bool = True) -> SnapshotAnswer:
+    """Return a snapshot as it is answered, with or without each file of its source."""
     body = snapshot.body
     return SnapshotAnswer(
         digest=snapshot.digest,
@@ -108,18 +123,23 @@ def answer_of(snapshot: Snapshot) -> SnapshotAnswer:
         predictions=list(body.predictions),
         labels=list(body.labels),
         feature_contract=body.feature_contract,
+        source=None if body.source is None else _source_of(body.source, files=files),
         created_at=snapshot.created_at,
         created_by=snapshot.created_by,
     )
 
 
-def _content(rows: pa.Table, form: Form) -> bytes:
-    buffer = io.BytesIO()
-    if form == "parquet":
-        parquet.write_table(rows, buffer, compression="zstd")
-    elif form == "csv":
-        csv.write_csv(rows, buffer)
-    else:
-        with pa.ipc.new_stream(buffer, rows.schema) as stream:
-            stream.write_table(rows)
-    return buffer.getvalue()
+def _source_of(source: FrozenSource, *, files: bool) -> SourceAnswer:
+    listed = source.files if files else ()
+    return SourceAnswer(
+        kind=source.kind,
+        name=source.name,
+        connection=source.connection,
+        version=source.version,
+        columns=source.columns.by_target,
+        timezone=source.columns.timezone,
+        file_count=len(source.files),
+        rows=source.rows,
+        size=source.size,
+        files=[SourceFileAnswer.model_validate(file.to_json()) for file in listed],
+    )

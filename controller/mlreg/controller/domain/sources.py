@@ -226,7 +226,9 @@ def parse_source(text: str) -> SourceName | None:
     if kind == "sql":
         return _parse_query(rest)
     if kind != "delta":
-        return SourceName("parquet", parse_place(text))
+        url = parse_place(text)
+        pattern_of(url)
+        return SourceName("parquet", url)
     found = _VERSION.fullmatch(rest)
     place, version = (found["place"], int(found["version"])) if found else (rest, None)
     if _GLOB.search(place):
@@ -269,10 +271,17 @@ def pattern_of(url: str) -> re.Pattern[str]:
 
     `*` and `?` stand for anything in a name, `**` for any folders; a URL without them that does not
     end with `.parquet` is a folder, and means every Parquet file below it.
+
+    Raises:
+        InvalidSourceError: it is no pattern, as `[b-a]`.
     """
     if _GLOB.search(url) is None and not url.endswith(".parquet"):
         url = f"{url.rstrip('/')}/**/*.parquet"
-    return re.compile("".join(_translated(token) for token in _TOKENS.findall(url)), re.DOTALL)
+    text = "".join(_translated(token) for token in _TOKENS.findall(url))
+    try:
+        return re.compile(text, re.DOTALL)
+    except re.error as error:
+        raise InvalidSourceError(problem=f"{url[:200]!r} is no pattern: {error}") from error
 
 
 def _translated(token: str) -> str:
@@ -280,8 +289,9 @@ def _translated(token: str) -> str:
     if token in fixed:
         return fixed[token]
     if len(token) > 1:
-        inside = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-        return f"[^/{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+        negated = token.startswith("[!")
+        inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", token[2 if negated else 1 : -1])
+        return f"[{'^/' if negated else ''}{inside}]" if inside else re.escape(token)
     return re.escape(token)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.connections import Connections
+from mlreg.controller.domain.sources import InvalidSourceError
 from mlreg.controller.services import snapshots
 from mlreg.controller.sources.opening import Reach, check_reach, open_source
 from mlreg.controller.store import sources as rows
@@ -116,10 +117,14 @@ def columns_of(model: Model, data: DataRule) -> Columns:
 
     Raises:
         UndeclaredFeaturesError: the model does not say which columns are features.
+        InvalidSourceError: the rule names a feature that the model does not have.
     """
     schema = catalog.feature_schema_of(model)
     if schema is None:
         raise UndeclaredFeaturesError(model=model.name)
+    unknown = sorted(set(data.features or ()) - set(schema.names))
+    if unknown:
+        raise InvalidSourceError(problem=f"model {model.name!r} has no feature {unknown[0]!r}")
     return data.columns_for([(one.name, one.dtype) for one in schema.features])
 
 

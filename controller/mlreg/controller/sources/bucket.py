@@ -6,6 +6,7 @@ three attempts).
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.connections import BucketConnection
 
 S3 = "s3://"
+os.environ.setdefault(  # noqa: TID251 - the library has no other way to be told
+    "AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required"
+)  # some servers send the checksum of the whole object with a part of it; ours is stricter
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 10
 ATTEMPTS = 3

@@ -176,11 +176,14 @@ def _copied(file: FrozenFile, open_file: Open, copy: BinaryIO) -> str:
 def _coalesced(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yield the same rows in tables of some length: ten thousand small files are no such many."""
     waiting: list[pa.Table] = []
+    rows = 0
     for table in tables:
         waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= BATCH_ROWS:
+        rows += table.num_rows
+        if rows >= BATCH_ROWS:
             yield pa.concat_tables(waiting)
             waiting.clear()
+            rows = 0
     if waiting:
         yield pa.concat_tables(waiting)
 

@@ -8,14 +8,14 @@ one statement, with its parameters beside it. The same answer gives the same fil
 from __future__ import annotations
 
 import io
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 import pyarrow as pa
-from psycopg.types.numeric import FloatLoader
 from pyarrow import parquet
 
 from mlreg.controller.domain.connections import PostgresConnection
@@ -162,7 +162,6 @@ def connected(limits: PostgresConnection) -> Iterator[psycopg.Connection[tuple[A
         application_name="mlreg",
         options=f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on",
     ) as connection:
-        connection.adapters.register_loader("numeric", FloatLoader)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         try:
@@ -175,7 +174,9 @@ def _type_of(cursor: psycopg.ServerCursor[Any], place: int) -> pa.DataType:
     """Return the Arrow type of a column; of a type that is not taken, one that no rule takes."""
     code = (cursor.description or ())[place].type_code
     known = cursor.connection.adapters.types.get(code)
-    return _TYPES.get("" if known is None else known.name, pa.binary())
+    if known is None or known.oid != code:  # an array has its element's name
+        return pa.binary()
+    return _TYPES.get(known.name, pa.binary())
 
 
 def _table(rows: Sequence[Sequence[Any]], schema: pa.Schema, places: Sequence[int]) -> pa.Table:
@@ -187,8 +188,11 @@ def _table(rows: Sequence[Sequence[Any]], schema: pa.Schema, places: Sequence[in
 
 
 def _array(values: list[Any], field: pa.Field) -> pa.Array:
-    if pa.types.is_string(field.type):
-        values = [str(one) if isinstance(one, uuid.UUID) else one for one in values]
+    form = {Decimal: float, UUID: str}.get(
+        next((type(one) for one in values if one is not None), "")
+    )
+    if form is not None:
+        values = [None if one is None else form(one) for one in values]
     try:
         return pa.array(values, field.type)
     except (pa.ArrowException, OverflowError, ValueError) as error:
