@@ -135,11 +135,15 @@ class Yardstick:
             raise DifferentBinsError
         shape = (len(windows), len(self.bins.columns))
         sizes = {name: np.empty(shape) for name in SIZES}
+        ends = np.stack([self._bins_of(windows.extremes[:, side]) for side in (0, 1)])
 
         def fill(start: int) -> None:
             part = slice(start, start + _AT_ONCE)
             chunk = windows[part]
-            for name, found in {**self._by_group(chunk), **self._by_edge(chunk)}.items():
+            for name, found in {
+                **self._by_group(chunk),
+                **self._by_edge(chunk, ends[:, part]),
+            }.items():
                 sizes[name][part] = found
 
         starts = range(0, len(windows), _AT_ONCE)
@@ -249,7 +253,7 @@ class Yardstick:
             found[:, column] = np.sqrt(part.sum(axis=1) / 2.0)
         return found
 
-    def _by_edge(self, windows: ProfileStack) -> dict[str, Floats]:
+    def _by_edge(self, windows: ProfileStack, ends: Places) -> dict[str, Floats]:
         """Return Wasserstein distance and KS distance, from the gaps of the distribution functions.
 
         The functions are taken as straight within a bin; the outer bins end at the minimum and the
@@ -262,7 +266,7 @@ class Yardstick:
         area = self._sum(sizes * self._spans) - self._crossings(gaps)
         for number, reference in enumerate(self._tails):
             area += tail_area(reference, _side_of(windows, shares, number))
-            area += self._bends(windows, gaps, shares, number)
+            area += self._bends(windows, (gaps, shares), ends[number], number)
         with np.errstate(invalid="ignore", divide="ignore"):
             wasserstein = area / self._sigma
         highest = np.zeros(known.shape)
@@ -298,14 +302,20 @@ class Yardstick:
         flat = np.bincount(window * over.shape[1] + column, excess, minlength=over.size)
         return flat.reshape(over.shape).astype(np.float64)
 
-    def _bends(self, windows: ProfileStack, gaps: Floats, shares: Floats, number: int) -> Floats:
+    def _bends(
+        self,
+        windows: ProfileStack,
+        gaps_and_shares: tuple[Floats, Floats],
+        bins: Places,
+        number: int,
+    ) -> Floats:
         """Return what the area lacks because a function bends inside the bin of its extreme.
 
         Left out where it would change the distance by less than a thousandth: where the bin is
         narrow, or has few rows.
         """
+        gaps, shares = gaps_and_shares
         lacks = np.zeros((len(gaps), len(self.bins.columns)))
-        bins = self._bins_of(windows.extremes[:, number])
         held = np.take_along_axis(shares, bins, axis=1)
         window, column = np.nonzero(held * self._widths[bins] > NEGLIGIBLE * self._sigma)
         at, share = bins[window, column], held[window, column]

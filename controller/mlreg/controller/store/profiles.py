@@ -15,13 +15,21 @@ from mlreg.controller.store.tables import (
     RolledProfile,
     WindowProfile,
 )
+from mlreg.registry.store.database import (
+    WriteSession,
+    driver_of,
+    raising_as_sqlalchemy,
+    run,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from sqlalchemy import TextClause
+
     from mlreg.controller.domain.windows import Interval
-    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.database import ReadSession
 
 _CONTRACTS = text("""
     SELECT DISTINCT contract_bins.contract, contract_bins.body
@@ -134,7 +142,7 @@ def list_bodies(
     """
     statement = _BODIES["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "start": start, "end": end, "width": width}
-    return [Body(*row) for row in session.execute(statement, values)]
+    return _bodies(session, statement, values)
 
 
 def list_bodies_at(
@@ -145,7 +153,7 @@ def list_bodies_at(
         return []
     statement = _BODIES_AT["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "starts": list(starts), "width": width}
-    return [Body(*row) for row in session.execute(statement, values)]
+    return _bodies(session, statement, values)
 
 
 def newest_hour(session: ReadSession, log: tuple[int, str]) -> datetime | None:
@@ -204,3 +212,16 @@ def keep_reference(session: WriteSession, reference: ReferenceProfile) -> None:
     """Write the profile of a version's training rows, once."""
     row = reference.model_dump()
     session.execute(insert(ReferenceProfile).values(row).on_conflict_do_nothing())
+
+
+def _bodies(
+    session: ReadSession, statement: TextClause, values: Mapping[str, object]
+) -> list[Body]:
+    """Run a query of bodies past SQLAlchemy, which would fetch megabytes as hexadecimal text."""
+    if isinstance(session, WriteSession):
+        session.flush()
+        session.run_what_is_left()
+    connection = session.connection()
+    with raising_as_sqlalchemy(connection):
+        found = run(driver_of(connection), statement, values, binary=True).fetchall()
+    return [Body(*row) for row in found]  # type: ignore[arg-type]  # as the statement says

@@ -175,15 +175,18 @@ def run(
     driver: psycopg.Connection[tuple[object, ...]],
     statement: ClauseElement,
     values: Mapping[str, object],
+    *,
+    binary: bool = False,
 ) -> psycopg.RawCursor[tuple[object, ...]]:
     """Run a statement past SQLAlchemy, as PostgreSQL takes it.
 
     The driver's own way of naming values costs a reading of the statement at each use, once it is
-    longer than 4 kB.
+    longer than 4 kB. Bytes are answered as hexadecimal text, twice as long, unless as `binary`.
     """
     written, names, constants = _written(statement)
     every = {**constants, **values}
-    return psycopg.RawCursor(driver).execute(written, [every[name] for name in names])
+    given = [every[name] for name in names]
+    return psycopg.RawCursor(driver).execute(written, given, binary=binary)
 
 
 @lru_cache(maxsize=32)
