@@ -3,17 +3,20 @@
 What always holds: losses are paired row by row and taken in blocks of neighbouring hours; the
 confidence sequence makes looking every day as safe as looking once; a guard with too few blocks,
 or blocks of one day only, holds. It speaks when the live model is surely worse (the sequence's
-lower bound is above zero) *and* worse by the policy's amount: a model that is not worse is rolled
-back with a chance of at most alpha, ever.
+lower bound is above zero), its days agree among themselves (so is the lower bound of their mean, by
+Student's t: hours of one day share what that day did to both models, and the sequence takes them
+for independent), *and* it is worse by the policy's amount: a model that is not worse is rolled back
+with a chance of about alpha, ever.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from mlreg.controller.domain.sequences import ConfidenceSequence
 
@@ -86,7 +89,7 @@ def judge_guard(
         because = f"{len(means)} blocks of {len(days)} days are too few to judge"
         return GuardFinding(False, because, None, None, None, len(means), rows)  # noqa: FBT003
     mean, lower, upper = _bounds(means, alpha)
-    worse = lower > 0 and mean >= worse_than
+    worse = lower > 0 and mean >= worse_than and _lower_of_days(hours, alpha) > 0
     because = f"mean difference {mean:+.4f} [{lower:+.4f}, {upper:+.4f}] over {rows:,} rows"
     return GuardFinding(worse, because, mean, lower, upper, len(means), rows)
 
@@ -98,6 +101,17 @@ def _bounds(means: NDArray[np.float64], alpha: float) -> tuple[float, float, flo
     )
     bounds = sequence.bounds(means)
     return float(bounds.mean[-1]), float(bounds.lower[-1]), float(bounds.upper[-1])
+
+
+def _lower_of_days(hours: Sequence[HourDifference], alpha: float) -> float:
+    """Return the lower bound of the mean over days; the fewer days, the lower."""
+    totals: dict[date, tuple[int, float]] = {}
+    for hour in hours:
+        rows, total = totals.get(hour.start.date(), (0, 0.0))
+        totals[hour.start.date()] = (rows + hour.rows, total + hour.total)
+    means = np.array([total / rows for rows, total in totals.values() if rows])
+    error = float(np.std(means, ddof=1)) / float(np.sqrt(len(means)))
+    return float(means.mean()) - float(stdtrit(len(means) - 1, 1 - alpha / 2)) * error
 
 
 def _block_means(hours: Sequence[HourDifference]) -> Iterator[float]:

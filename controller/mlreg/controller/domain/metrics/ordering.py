@@ -19,8 +19,8 @@ from mlreg.controller.domain.metrics.blocks import Floats, Integers, Rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CELLS = 200_000
-"""How many sums by level and block are kept at a time: they fit the processor's cache."""
+CELLS = 10_000
+"""How many sums by level and block are kept at a time: few enough that no BLAS starts threads."""
 
 
 @dataclass(frozen=True, slots=True)
