@@ -250,6 +250,8 @@ def change_automation(house):
     house.calls("POST", f"{A}/runs/{{number}}/retry")
     span = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
     house.calls("POST", f"{M}/snapshots", span)
+    house.calls("POST", f"{M}/log/retention", {"days": 400})
+    house.calls("POST", f"{M}/log/erasures", {"entity": "customer-7", "reason": "asked"})
     with house.api.parts.database.writing() as session:
         model_id = session.exec(select(tables.Model.id).where(tables.Model.name == "flights")).one()
         alarm = Alarm(model_id, "production", "outage", "it burns", "since noon")

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from mlreg.client.errors import InvalidError
 from mlreg.client.log_buffer import BufferBounds, LogBuffer
 from mlreg.client.transport import Call, parsed, path
+from mlreg.client.wire.base import Page
 from mlreg.client.wire.feedback import BatchAnswer
+from mlreg.client.wire.log_upkeep import (
+    ErasureAnswer,
+    ErasureRequest,
+    RetentionAnswer,
+    RetentionRequest,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,9 +96,37 @@ class FeedbackLog:
             content, content_type = _encoded(rows)
             self.send(model, kind, content, content_type, batch_id, seconds)
 
-        _encoded([{"prediction_id": "a"}])  # what it imports cannot be imported any more when the process ends
+        _encoded([{"prediction_id": "a"}])  # imports now what cannot be at the end of the process
         name = f"{model} {kind}"
         return LogBuffer(name, send, bounds or BufferBounds(), self._transport.close)
+
+    def retention(self, model: str) -> RetentionAnswer:
+        """Return how long the logged rows of a model are kept."""
+        return self._transport.get(path("models", model, "log", "retention"), RetentionAnswer)
+
+    def set_retention(self, model: str, days: int | None) -> RetentionAnswer:
+        """Keep the logged rows of a model for so many days, None for ever; older ones go."""
+        body = RetentionRequest(days=days)
+        return self._transport.post(
+            path("models", model, "log", "retention"), body, RetentionAnswer
+        )
+
+    def erase(self, model: str, entity: str, *, reason: str) -> ErasureAnswer:
+        """Ask for every row about an entity to be taken out of the log, with its labels.
+
+        A worker does it; `erasure` tells when it is done. Snapshots that have such rows are lost.
+        """
+        body = ErasureRequest(entity=entity, reason=reason)
+        return self._transport.post(path("models", model, "log", "erasures"), body, ErasureAnswer)
+
+    def erasure(self, number: int) -> ErasureAnswer:
+        """Return how far an erasure is."""
+        return self._transport.get(path("erasures", number), ErasureAnswer)
+
+    def erasures(self, model: str, *, limit: int = 100) -> Page[ErasureAnswer]:
+        """List the newest erasures of a model."""
+        found = path("models", model, "log", "erasures")
+        return self._transport.get(found, Page[ErasureAnswer], limit=limit)
 
     def send(
         self,

@@ -15,6 +15,7 @@ from mlreg.controller.services import (
     delivering,
     jobs,
     lineage_chore,
+    retention,
     upkeep,
     upload_sweeping,
 )
@@ -50,6 +51,7 @@ CHORES: Chores = chores_by_name(
     upkeep.COLLECT,
     lineage_chore.EXPORT,
     upload_sweeping.SWEEP,
+    retention.EXPIRE,
 )
 
 log = logging.getLogger("mlreg.chores")

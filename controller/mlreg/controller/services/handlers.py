@@ -11,6 +11,7 @@ from mlreg.controller.services import (
     chores,
     comparing,
     draining,
+    erasing,
     evaluations,
     freezing,
     guarding,
@@ -35,6 +36,7 @@ def drain(attempt: Attempt) -> None:
 
 HANDLERS: Mapping[str, Handler] = {
     "drain": Handler(drain, alert_if_dead),
+    erasing.KIND: erasing.HANDLER,
     runs.KIND: training_run.HANDLER,
     evaluations.KIND: evaluations.HANDLER,
     freezing.KIND: freezing.HANDLER,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from mlreg.controller.domain.losses import spell_lost
 from mlreg.controller.domain.reproduction import Parting, check_trainer
 from mlreg.controller.domain.snapshots import InvalidSnapshotError, SnapshotBody
 from mlreg.controller.domain.sources import InvalidSourceError
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.services.losses import lost_of
 from mlreg.controller.services.run_folder import ModelSource, find_source
 from mlreg.controller.store import profiles, runs, snapshots
 from mlreg.registry.domain.digests import digest_of
@@ -161,6 +163,9 @@ def _snapshot_of(session: ReadSession, version: Version) -> tuple[SnapshotBody, 
     except (InvalidSnapshotError, InvalidSourceError, ValueError) as error:
         reason = f"the manifest of snapshot {row.digest} cannot be read: {error}"
         raise NotReproducibleError(reason=reason) from error
+    lost = lost_of(session, body)
+    if lost:
+        raise NotReproducibleError(reason=f"its snapshot {row.digest} lost {spell_lost(lost)}")
     actual = digest_of(row.body.encode())
     if actual == row.digest:
         return body, []

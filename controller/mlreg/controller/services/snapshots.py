@@ -30,6 +30,7 @@ from mlreg.controller.feedback.joins import (
     join_rows,
 )
 from mlreg.controller.feedback.segments import read_segments
+from mlreg.controller.services.losses import check_whole
 from mlreg.controller.store import snapshots
 from mlreg.controller.store.feedback import count_rows, list_segments
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
@@ -195,8 +196,10 @@ def get_exportable(session: ReadSession, digest: str) -> Snapshot:
     Raises:
         SnapshotNotFoundError: there is none.
         SnapshotTooLargeError: its segments have more than two million predictions.
+        SnapshotLostError: rows of it were erased or have expired.
     """
     snapshot = get_snapshot(session, digest)
+    check_whole(session, snapshot.body)
     rows = count_rows(session, snapshot.body.predictions)
     if rows > MAX_EXPORT_ROWS:
         raise SnapshotTooLargeError(rows=rows)

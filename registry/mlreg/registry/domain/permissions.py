@@ -34,6 +34,7 @@ Action = Literal[
     "deployment.protect",  # how many approvals a promote needs
     "approve",
     "log.write",  # predictions and labels
+    "log.erase",  # take rows out of the log for good: retention, erasures
     "snapshot.write",
     "policy.write",
     "run.write",  # request, cancel, retry; evaluate, reproduce
@@ -89,6 +90,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     },
     "approver": _VIEW | {"approve"},
     "controller": ACTIONS
-    - {"access.write", "approve", "promote.force", "deployment.protect", "version.delete"},
+    - {"access.write", "approve", "promote.force", "deployment.protect", "version.delete"}
+    - {"log.erase"},
     "admin": ACTIONS,
 }

@@ -1,0 +1,162 @@
+"""Queries of what leaves the feedback log for good: retention, erasures, and the segments lost.
+
+What always holds: a segment that leaves takes its row, its claim to its blob and those of the
+snapshots that referred to it along, and is written down as lost, in one transaction; snapshots stay
+as they are, and who opens one asks here what it lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from mlreg.controller.store.tables import Erasure, LostSegment, Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from mlreg.controller.domain.batches import Kind
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+_HOLDERS = """
+    SELECT digest FROM segment WHERE model_id = :model_id AND kind = '{kind}'
+    UNION
+    SELECT jsonb_array_elements_text(body::jsonb -> '{kind}') FROM snapshot
+    WHERE model_id = :model_id
+    EXCEPT SELECT digest FROM lost_segment
+    ORDER BY 1
+"""
+_IN_LOG = text("SELECT digest FROM segment WHERE digest = ANY(:digests) ORDER BY digest FOR UPDATE")
+_LEAVE = text("""
+    WITH gone AS (DELETE FROM segment WHERE digest = ANY(:digests))
+    DELETE FROM blob_reference
+    WHERE digest = ANY(:digests) AND kind IN ('segment', 'snapshot')
+""")
+_EXPIRED = text("""
+    SELECT segment.digest, segment.rows FROM segment
+    WHERE segment.model_id = :model_id AND segment."end" < :before
+    AND NOT EXISTS (
+        SELECT 1 FROM blob_reference AS pin
+        JOIN snapshot ON snapshot.digest = pin.owner
+        WHERE pin.kind = 'snapshot' AND pin.digest = segment.digest AND (
+            snapshot.created_at >= :before OR EXISTS (
+                SELECT 1 FROM version
+                WHERE version.model_id = segment.model_id AND version.purged_at IS NULL
+                AND version.snapshots @> to_jsonb(snapshot.digest))))
+    ORDER BY segment.digest LIMIT :limit FOR UPDATE OF segment SKIP LOCKED
+""")
+_FORGET = text("""
+    DELETE FROM batch WHERE id IN (
+        SELECT id FROM batch
+        WHERE model_id = :model_id AND segment IS NOT NULL AND received_at < :before
+        LIMIT :limit)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A segment that leaves the log: how many rows go with it, and what takes its place."""
+
+    digest: str
+    rows: int
+    replaced_by: str | None = None
+
+
+def find_retention(session: ReadSession, model_id: int) -> Retention | None:
+    """Return how long a model's rows are kept, None for ever."""
+    return session.get(Retention, model_id)
+
+
+def list_retentions(session: ReadSession) -> Sequence[Retention]:
+    """Return the models whose rows are not kept for ever."""
+    return session.exec(select(Retention).order_by(col(Retention.model_id))).all()
+
+
+def set_retention(session: WriteSession, retention: Retention) -> None:
+    """Write how long a model's rows are kept."""
+    row = retention.model_dump()
+    statement = insert(Retention).values(row)
+    changed = {name: value for name, value in row.items() if name != "model_id"}
+    session.execute(statement.on_conflict_do_update(index_elements=["model_id"], set_=changed))
+
+
+def clear_retention(session: WriteSession, model_id: int) -> None:
+    """Keep a model's rows for ever."""
+    session.execute(text("DELETE FROM retention WHERE model_id = :id"), {"id": model_id})
+
+
+def list_expired(session: WriteSession, model_id: int, before: datetime, limit: int) -> list[Loss]:
+    """Return, locked, segments whose rows are all older than a moment, and that nothing pins.
+
+    A version that is not purged pins the segments of its snapshots; so does a snapshot that was
+    frozen after that moment, for somebody may be at work with it.
+    """
+    given = {"model_id": model_id, "before": before, "limit": limit}
+    return [Loss(row.digest, row.rows) for row in session.execute(_EXPIRED, given)]
+
+
+def forget_batches(session: WriteSession, model_id: int, before: datetime, limit: int) -> int:
+    """Forget the ids of drained batches that came before a moment; return how many."""
+    given = {"model_id": model_id, "before": before, "limit": limit}
+    return cast("int", session.execute(_FORGET, given).rowcount)  # type: ignore[attr-defined]
+
+
+def list_holders(session: ReadSession, model_id: int, kind: Kind) -> list[str]:
+    """Return every segment of a model that is there, in the log or for a snapshot only."""
+    found = session.execute(text(_HOLDERS.format(kind=kind)), {"model_id": model_id})
+    return [row[0] for row in found]
+
+
+def lock_in_log(session: WriteSession, digests: Sequence[str]) -> set[str]:
+    """Lock those of the segments that the log has, and return them."""
+    return {row[0] for row in session.execute(_IN_LOG, {"digests": list(digests)})}
+
+
+def lose(
+    session: WriteSession,
+    model_id: int,
+    losses: Sequence[Loss],
+    *,
+    cause: str,
+    now: datetime,
+    erasure_id: int | None = None,
+) -> None:
+    """Take segments out of the log and from under their snapshots, and write that down."""
+    if not losses:
+        return
+    session.execute(_LEAVE, {"digests": [loss.digest for loss in losses]})
+    rows = [
+        LostSegment(
+            digest=loss.digest,
+            model_id=model_id,
+            cause=cause,
+            erasure_id=erasure_id,
+            replaced_by=loss.replaced_by,
+            rows=loss.rows,
+            at=now,
+        ).model_dump()
+        for loss in losses
+    ]
+    session.execute(insert(LostSegment).values(rows).on_conflict_do_nothing())
+
+
+def list_lost(session: ReadSession, digests: Sequence[str]) -> Sequence[LostSegment]:
+    """Return those of the segments that are lost."""
+    statement = select(LostSegment).where(col(LostSegment.digest).in_(digests))
+    return session.exec(statement.order_by(col(LostSegment.digest))).all()
+
+
+def find_erasure(session: ReadSession, number: int) -> Erasure | None:
+    """Return an erasure by its number."""
+    return session.get(Erasure, number)
+
+
+def list_erasures(session: ReadSession, model_id: int, limit: int) -> Sequence[Erasure]:
+    """Return the newest erasures of a model."""
+    statement = select(Erasure).where(Erasure.model_id == model_id)
+    return session.exec(statement.order_by(col(Erasure.id).desc()).limit(limit)).all()
