@@ -24,6 +24,7 @@ from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services import jobs, label_profiles, late_labels, loss_models
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.estimating import estimated_of_classes
 from mlreg.controller.services.label_readings import (
     Taken,
     label_readings,
@@ -41,7 +42,8 @@ from mlreg.registry.store.tables import Model
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlreg.controller.domain.readings import ReadingState
+    from mlreg.controller.domain.readings import ReadingState, WindowReading
+    from mlreg.controller.services.label_profiles import PastOutcomes
     from mlreg.controller.services.labelled_rows import LabelledRows
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.controller.store.readings import Place
@@ -178,35 +180,69 @@ def _deployment(attempt: Attempt, payload: dict[str, Any]) -> _Deployment:
 
 def _measure(attempt: Attempt, deployment: _Deployment, look: Look) -> LabelledRows | None:
     """Measure one window, and write its readings and its profile of labels."""
-    model, place, shape = deployment.model, deployment.place, deployment.shape
+    taken, past = _take(attempt, deployment, look)
+    rng = np.random.default_rng(int(look.window.start.timestamp()))
+    found = (label_readings if look.is_mature else waiting_readings)(taken, deployment.rule, rng)
+    if taken.rows is not None and past:
+        scores = taken.rows.window.scores
+        scored = scores[np.isfinite(scores).all(axis=1)]
+        found = [*found, *estimated_of_classes(past, look.window, scored)]
+    with attempt.effect() as session:
+        _write(session, deployment, look, taken, found, attempt.clock.now())
+    return taken.rows
+
+
+def _take(
+    attempt: Attempt, deployment: _Deployment, look: Look
+) -> tuple[Taken, list[list[PastOutcomes]]]:
+    """Read one window, and what earlier ones tell of it."""
+    place, shape = deployment.place, deployment.shape
     with attempt.database.reading() as session:
-        body = select_rows(session, model, look.window, look.labels_until)
+        body = select_rows(session, deployment.model, look.window, look.labels_until)
         delays = label_profiles.known_delays(session, place, look.window.end, shape.classes)
+        past = _past_of_classes(session, deployment, look)
     left_out = sum((one.end - one.start for one in body.excluded), timedelta())
     table = read_rows(attempt.store, body, shape.columns)
     rows = None if table is None or not table.num_rows else labelled_rows(shape, table)
     taken = Taken(shape.task, look.window, rows, _state(rows, left_out / look.window.length))
-    if rows is not None:
-        ages = rows.ages(look.labels_until, look.mature)
-        if delays.labelled is not None:
-            maturity = maturity_of(int(rows.labelled.sum()), ages, delays.labelled)
-            taken = replace(taken, maturity=maturity)
-        if not look.is_mature:
-            correction = correct(rows.classes, ages, delays.by_class)
-            taken = replace(taken, correction=correction)
-    rng = np.random.default_rng(int(look.window.start.timestamp()))
-    found = (label_readings if look.is_mature else waiting_readings)(taken, deployment.rule, rng)
-    with attempt.effect() as session:
-        now = attempt.clock.now()
-        if look.again:
-            found = remembering(session, place, look.window, found)
-        readings.write_readings(session, place, found, now=now, ripen=not look.is_mature)
-        if rows is not None:
-            outcomes = label_profiles.outcomes_of(session, place[0], rows, deployment.rule)
-            state = taken.state if look.is_mature else "immature"
-            seen = (look.window, look.labels_until, state)
-            label_profiles.keep_profile(session, place, seen, rows, outcomes)
-    return rows
+    if rows is None:
+        return taken, past
+    ages = rows.ages(look.labels_until, look.mature)
+    if delays.labelled is not None:
+        maturity = maturity_of(int(rows.labelled.sum()), ages, delays.labelled)
+        taken = replace(taken, maturity=maturity)
+    if not look.is_mature:
+        taken = replace(taken, correction=correct(rows.classes, ages, delays.by_class))
+    return taken, past
+
+
+def _write(
+    session: WriteSession,
+    deployment: _Deployment,
+    look: Look,
+    taken: Taken,
+    found: list[WindowReading],
+    now: datetime,
+) -> None:
+    place = deployment.place
+    if look.again:
+        found = remembering(session, place, look.window, found)
+    readings.write_readings(session, place, found, now=now, ripen=not look.is_mature)
+    if taken.rows is not None:
+        outcomes = label_profiles.outcomes_of(session, place[0], taken.rows, deployment.rule)
+        state = taken.state if look.is_mature else "immature"
+        seen = (look.window, look.labels_until, state)
+        label_profiles.keep_profile(session, place, seen, taken.rows, outcomes)
+
+
+def _past_of_classes(
+    session: ReadSession, deployment: _Deployment, look: Look
+) -> list[list[PastOutcomes]]:
+    """Return what became of scores, where they are needed: profiles know nothing of classes."""
+    closes = look.labels_until == look.window.end
+    if deployment.shape.task != "multiclass" or look.is_mature or not closes:
+        return []
+    return label_profiles.past_outcomes(session, deployment.place, look.window.end)
 
 
 def _follow_up(
