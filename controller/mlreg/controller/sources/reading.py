@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 
 BATCH_ROWS = 65_536
-SMALL_BYTES = 16 * 2**20
-AHEAD = 8
+SMALL_BYTES = 32 * 2**20
+AHEAD = 4
 DIGITS = 16
 
 Open = Callable[[FrozenFile], AbstractContextManager["Readable"]]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlreg.controller.sources.source import Source
 
 PAGE_ROWS = 20_000
-FILE_ROWS = 500_000
+FILE_ROWS = 100_000
 CONNECT_SECONDS = 10
 _TYPES = {
     "bool": pa.bool_(),
@@ -131,7 +131,11 @@ class SqlQuery:
     def _kept(self, name: str, table: pa.Table) -> FrozenFile:
         buffer = io.BytesIO()
         parquet.write_table(
-            table.combine_chunks(), buffer, compression="zstd", write_page_index=False
+            table.combine_chunks(),
+            buffer,
+            compression="lz4",  # as segments
+            use_dictionary=[one.name for one in table.schema if not pa.types.is_floating(one.type)],
+            write_page_index=False,
         )
         buffer.seek(0)
         blob = send_blob(self._asked.store, buffer)
