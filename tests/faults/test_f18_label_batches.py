@@ -2,13 +2,14 @@
 kill -9 of a drain, and several drains at once. Volume counts once, metrics are those of the truth.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,12 @@ import pytest
 from scipy.stats import mannwhitneyu
 from sqlalchemy import text
 
-from mlreg.controller.services import compaction
+from mlreg.controller.domain.batches import InvalidRowsError
+from mlreg.controller.services import compaction, draining
 from mlreg.controller.services.draining import drain_model, reclaim_slots
 from mlreg.controller.services.feedback import accept
 from mlreg.controller.services.profiles import ensure_bins, merged_profile, window_profiles
+from mlreg.controller.services.small_batches import SmallBody, check_together, keep_together
 from mlreg.controller.services.snapshots import counts_of, freeze, read_snapshot
 from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.domain.contracts import FeatureContract
@@ -214,6 +217,14 @@ def test_a_compaction_that_is_overtaken_gives_up(database, store, model, monkeyp
     assert (counts.rows, counts.duplicates) == (80, 0)
 
 
+def kill_drain(database_url, folder, model, failpoint):
+    """Run a drain in a process that dies at a failpoint; return how it ended."""
+    words = [sys.executable, "-c", DRAIN, database_url, str(folder), str(model.id), NOW.isoformat()]
+    roots = os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
+    environ = {**os.environ, "MLREG_FAILPOINT": failpoint, "PYTHONPATH": roots}
+    return subprocess.run(words, env=environ, check=False).returncode
+
+
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
 def test_a_killed_drain_loses_nothing_and_doubles_nothing(
     database, database_url, folder, store, model, failpoint
@@ -224,11 +235,7 @@ def test_a_killed_drain_loses_nothing_and_doubles_nothing(
         if number < 2:
             drain_model(database, store, model.id, now=NOW)
     log(database, model, "labels", "l", labels(rows))
-    words = [sys.executable, "-c", DRAIN, database_url, str(folder), str(model.id), NOW.isoformat()]
-    roots = os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
-    environ = {**os.environ, "MLREG_FAILPOINT": failpoint, "PYTHONPATH": roots}
-    killed = subprocess.run(words, env=environ, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert kill_drain(database_url, folder, model, failpoint) == -signal.SIGKILL
     drain_model(database, store, model.id, now=NOW)
     counts = counts_of(joined(database, store, model))
     assert (counts.rows, counts.duplicates) == (ROWS, 0)
@@ -263,3 +270,70 @@ def test_nothing_that_waits_is_emptied_while_batches_pour_in(database, store, mo
             drain_model(database, store, model.id, now=NOW)
     drain_model(database, store, model.id, now=NOW)
     assert joined(database, store, model).num_rows == 4 * 12 * 10
+
+
+def log_small(database, model, kind, rows, first):
+    """Log each row as a request of its own, in one group commit."""
+    documents = rows.to_pylist()
+    for row in documents:
+        row["time"] = row["time"].isoformat()
+    bodies = [
+        SmallBody(json.dumps({"rows": [row]}).encode(), f"s{first + number}")
+        for number, row in enumerate(documents)
+    ]
+    checked = check_together(model, kind, bodies, now=NOW)
+    with database.writing() as session:
+        return keep_together(session, model, kind, checked, now=NOW)
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS[:5])
+def test_a_killed_drain_of_small_requests_loses_nothing_and_doubles_nothing(
+    database, database_url, folder, store, model, failpoint
+):
+    rows = served(0, 60)
+    for first in range(0, 60, 20):
+        log_small(database, model, "predictions", rows.slice(first, 20), first)
+    log_small(database, model, "labels", labels(rows), 0)
+    assert kill_drain(database_url, folder, model, failpoint) == -signal.SIGKILL
+    drain_model(database, store, model.id, now=NOW)
+    again = log_small(database, model, "predictions", rows.slice(0, 20), 0)
+    assert all(answer.duplicate for answer in again.values())
+    drain_model(database, store, model.id, now=NOW)
+    counts = counts_of(joined(database, store, model))
+    assert (counts.rows, counts.duplicates) == (60, 0)
+    assert (counts.labelled, counts.superseded) == (60, 0)
+    assert profiled_rows(database, model) == 60
+
+
+def test_a_round_takes_small_requests_with_all_that_share_their_bytes(
+    database, store, model, monkeypatch
+):
+    """A round that is bounded in the middle of a group must not drain its bytes twice."""
+    monkeypatch.setattr(draining, "MAX_ROUND_BATCHES", 7)
+    rows = served(0, 60)
+    for first in range(0, 60, 20):
+        log_small(database, model, "predictions", rows.slice(first, 20), first)
+    drain_model(database, store, model.id, now=NOW)
+    counts = counts_of(joined(database, store, model))
+    assert (counts.rows, counts.duplicates) == (60, 0)
+    with database.reading() as session:
+        assert session.execute(text("SELECT sum(rows) FROM segment")).scalar_one() == 60
+
+
+@pytest.mark.parametrize(
+    ("offset", "taken"),
+    [
+        (timedelta(hours=23), True),  # a client's clock runs ahead: within a day it is kept
+        (timedelta(hours=25), False),
+        (-timedelta(days=900), True),  # behind, or history: kept
+        (datetime(1969, 1, 1, tzinfo=UTC) - NOW, False),
+    ],
+)
+def test_clocks_that_are_wrong_have_a_stated_answer(database, model, offset, taken):
+    rows = served(0, 1)
+    moved = rows.set_column(1, "time", pa.array([NOW + offset], rows["time"].type))
+    if taken:
+        assert log(database, model, "predictions", "a", moved).rows == 1
+    else:
+        with pytest.raises(InvalidRowsError, match=r"lies (in the future|before 1970)"):
+            log(database, model, "predictions", "a", moved)
