@@ -18,6 +18,8 @@ from mlreg.client.oidc import exchange_id_token
 from mlreg.client.signing import generate_key
 from mlreg.client.wire.tokens import IssuerRequest
 from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
+from mlreg.controller.api.connections import EXTRA
+from mlreg.controller.domain.connections import Connections, FolderConnection
 from mlreg.controller.services.incidents import Alarm, open_incident
 from mlreg.registry.store import tables
 from tests.makers import PERSON, START, make_decision
@@ -250,6 +252,9 @@ def change_automation(house):
     house.calls("POST", f"{A}/runs/{{number}}/retry")
     span = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
     house.calls("POST", f"{M}/snapshots", span)
+    lake = FolderConnection(kind="folder", path=str(house.folder))
+    house.api.app.state.parts.extras[EXTRA] = Connections({"lake": lake})
+    house.calls("POST", f"{M}/freezes", {**span, "data": {"source": str(house.folder)}})
     house.calls("POST", f"{M}/log/retention", {"days": 400})
     house.calls("POST", f"{M}/log/erasures", {"entity": "customer-7", "reason": "asked"})
     with house.api.parts.database.writing() as session:

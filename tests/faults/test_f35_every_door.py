@@ -35,6 +35,8 @@ from tests.servers.whole_api import whole_api
 MINE, THEIRS, NOTHING = "mine", "theirs-s3cret", "nothing-here"
 ID, NO_ID = 77, 987654
 DIGEST, NO_DIGEST = digest_of(f"{THEIRS}/1".encode()), "sha256:" + "e" * 64
+JOBS = {"/reproductions/": (ID + 1, "reproduce"), "/freezes/": (ID + 2, "freeze")}
+"""The number and kind of a job, by the path that shows jobs of that kind alone."""
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ROLES = ("viewer", "ci", "operator", "approver", "admin")
 READING_POSTS = {"/api/v1/models/{model}/versions/{number}/verify"}
@@ -98,7 +100,7 @@ def fill(database):
             )
         )
         payload = {"model_id": model.id, "environment": "production", "version": 1, "deep": False}
-        for number, kind in ((ID, "evaluate"), (ID + 1, "reproduce")):
+        for number, kind in ((ID, "evaluate"), *((one, kind) for one, kind in JOBS.values())):
             session.add(
                 controller_tables.Job(
                     id=number, kind=kind, payload=payload, state="succeeded", enqueued_at=AT
@@ -129,7 +131,8 @@ def bodies(knockers):
 def filled(path, model, known):
     """Return a path with its parameters in place: existing ids of theirs, or unknown ones."""
 
-    number = str(ID + ("/reproductions/" in path) if known else NO_ID)
+    job = next((one for part, (one, _) in JOBS.items() if part in path), ID)
+    number = str(job if known else NO_ID)
     values = {
         "model": model,
         "digest": DIGEST if known else NO_DIGEST,
@@ -152,7 +155,8 @@ def answer(knocker, method, path, body=None):
     """Return what may not differ: the status and the problem, without what was asked for."""
     got = knocker(method, path, body, {"If-Match": "*"})
     detail = got.problem.get("detail", "")
-    for word in (THEIRS, NOTHING, DIGEST, NO_DIGEST, str(ID), str(ID + 1), str(NO_ID)):
+    numbers = [ID, *(one for one, _ in JOBS.values()), NO_ID]
+    for word in (THEIRS, NOTHING, DIGEST, NO_DIGEST, *map(str, numbers)):
         detail = detail.replace(word, "…")
     return got.status, got.problem.get("code"), detail
 
