@@ -25,6 +25,7 @@ from mlreg.controller.services import jobs, label_profiles, late_labels, loss_mo
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.estimating import estimated_of_classes
+from mlreg.controller.services.label_drift import drift_readings
 from mlreg.controller.services.label_readings import (
     Taken,
     label_readings,
@@ -187,6 +188,10 @@ def _measure(attempt: Attempt, deployment: _Deployment, look: Look) -> LabelledR
         scores = taken.rows.window.scores
         scored = scores[np.isfinite(scores).all(axis=1)]
         found = [*found, *estimated_of_classes(past, look.window, scored)]
+    if look.is_mature and taken.rows is not None and taken.state == "final":
+        of = (deployment.model, deployment.place, look.window)
+        with attempt.database.reading() as session:
+            found = [*found, *drift_readings(session, *of, taken.rows.window)]
     with attempt.effect() as session:
         _write(session, deployment, look, taken, found, attempt.clock.now())
     return taken.rows

@@ -8,7 +8,7 @@ rows, and so counts each batch once; the profiles of its day and week are added 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile, make_bins, merge, merge_all
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from mlreg.registry.domain.contracts import FeatureContract
     from mlreg.registry.store.database import ReadSession, WriteSession
+
+Source = Literal["training", "snapshot", "log"]
+"""Whose rows a reference sums up: see the table."""
 
 __all__ = [
     "HourProfile",
@@ -77,12 +80,25 @@ def merged_profile(hours: Sequence[HourProfile]) -> Profile | None:
     return merge_all([hour.profile for hour in hours]) if hours else None
 
 
-def store_reference(
-    session: WriteSession, model_id: int, version: int, contract: str, profile: Profile
+def store_reference(  # noqa: PLR0913 - what a reference is made of
+    session: WriteSession,
+    model_id: int,
+    version: int,
+    contract: str,
+    profile: Profile,
+    *,
+    labels: bytes | None = None,
+    source: Source = "training",
 ) -> None:
-    """Write the profile of the rows that a version was trained on, once."""
-    body = profile.to_bytes()
-    reference = ReferenceProfile(model_id=model_id, version=version, contract=contract, body=body)
+    """Write the profile of the rows that a version was trained on, and of their labels, once."""
+    reference = ReferenceProfile(
+        model_id=model_id,
+        version=version,
+        contract=contract,
+        body=profile.to_bytes(),
+        source=source,
+        labels=labels,
+    )
     profiles.keep_reference(session, reference)
 
 

@@ -15,12 +15,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from mlreg.client.provenance import capture_environment
 from mlreg.controller import trainers
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile
+from mlreg.controller.services.label_drift import training_labels
 from mlreg.controller.services.profiles import profile_table, store_reference
 from mlreg.controller.services.recipe import BINS, ROWS
 from mlreg.controller.services.run_signing import sign_trained
@@ -36,6 +38,8 @@ from mlreg.registry.services.uploads import BlobFile, keep_blob, send_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.domain.manifests import Manifest
@@ -66,7 +70,7 @@ def register_trained(attempt: Attempt, folder: Path, training: Training, trained
         run = rows.lock_run(session, training.run.id or 0) or training.run
         _keep_blobs(session, attempt, [manifest, stage.manifest], now)
         version = register_version(session, registration, actor=training.actor, now=now)
-        _keep_profile(session, folder, version.model_id, version.number, trained, now)
+        _keep_profile(session, folder, training, version.number, trained, now)
         run.version, run.lane, run.parent = version.number, trained.lane, trained.parent
         run.train_seconds = trained.answer.seconds
         session.add(run)
@@ -147,7 +151,7 @@ def _keep_blobs(
 def _keep_profile(
     session: WriteSession,
     folder: Path,
-    model_id: int,
+    training: Training,
     number: int,
     trained: Trained,
     now: datetime,
@@ -160,4 +164,11 @@ def _keep_profile(
         profile = Profile.from_bytes((folder / PROFILE).read_bytes(), bins)
     else:  # another run of this contract was first to make its bins
         profile = profile_table(pq.read_table(folder / ROWS), bins)
-    store_reference(session, model_id, number, digest, profile)
+    labels = training_labels(training.model, bins, _labels(folder))
+    store_reference(session, training.model.id or 0, number, digest, profile, labels=labels)
+
+
+def _labels(folder: Path) -> NDArray[np.float64]:
+    """Return the labels of the training rows; not-a-number where there is none."""
+    column = pq.read_table(folder / ROWS, columns=["label"])["label"]
+    return np.asarray(column.cast("double").to_numpy())
