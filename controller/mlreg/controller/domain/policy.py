@@ -17,6 +17,7 @@ from pydantic import (
     SerializeAsAny,
 )
 
+from mlreg.controller.domain.alert_rule import AlertRules
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.gates import Gate
@@ -112,6 +113,7 @@ class PolicyFrame(PolicyPart):
     rollout: Literal["immediate", "manual"] = "immediate"
     guards: tuple[GuardRule, ...] = ()
     monitors: MonitorRule = MonitorRule()
+    alerts: AlertRules = AlertRules()
 
     @property
     def auto_promote(self) -> bool:

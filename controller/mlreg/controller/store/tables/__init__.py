@@ -11,6 +11,7 @@ What always holds:
 
 from __future__ import annotations
 
+from mlreg.controller.store.tables.alerts import Alert, AlertEntry
 from mlreg.controller.store.tables.feedback import (
     Batch,
     Erasure,
@@ -22,6 +23,7 @@ from mlreg.controller.store.tables.feedback import (
     WaitingSlot,
 )
 from mlreg.controller.store.tables.incidents import Incident, IncidentEntry
+from mlreg.controller.store.tables.invariants import InvariantSet
 from mlreg.controller.store.tables.jobs import Chore, Job, Leader
 from mlreg.controller.store.tables.policies import Firing, Policy, PolicyState
 from mlreg.controller.store.tables.profiles import (
@@ -43,6 +45,8 @@ from mlreg.registry.store.tables import METADATA
 
 __all__ = [
     "METADATA",
+    "Alert",
+    "AlertEntry",
     "Batch",
     "BusinessValue",
     "Chore",
@@ -51,6 +55,7 @@ __all__ = [
     "Firing",
     "Incident",
     "IncidentEntry",
+    "InvariantSet",
     "Job",
     "LabelProfile",
     "Leader",

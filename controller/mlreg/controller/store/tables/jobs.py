@@ -69,7 +69,11 @@ class Chore(SQLModel, table=True):
 
 
 class Leader(SQLModel, table=True):
-    """The controller's lease: alive until the database's clock says so; the epoch counts up."""
+    """The controller's lease: alive until the database's clock says so; the epoch counts up.
+
+    `alarmed_at` is when somebody was told that it does not tick; `alarm_until` is the time that an
+    API process has to tell them.
+    """
 
     __tablename__ = "leader"
 
@@ -78,3 +82,5 @@ class Leader(SQLModel, table=True):
     epoch: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     until: datetime = moment()
     ticked_at: datetime | None = optional_moment()
+    alarm_until: datetime | None = optional_moment()
+    alarmed_at: datetime | None = optional_moment()

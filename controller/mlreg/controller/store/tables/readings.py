@@ -22,6 +22,7 @@ class Reading(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("model_id", "environment", "monitor", "subject", "start"),
         Index("ix_reading_recent", "model_id", "monitor", "end"),
+        Index("ix_reading_window", "model_id", "environment", "start"),
     )
 
     id: int | None = big_key()
