@@ -18,9 +18,9 @@ START = datetime(2013, 7, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def day(number, monitor, value, *, subject="", rows=1_000, state="final"):
-    start = START + number * DAY
-    return WindowReading(monitor, subject, start, start + DAY, value, rows, state)
+def day(number, monitor, value, *, subject="", rows=1_000, state="final", verdict=None):
+    start, end = START + number * DAY, START + (number + 1) * DAY
+    return WindowReading(monitor, subject, start, end, value, rows, state, verdict=verdict)
 
 
 def view(*readings, number=30, **changes):
@@ -78,6 +78,27 @@ class TestDrift:
         assert self.holds(*drift(0.3), *drift(0.3, subject="wind"), trigger=everything)
         listed = DriftTrigger(drift="psi", above=0.2, features=("wind",))
         assert not self.holds(*readings, trigger=listed)
+
+    def test_unusual_for_the_stream(self):
+        unusual = DriftTrigger(drift="psi", unusual=True, windows=2)
+        assert self.holds(*drift(0.1, 0.1, verdict="unusual"), trigger=unusual)
+        assert not self.holds(*drift(9.0, 9.0, verdict="normal"), trigger=unusual)
+        assert not self.holds(*drift(9.0, 9.0), trigger=unusual)  # nobody could judge
+        both = DriftTrigger(drift="psi", unusual=True, above=0.2)
+        assert self.holds(*drift(0.3, verdict="unusual"), trigger=both)
+        assert not self.holds(*drift(0.1, verdict="unusual"), trigger=both)
+        finding = both.judge(view(*drift(0.3, verdict="unusual")))
+        assert finding.because == "psi stood above 0.2 and was unusual for 1 windows: temp 0.30"
+
+    def test_all_features_together(self):
+        joint = DriftTrigger(drift="domain_auc", above=0.7)
+        finding = joint.judge(view(day(0, "domain_auc", 0.8, subject="")))
+        assert finding.holds
+        assert "all features 0.80" in finding.because
+        with pytest.raises(ValueError, match="takes no list"):
+            DriftTrigger(drift="domain_auc", above=0.7, features=("temp",))
+        with pytest.raises(ValueError, match="needs `above: NUMBER`"):
+            DriftTrigger(drift="psi")
 
     def test_the_finding_bears_its_readings(self):
         finding = self.trigger.judge(view(*drift(0.3, 0.4)))

@@ -33,6 +33,7 @@ from mlreg.controller.store import readings
 from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.policies import model_of
 from mlreg.controller.store.serving import find_serving
+from mlreg.controller.triggers.drift import DriftTrigger
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.services import audit, catalog
 
@@ -131,6 +132,13 @@ def enqueue_joint(session: WriteSession, in_force: PolicyInForce, window: Interv
     asked = Asked("joint", in_force.environment)
     key = f"{KIND}:{in_force.model_id}:{in_force.environment}:{window.start.isoformat()}"
     return _enqueue(session, in_force.model_id, asked, window, key) is not None
+
+
+def is_watched(in_force: PolicyInForce) -> bool:
+    """Whether a trigger of the policy asks for `domain_auc`: else no window is told apart."""
+    return any(
+        isinstance(one, DriftTrigger) and one.drift == MONITOR for one in in_force.policy.triggers
+    )
 
 
 def get_comparison(session: ReadSession, number: int) -> Comparison:

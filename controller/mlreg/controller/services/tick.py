@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import Interval, closed_windows, window_of
-from mlreg.controller.services import guarding, jobs, measuring, monitoring, profiles
+from mlreg.controller.services import comparing, guarding, jobs, measuring, monitoring, profiles
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
@@ -154,6 +154,8 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         suspicion = monitoring.read_window(
             beat.session, watched, window, memory.suspicion, beat.now
         )
+        if beat.serving is not None and comparing.is_watched(beat.in_force):
+            beat.report.jobs += comparing.enqueue_joint(beat.session, beat.in_force, window)
         memory = replace(memory, closed_until=window.end, suspicion=suspicion)
         beat.report.windows += 1
     return memory
