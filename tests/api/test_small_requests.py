@@ -118,7 +118,7 @@ def _stored_model():
     )
 
 
-def test_ids_that_are_taken_add_nothing(database, model):
+def test_ids_that_are_taken_add_nothing(database, tmp_path, model):
     rows = predictions(0, 3)
     first, other = body_of(rows.slice(0, 1), "a"), body_of(rows.slice(1, 1), "a")
     outcomes = together(database, model, [first, first, other, body_of(rows.slice(2, 1), "b")])
@@ -130,6 +130,19 @@ def test_ids_that_are_taken_add_nothing(database, model):
     assert again[1] == Accepted("a", 1, duplicate=True)
     assert again[2] == Accepted("c", 1, duplicate=False)
     assert waiting(database) == 2
+    drain_model(database, make_store(tmp_path), model.id, now=NOW)
+    with database.reading() as session:
+        rows = session.execute(text("SELECT sum(rows) FROM segment")).scalar_one()
+    assert rows == 3  # what was refused, or was there, is in no segment
+
+
+def test_the_ring_does_not_empty_what_waits_under_a_shared_number(database, tmp_path, model):
+    together(database, model, [body_of(predictions(number, 1)) for number in range(5)])
+    for _ in range(6):
+        reclaim_slots(database)
+    assert waiting(database) == 1
+    drained = drain_model(database, make_store(tmp_path), model.id, now=NOW)
+    assert drained.prediction_rows == 5
 
 
 def test_over_http_from_many_threads(client, database, tmp_path, model):

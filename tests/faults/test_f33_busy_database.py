@@ -1,0 +1,164 @@
+"""Fault 33: no connection to be had (100 of 100), a slow query, a lock that is held.
+
+The log answers 503 with Retry-After, liveness does not wait, and all is well when it is over.
+"""
+
+import http.client
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from mlreg.client.feedback import ARROW, arrow_of
+from mlreg.controller.api import feedback
+from mlreg.controller.services.draining import drain_model
+from mlreg.registry.store import database as database_module
+from mlreg.registry.store.database import Database
+from tests.feedback_makers import NOW, make_model, make_store, predictions
+
+LIMIT = 100
+JSON = "application/json"
+
+
+@pytest.fixture
+def extra_routers():
+    return (feedback.router,)
+
+
+@pytest.fixture
+def database(database_url, monkeypatch):
+    """As the service's own, but with patience of a second instead of 30 and 5."""
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT_MS", 1_200)
+    monkeypatch.setattr(database_module, "LOCK_TIMEOUT_MS", 800)
+    made = Database(database_url, pool_size=5)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(autouse=True)
+def model(database):
+    return make_model(database)
+
+
+@pytest.fixture
+def admin(postgres, database_url):
+    """The superuser, in the database of this test."""
+    name = urlsplit(database_url).path.strip("/")
+    url = postgres.url(name).replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def small(number):
+    row = predictions(number, 1).to_pylist()[0]
+    row["time"] = row["time"].isoformat()
+    return json.dumps({"rows": [row]}).encode(), JSON
+
+
+def large(number):
+    return arrow_of(predictions(number, 5)), ARROW
+
+
+def ask(api, method, path, body=b"", kind=JSON):
+    """Return status, headers and seconds of one request on a connection of its own."""
+    headers = {"Authorization": f"Bearer {api.token}"} | ({"Content-Type": kind} if body else {})
+    connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=60)
+    with closing(connection):
+        began = time.monotonic()
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, answer.headers, time.monotonic() - began
+
+
+def send(api, made):
+    return ask(api, "POST", "/api/v1/models/flights/predictions", *made)
+
+
+def alive(api):
+    """Liveness is answered at once, whoever waits for the database."""
+    status, _, seconds = ask(api, "GET", "/healthz")
+    return status == 200 and seconds < 1.0
+
+
+def check_refused(api, form, *, count=12):
+    """Send many at once: each is told to come again, and liveness goes on meanwhile."""
+    with ThreadPoolExecutor(count) as pool:
+        asked = [pool.submit(send, api, form(number)) for number in range(count)]
+        time.sleep(0.3)
+        assert alive(api)
+        answers = [one.result() for one in asked]
+    assert {status for status, _, _ in answers} == {503}
+    assert all(int(headers["Retry-After"]) >= 1 for _, headers, _ in answers)
+    assert alive(api)
+
+
+def check_recovered(api, database, tmp_path, model, form, *, rows):
+    """The same requests are taken now, each once."""
+    assert {send(api, form(number))[0] for number in range(12)} == {200}
+    drained = drain_model(database, make_store(tmp_path), model.id, now=NOW)
+    assert drained.prediction_rows == rows
+
+
+@pytest.mark.parametrize(("form", "rows"), [(small, 12), (large, 60)])
+def test_no_connection_to_be_had(api, database, database_url, admin, tmp_path, model, form, rows):
+    name = urlsplit(database_url).path.strip("/")
+    assert send(api, small(900))[0] == 200  # who calls is known by now
+    database.engine.dispose()
+    admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {LIMIT}")
+    taken = []
+    try:
+        while len(taken) < LIMIT:
+            try:
+                taken.append(psycopg.connect(database_url.replace("+psycopg", "")))
+            except psycopg.OperationalError:
+                break
+        check_refused(api, form)
+    finally:
+        for connection in taken:
+            connection.close()
+    assert len(taken) > LIMIT - 10
+    check_recovered(api, database, tmp_path, model, form, rows=rows + 1)
+
+
+@pytest.mark.parametrize(("form", "rows"), [(small, 12), (large, 60)])
+def test_a_slow_query(api, database, admin, tmp_path, model, form, rows):
+    assert send(api, small(900))[0] == 200
+    admin.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(40); RETURN NEW; END $$"
+    )
+    admin.execute("CREATE TRIGGER slow BEFORE INSERT ON batch FOR EACH ROW EXECUTE FUNCTION slow()")
+    check_refused(api, form, count=4)
+    admin.execute("DROP TRIGGER slow ON batch")
+    check_recovered(api, database, tmp_path, model, form, rows=rows + 1)
+
+
+@pytest.mark.parametrize(("form", "rows"), [(small, 12), (large, 60)])
+def test_a_lock_that_is_held(api, database, admin, tmp_path, model, form, rows):
+    assert send(api, small(900))[0] == 200
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with admin.transaction():
+            admin.execute("LOCK TABLE batch IN ACCESS EXCLUSIVE MODE")
+            held.set()
+            over.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    try:
+        check_refused(api, form, count=4)
+    finally:
+        over.set()
+        holder.join()
+    check_recovered(api, database, tmp_path, model, form, rows=rows + 1)
+    with database.reading() as session:
+        assert session.execute(text("SELECT count(*) FROM batch")).scalar_one() == 13
