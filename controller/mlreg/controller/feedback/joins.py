@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlreg.controller.domain.snapshots import SnapshotBody
+    from mlreg.controller.domain.windows import Interval
 
 COUNTS = b"mlreg.join"
 PREDICTION_COLUMNS = (
@@ -127,6 +128,13 @@ def _concatenated(tables: Sequence[pa.Table], least: pa.Schema) -> pa.Table:
     if not tables:
         return segment_schema(least).empty_table()
     return pa.concat_tables(tables, promote_options="default")
+
+
+def between(rows: pa.Table, span: Interval) -> pa.Table:
+    """Return the rows with `start ≤ time < end`."""
+    times = _microseconds(rows[TIME])
+    chosen = (times >= _stamp(span.start)) & (times < _stamp(span.end))
+    return rows if chosen.all() else rows.filter(pa.array(chosen))
 
 
 def within(rows: pa.Table, body: SnapshotBody) -> pa.Table:

@@ -167,9 +167,20 @@ def _write_round(session: WriteSession, store: ArtifactStore, work: _Round) -> D
         segment = new_segment(work.model_id, part.segment, blob, work.now)
         keep_segment(session, store, segment, now=work.now)
         feedback.mark_drained(session, part.batches, blob.digest)
-    for contract, hours in work.hours.items():
+    for contract, hours in {**work.hours, **_new_contracts(session, work)}.items():
         add_hours(session, work.model_id, contract, hours)
     return Drained(len(ids), _rows(work.parts, "predictions"), _rows(work.parts, "labels"))
+
+
+def _new_contracts(session: WriteSession, work: _Round) -> dict[str, list[HourProfile]]:
+    """Return the hours under contracts that came to live while this round was made.
+
+    Whoever profiles older rows of such a contract does it under the lock that is held here, so
+    either sees this round's segment or is seen by it.
+    """
+    raw = profiles.list_live_bins(session, work.model_id, versions_in(work.parts))
+    new = {name: Bins.from_bytes(body) for name, body in raw.items() if name not in work.hours}
+    return drain_profiles(work.parts, new)
 
 
 def _rows(parts: Sequence[DrainedRows], kind: Kind) -> int:

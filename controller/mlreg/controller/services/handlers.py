@@ -13,11 +13,15 @@ from mlreg.controller.services import (
     draining,
     erasing,
     evaluations,
+    explaining,
     freezing,
     guarding,
+    invariant_readings,
     measuring,
+    referencing,
     reproductions,
     runs,
+    snapshot_checks,
     training_run,
 )
 from mlreg.controller.services.alerts import alert_if_dead
@@ -42,7 +46,10 @@ HANDLERS: Mapping[str, Handler] = {
     freezing.KIND: freezing.HANDLER,
     measuring.KIND: measuring.HANDLER,
     comparing.KIND: comparing.HANDLER,
+    referencing.KIND: referencing.HANDLER,
     guarding.KIND: guarding.HANDLER,
+    invariant_readings.KIND: invariant_readings.HANDLER,
+    snapshot_checks.KIND: snapshot_checks.HANDLER,
     reproductions.KIND: reproductions.HANDLER,
     chores.KIND: chores.handler(ChoreSettings()),
 }

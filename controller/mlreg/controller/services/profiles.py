@@ -139,6 +139,24 @@ def add_hours(
     roll_up(session, (model_id, contract), hours)
 
 
+def write_hours(session: WriteSession, log: tuple[int, str], hours: Sequence[HourProfile]) -> None:
+    """Write profiles of hours over what was there; the caller rolls them up anew."""
+    profiles.keep_windows(
+        session,
+        [
+            WindowProfile(
+                model_id=log[0],
+                contract=log[1],
+                version=hour.version,
+                start=hour.start,
+                rows=hour.profile.rows,
+                body=hour.profile.to_bytes(),
+            )
+            for hour in hours
+        ],
+    )
+
+
 def _after(starts: Sequence[datetime]) -> datetime:
     """Return the moment after the latest start that `start < end` lets it in."""
     latest = max(starts)

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import Interval, closed_windows, window_of
-from mlreg.controller.services import comparing, guarding, jobs, measuring, monitoring, profiles
+from mlreg.controller.services import (
+    comparing,
+    guarding,
+    invariant_readings,
+    jobs,
+    measuring,
+    monitoring,
+    profiles,
+    referencing,
+    watching,
+)
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
@@ -150,6 +160,9 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
     for window in closed_windows(memory.closed_until, beat.now, width):
         if not beat.is_drained(window.end) or beat.report.windows >= MAX_WINDOWS_PER_TICK:
             break
+        if watched is None and _lacks_profiles(beat):
+            beat.report.jobs += 1
+            break
         watched = watched or _watched(beat)
         suspicion = monitoring.read_window(
             beat.session, watched, window, memory.suspicion, beat.now
@@ -159,6 +172,14 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         memory = replace(memory, closed_until=window.end, suspicion=suspicion)
         beat.report.windows += 1
     return memory
+
+
+def _lacks_profiles(beat: _Beat) -> bool:
+    """Have the profiles of a champion made that has none; its windows wait for them."""
+    place = (beat.in_force.model_id, beat.in_force.environment)
+    return beat.serving is not None and referencing.enqueue_if_needed(
+        beat.session, place, beat.serving
+    )
 
 
 def _await_matured(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:

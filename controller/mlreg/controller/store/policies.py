@@ -8,7 +8,7 @@ from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from mlreg.controller.store.tables import Batch, Firing, Policy, PolicyState, Run
+from mlreg.controller.store.tables import Batch, Firing, Job, Policy, PolicyState, Run
 from mlreg.registry.store.tables import Environment, Model
 
 if TYPE_CHECKING:
@@ -157,6 +157,14 @@ _DEAD_JOB = text(
 def has_given_up(session: ReadSession, dedupe_key: str) -> bool:
     """Say whether a job of this key has ended as dead or failed."""
     return session.execute(_DEAD_JOB, {"key": dedupe_key}).first() is not None
+
+
+def has_ended(session: ReadSession, dedupe_key: str) -> bool:
+    """Say whether a job of this key has ended, well or not."""
+    statement = select(Job.id).where(
+        Job.dedupe_key == dedupe_key, col(Job.state).not_in(["queued", "running"])
+    )
+    return session.exec(statement.limit(1)).first() is not None
 
 
 def model_of(session: ReadSession, model_id: int) -> Model:

@@ -13,6 +13,7 @@ from mlreg.controller.store.tables import (
     ContractBins,
     ReferenceProfile,
     RolledProfile,
+    Segment,
     WindowProfile,
 )
 from mlreg.registry.store.database import (
@@ -154,6 +155,30 @@ def list_bodies_at(
     statement = _BODIES_AT["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "starts": list(starts), "width": width}
     return _bodies(session, statement, values)
+
+
+def first_logged(session: ReadSession, model_id: int, since: datetime) -> datetime | None:
+    """Return the time of the first logged prediction since then, or earlier if nobody knows."""
+    statement = (
+        select(Segment.start)
+        .where(
+            Segment.model_id == model_id,
+            Segment.kind == "predictions",
+            col(Segment.end) >= since,
+        )
+        .order_by(col(Segment.start))
+        .limit(1)
+    )
+    found = session.exec(statement).first()
+    return None if found is None else max(found, since)
+
+
+def oldest_hour(session: ReadSession, log: tuple[int, str]) -> datetime | None:
+    """Return the start of the oldest hour that has a profile."""
+    statement = select(func.min(WindowProfile.start)).where(
+        WindowProfile.model_id == log[0], WindowProfile.contract == log[1]
+    )
+    return session.exec(statement).one()
 
 
 def newest_hour(session: ReadSession, log: tuple[int, str]) -> datetime | None:
