@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
@@ -54,7 +55,7 @@ def arrived(batch: int, rows: pa.Table) -> pa.Table:
 def make_segment(kind: Kind, batches: Sequence[pa.Table]) -> NewSegment:
     """Return one segment of all rows of some batches (made by `arrived`)."""
     rows = pa.concat_tables(batches, promote_options="default")
-    rows = rows.take(pc.sort_indices(rows, sort_keys=_ORDER)).combine_chunks()
+    rows = _sorted(rows).combine_chunks()
     buffer = io.BytesIO()
     parquet.write_table(
         rows,
@@ -116,6 +117,12 @@ def _read(content: bytes, columns: Sequence[str] | None, span: Interval | None) 
         return file.read(names, use_threads=False)
     groups = [n for n in range(file.num_row_groups) if _overlaps(file, n, span)]
     return file.read_row_groups(groups, names, use_threads=False)
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    """Return rows in the order of segments; those that are in it, as they mostly are, uncopied."""
+    order = pc.sort_indices(rows, sort_keys=_ORDER)
+    return rows if np.array_equal(order, np.arange(len(order))) else rows.take(order)
 
 
 def _names(file: parquet.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:

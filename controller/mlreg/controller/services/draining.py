@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.batches import Kind
     from mlreg.controller.store.feedback import WaitingBytes
     from mlreg.registry.artifacts.store import ArtifactStore
-    from mlreg.registry.store.database import Database, WriteSession
+    from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
 LOG = logging.getLogger(__name__)
 MAX_ROUND_BODIES = 2_000
 MAX_ROUND_BATCHES = 100_000
+MAX_ROUND_BYTES = 128 * 2**20
+"""A round takes about five times as much memory, however much waits."""
+_READ_BODIES = 16
 DUE_AGE = timedelta(minutes=1)
 DUE_ROWS = 100_000
 
@@ -128,12 +131,25 @@ def _waiting(database: Database, model_id: int) -> list[WaitingRows]:
             if chosen and (rows > MAX_ROUND_ROWS or len(chosen) == MAX_ROUND_BODIES):
                 break
             chosen.append(one)
-        bodies = feedback.read_bodies(session, [one.number for one in chosen])
+        bodies = _bodies(session, [one.number for one in chosen])
     return [
         WaitingRows(one.number, cast("Kind", one.kind), bodies[one.number], one.ids)
         for one in chosen
         if one.number in bodies
     ]
+
+
+def _bodies(session: ReadSession, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Read waiting bytes, the first of them, until they are as many as a round takes."""
+    found: dict[int, bytes] = {}
+    size = 0
+    for first in range(0, len(numbers), _READ_BODIES):
+        if size > MAX_ROUND_BYTES:
+            break
+        read = feedback.read_bodies(session, numbers[first : first + _READ_BODIES])
+        size += sum(map(len, read.values()))
+        found.update(read)
+    return found
 
 
 def _drain_round(
