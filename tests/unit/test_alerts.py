@@ -253,6 +253,7 @@ TestLife = Life.TestCase
         ("label_psi", "", "labels", "label_psi"),
         ("labelled_share", "", "volume", "labelled_share"),
         ("concept_adwin", "", "concept", "concept_adwin"),
+        ("concept_loss", "", "performance", "concept_loss"),
         ("skill_auc", "", "performance", "skill_auc"),
         ("auc", "origin=JFK", "performance", "auc of origin=JFK"),
         ("estimated_auc", "", "estimate", "estimated_auc"),

@@ -112,7 +112,7 @@ class AlertRules(PolicyPart):
             for kind, said in given.items()
         }
 
-    def of_kind(self, kind: AlertKind) -> AlertRule | None:
-        """Return the rule of a kind; None where no alerts of it are wanted."""
+    def of_kind(self, kind: str) -> AlertRule | None:
+        """Return the rule of one of `KINDS`; None where no alerts of it are wanted."""
         declared: Declared = getattr(self, kind)
         return declared or None

@@ -177,8 +177,9 @@ def remind(alert: Alert, rule: AlertRule, now: datetime) -> Step:
     if not due or alert.is_snoozed(now):
         return Step(alert)
     line = "its snooze is over, and it is not" if alert.snoozed_until else "it is still so"
+    is_wanted = alert.snoozed_until is not None or rule.remind is not None
     alert = replace(alert, snoozed_until=None, remind_at=_next(rule, now))
-    return Step(alert, (Notice("reminded", line),))
+    return Step(alert, (Notice("reminded", line),) if is_wanted else ())
 
 
 def snooze(alert: Alert, until: datetime) -> Step:

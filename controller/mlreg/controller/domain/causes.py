@@ -31,6 +31,7 @@ BY_NAME: dict[str, AlertKind] = {
     "labelled": "volume",
     "labelled_share": "volume",
     "maturity": "volume",
+    "concept_loss": "performance",
     "parity": "parity",
     "skew": "parity",
 }
@@ -46,10 +47,12 @@ BY_PREFIX: tuple[tuple[str, AlertKind], ...] = (
 )
 OF_FEATURES: frozenset[AlertKind] = frozenset({"drift", "quality"})
 """The kinds whose culprits are features, whatever was measured of them."""
+EXPLAINED: frozenset[AlertKind] = OF_FEATURES | {"score", "estimate"}
+"""The kinds that a feed which is down explains; what they say in such a window is not said."""
 SIZES = ("psi", "jensen_shannon", "ks", "wasserstein", "cramers_v")
 """By which distance features are put in order, the first one that there is."""
 NAMED = 3
-_TITLES: dict[AlertKind, str] = {
+_TITLES: dict[str, str] = {
     "outage": "features at their defaults: {}",
     "volume": "unusual volume: {}",
     "quality": "missing, unseen or default values: {}",
@@ -67,9 +70,9 @@ _TITLES: dict[AlertKind, str] = {
 
 def kind_of(monitor: str) -> AlertKind:
     """Return the kind of cause that a monitor's readings speak of; metrics are performance."""
-    named = BY_NAME.get(monitor)
-    found = (kind for prefix, kind in BY_PREFIX if monitor.startswith(prefix))
-    return named or next(found, "performance")
+    if monitor in BY_NAME:
+        return BY_NAME[monitor]
+    return next((kind for prefix, kind in BY_PREFIX if monitor.startswith(prefix)), "performance")
 
 
 def culprit_of(reading: WindowReading) -> str:
@@ -91,7 +94,7 @@ def rank_culprits(readings: Sequence[WindowReading]) -> list[str]:
     return sorted(best, key=best.__getitem__)
 
 
-def title_of(kind: AlertKind, culprits: Sequence[str]) -> str:
-    """Return what an alert is called."""
+def title_of(kind: str, culprits: Sequence[str]) -> str:
+    """Return what an alert of one of the kinds is called."""
     shown, more = ", ".join(culprits[:NAMED]), len(culprits) - NAMED
     return _TITLES[kind].format(shown + (f" and {more} more" if more > 0 else ""))

@@ -17,7 +17,7 @@ from mlreg.controller.domain.batches import TIME
 from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.season import Judgement
 from mlreg.controller.domain.windows import DAY, Interval, window_of
-from mlreg.controller.services import draining, jobs, logged_rows, snapshot_rows
+from mlreg.controller.services import draining, jobs, logged_rows, snapshot_rows, watching
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.comparing_rows import (
@@ -201,6 +201,7 @@ def _write(
         evidence={name: found[name] for name in ("culprits", "rows", "reference_rows", "seed")},
     )
     readings.write_readings(session, place, judged(session, place, [reading], RULES), now=now)
+    watching.watch(session, place, [window], now=now)
 
 
 def _rows(attempt: Attempt, payload: dict[str, Any], window: Interval) -> RowPair:

@@ -11,7 +11,7 @@ are run anew each time, over at most four months.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +174,8 @@ def _told(
             "before": here[0].before,
             "after": here[0].after,
         }
-    return _reading(monitor, 1.0 if here else 0.0, span, rows, evidence=evidence)
+    told = _reading(monitor, 1.0 if here else 0.0, span, rows, evidence=evidence)
+    return replace(told, verdict="unusual" if here else "normal")
 
 
 def _reading(

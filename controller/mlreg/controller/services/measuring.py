@@ -21,7 +21,7 @@ import numpy as np
 from mlreg.controller.domain.maturity import correct, look_ages, maturity_of
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.services import jobs, label_profiles, late_labels, loss_models
+from mlreg.controller.services import jobs, label_profiles, late_labels, loss_models, watching
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.estimating import estimated_of_classes
@@ -238,6 +238,7 @@ def _write(
         state = taken.state if look.is_mature else "immature"
         seen = (look.window, look.labels_until, state)
         label_profiles.keep_profile(session, place, seen, taken.rows, outcomes)
+    watching.watch(session, place, [look.window], now=now, again=look.again)
 
 
 def _past_of_classes(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlreg.controller.domain.alert_rule import AlertRules
 from mlreg.controller.domain.outage import HourShares, OutageRule, Suspicion, step
 from mlreg.controller.domain.profile import Profile, merge_all
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
@@ -24,7 +25,7 @@ from mlreg.controller.domain.season import Past, verdicts
 from mlreg.controller.domain.windows import HOUR, Interval
 from mlreg.controller.monitors.kinds import MONITORS
 from mlreg.controller.monitors.monitor import History, Measured, WindowView
-from mlreg.controller.services import business, estimating, outages, profiles
+from mlreg.controller.services import business, estimating, outages, profiles, watching
 from mlreg.controller.services.history import load_history
 from mlreg.controller.services.label_readings import awaited
 from mlreg.controller.store import readings
@@ -50,6 +51,7 @@ class Watched:
         contract: the champion's feature contract, by digest.
         reference: the profile of the champion's training rows, if it was kept.
         at_risk: the features whose source can fail.
+        alerts: when what is unusual is told; looked up where it is needed, by default.
     """
 
     model_id: int
@@ -58,6 +60,7 @@ class Watched:
     contract: str | None
     reference: Profile | None
     at_risk: tuple[str, ...] = ()
+    alerts: AlertRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,15 @@ def read_window(
     now: datetime,
 ) -> Suspicion | None:
     """Look for an outage, write the window's readings, and return what is now suspected."""
+    place = (watched.model_id, watched.environment)
     hours = load_hours(session, watched, window)
     after, begun = _look_for_outage(session, watched, hours, suspicion, now)
     if begun is not None and begun < window.start:  # it began in a window that is read already
         before = Interval(window.start - window.length, window.start)
         _write(session, watched, before, load_hours(session, watched, before), now)
+        watching.watch(session, place, [before], now=now, rules=watched.alerts, again=True)
     _write(session, watched, window, hours, now)
+    watching.watch(session, place, [window], now=now, rules=watched.alerts)
     return after
 
 

@@ -1,15 +1,16 @@
 """Outages on record: told once, grown hour by hour, ended with the first good hour.
 
 What always holds: an outage has exactly one incident, which closes by itself when the feed is back,
-unless a person closed it before.
+unless a person closed it before; its alert opens and ends with it, and says what it explains.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.alert_rule import DEFAULTS
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.services import incidents
+from mlreg.controller.services import alerting, incidents
 from mlreg.controller.store import readings
 from mlreg.controller.store.tables import Outage
 from mlreg.registry.domain.actor import Actor
@@ -69,6 +70,8 @@ def _open_outage(session: WriteSession, place: Place, found: Suspicion, now: dat
     )
     session.add(outage)
     session.flush()
+    cause = _cause(place, alarm.title)
+    alerting.raise_alert(session, cause, [], now=now, rule=DEFAULTS["outage"], incident=number)
 
 
 def _grow_outage(session: WriteSession, place: Place, found: Suspicion) -> None:
@@ -84,7 +87,10 @@ def _grow_outage(session: WriteSession, place: Place, found: Suspicion) -> None:
 def _end_outage(session: WriteSession, place: Place, ended: Suspicion, now: datetime) -> None:
     outage = readings.find_outage(session, place[0], ended.start)
     number = outage.incident_id if outage is not None else None
-    if number is None or not incidents.is_open(session, number):
+    told = number is not None and incidents.is_open(session, number)
+    back = f"the feed is back since {ended.end.isoformat()}"
+    alerting.resolve(session, _cause(place), back, now=now, told=told)
+    if number is None or not told:
         return
     hours = ended.interval.length.total_seconds() / 3600
     line = (
@@ -92,3 +98,7 @@ def _end_outage(session: WriteSession, place: Place, ended: Suspicion, now: date
         f" ({hours:.0f} hours, {ended.rows:,} rows) stays left out"
     )
     incidents.close_incident(session, number, line, actor=MONITOR, now=now)
+
+
+def _cause(place: Place, title: str = "") -> alerting.Cause:
+    return alerting.Cause(*place, "outage", severity="critical", title=title)

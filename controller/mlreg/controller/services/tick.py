@@ -80,6 +80,7 @@ def tick(database: Database, *, now: datetime) -> TickReport:
         except Exception as error:  # the edge of a tick: one policy's bug must not stop the others
             log.exception("the policy of state %d could not be evaluated", state_id)
             report.failed.append(str(error))
+    watching.remind(database, now)
     return report
 
 
@@ -169,6 +170,7 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         )
         if beat.serving is not None and comparing.is_watched(beat.in_force):
             beat.report.jobs += comparing.enqueue_joint(beat.session, beat.in_force, window)
+        beat.report.jobs += invariant_readings.enqueue_window(beat.session, beat.in_force, window)
         memory = replace(memory, closed_until=window.end, suspicion=suspicion)
         beat.report.windows += 1
     return memory
@@ -267,6 +269,7 @@ def _watched(beat: _Beat) -> monitoring.Watched:
         contract=None if serving is None else serving.contract,
         reference=_reference(beat.session, in_force.model_id, serving),
         at_risk=tuple(one.name for one in schema.features if one.at_risk) if schema else (),
+        alerts=in_force.policy.alerts,
     )
 
 
