@@ -2,8 +2,8 @@
 
 `python -m benchmarks.feedback` starts `mlreg up` in a folder of its own (PostgreSQL with fsync on),
 sends Arrow batches of 1,000 predictions of 20 features over four kept-alive connections, and counts
-the rows that were acknowledged, each of which is on disk by then. The senders are another process
-of the same machine. Afterwards it times, in this process: joining a million predictions to their
+the rows that were acknowledged, each of which is on disk by then; then one row a request, as JSON,
+over 64 kept-alive connections. The senders are another process of the same machine. Afterwards it times, in this process: joining a million predictions to their
 labels with the AUC of the result, reading 90 days of 900 rows, and profiling 1 M x 50.
 """
 
@@ -20,10 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -40,6 +40,9 @@ from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.services.uploads import send_blob
 from tests.servers.running import RunningMlreg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FEATURES = [f"feature_{number}" for number in range(20)]
 ROWS = 1_000
@@ -152,14 +155,17 @@ class Sender(asyncio.Protocol):
         self.seen = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first row."""
         self.transport = transport
         self.send()
 
     def send(self) -> None:
+        """Send a row that nobody else sends."""
         before, after = self.request
         self.transport.write(b"%b%016d%b" % (before, next(self.numbers), after))
 
     def data_received(self, content: bytes) -> None:
+        """Count an answer that is whole, and send the next row."""
         self.seen += content
         if not self.seen.endswith(b"}"):
             return
