@@ -12,6 +12,7 @@ differ is what the next windows show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,20 +26,25 @@ if TYPE_CHECKING:
 MIN_BLOCKS = 12
 DRAWS = 400
 CONFIDENCE = 0.95
-_LENGTHS = (
+Lengths = Sequence[tuple[np.timedelta64, int]]
+_LENGTHS: Lengths = (
     (np.timedelta64(1, "D"), MIN_DAYS),
     (np.timedelta64(1, "h"), MIN_BLOCKS),
     (np.timedelta64(5, "m"), MIN_BLOCKS),
 )
 
 
-def window_blocks(times: Times) -> tuple[Integers, int]:
+def window_blocks(times: Times, lengths: Lengths = _LENGTHS) -> tuple[Integers, int]:
     """Return the block of each row, and how many blocks have rows: the longest that are enough.
 
     With too few of any length the rows are one block.
+
+    Args:
+        times: of the rows.
+        lengths: of blocks, the longest first, and how many of each are enough.
     """
     stamps = times.astype("datetime64[us]").astype(np.int64)
-    for length, least in _LENGTHS:
+    for length, least in lengths:
         pieces, index = np.unique(
             stamps // int(length / np.timedelta64(1, "us")), return_inverse=True
         )
