@@ -6,6 +6,7 @@ and audited, or stands among the exceptions with a reason.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,7 @@ triggers:
   - {schedule: "0 3 * * *"}
 retrain: {rounds: 10}
 """
+INVARIANTS = "{model: flights, invariants: [{name: x-known, not_null: x}]}"
 SAID = {"reason": "why not"}
 
 
@@ -251,7 +253,10 @@ def change_automation(house):
     house.calls("POST", f"{A}/runs/{{number}}/cancel", SAID)
     house.calls("POST", f"{A}/runs/{{number}}/retry")
     span = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
-    house.calls("POST", f"{M}/snapshots", span)
+    snapshot = house.calls("POST", f"{M}/snapshots", span)
+    house.calls("POST", f"{A}/invariants", {"text": INVARIANTS})
+    digest = json.loads(snapshot.body)["digest"]
+    house.calls("POST", f"{M}/invariants/checks", {"snapshot": digest})
     lake = FolderConnection(kind="folder", path=str(house.folder))
     house.api.app.state.parts.extras[EXTRA] = Connections({"lake": lake})
     house.calls("POST", f"{M}/freezes", {**span, "data": {"source": str(house.folder)}})

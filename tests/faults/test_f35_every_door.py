@@ -35,7 +35,12 @@ from tests.servers.whole_api import whole_api
 MINE, THEIRS, NOTHING = "mine", "theirs-s3cret", "nothing-here"
 ID, NO_ID = 77, 987654
 DIGEST, NO_DIGEST = digest_of(f"{THEIRS}/1".encode()), "sha256:" + "e" * 64
-JOBS = {"/reproductions/": (ID + 1, "reproduce"), "/freezes/": (ID + 2, "freeze")}
+JOBS = {
+    "/reproductions/": (ID + 1, "reproduce"),
+    "/freezes/": (ID + 2, "freeze"),
+    "/checks/": (ID + 4, "check"),
+    "/parities/": (ID + 5, "parity"),
+}
 """The number and kind of a job, by the path that shows jobs of that kind alone."""
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ROLES = ("viewer", "ci", "operator", "approver", "admin")

@@ -73,6 +73,7 @@ COMMANDS = {
     "decision": Entry("decision", "app", "Show decisions."),
     "log": Entry("log", "app", "Log predictions and labels."),
     "monitor": Entry("monitor", "app", "Show monitors and their readings."),
+    "invariant": Entry("invariant", "app", "Declare what holds in the rows; check it."),
     "drift": Entry("drift", "drift", "Show how far the features have drifted."),
     "snapshot": Entry("snapshot", "app", "Create, show and export snapshots."),
     "clock": Entry("clock", "app", "Show and advance the virtual clock."),

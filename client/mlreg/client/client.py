@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from mlreg.client.deployments import Deployments
     from mlreg.client.drift import Drift
     from mlreg.client.environments import Environments
+    from mlreg.client.explanations import Explanations
     from mlreg.client.feedback import FeedbackLog
     from mlreg.client.incidents import Incidents
+    from mlreg.client.invariants import Invariants
     from mlreg.client.keys import Keys
     from mlreg.client.lineage import Lineage
     from mlreg.client.models import Models
@@ -232,11 +234,25 @@ class Client:
         return Snapshots(self.transport)
 
     @cached_property
+    def explanations(self) -> Explanations:
+        """Explanations: where a window went wrong."""
+        from mlreg.client.explanations import Explanations
+
+        return Explanations(self.transport)
+
+    @cached_property
     def drift(self) -> Drift:
         """Drift: one window, many windows, tests on rows."""
         from mlreg.client.drift import Drift
 
         return Drift(self.transport)
+
+    @cached_property
+    def invariants(self) -> Invariants:
+        """Invariants: declare, show, check snapshots."""
+        from mlreg.client.invariants import Invariants
+
+        return Invariants(self.transport)
 
     @cached_property
     def monitors(self) -> Monitors:

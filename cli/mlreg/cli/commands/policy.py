@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from mlreg.cli.output import OUTPUT, say, show, warn
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
+from mlreg.cli.text_files import STDIN, read_text
 from mlreg.client.wire.policies import FiringAnswer, PolicyAnswer
 
 app = typer.Typer(add_completion=False)
@@ -26,9 +26,8 @@ def apply(
     """Put a policy file in force; runs inherit the commit of the folder it lies in."""
     from mlreg.client.provenance import capture_git
 
-    from_stdin = str(file) == "-"
-    text = _decoded(sys.stdin.buffer.read() if from_stdin else file.read_bytes(), file)
-    git = capture_git(None if from_stdin else file.resolve().parent)
+    text = read_text(file, "invalid_policy")
+    git = capture_git(None if file == STDIN else file.resolve().parent)
     with open_client() as client:
         answer = client.policies.apply(text, git=git)
     where = f"{answer.model} in {answer.environment}"
@@ -87,16 +86,6 @@ def disable(model: Model, env: Environment = "production") -> None:
     with open_client() as client:
         answer = client.policies.disable(model, env)
     show(answer, text=f"policy {answer.number} of {model} in {env} is disabled")
-
-
-def _decoded(content: bytes, file: Path) -> str:
-    from mlreg.client.errors import InvalidError
-
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        message = f"{file} is not UTF-8 text"
-        raise InvalidError(message, code="invalid_policy") from error
 
 
 def _next(answer: PolicyAnswer) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.services.checking import check_training_rows
+from mlreg.controller.services.invariants import find_invariants
 from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
 from mlreg.controller.services.run_folder import (
     ChildAnswer,
@@ -120,6 +122,7 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
 
     Raises:
         NoRowsError, NoFeaturesError: there is nothing to train on.
+        InvariantBrokenError: the rows break what is declared of them.
         ChildRefusedError, ChildOverLimitError, ChildCrashedError, HaltedError: as `call_child`.
     """
     with attempt.database.reading() as session:
@@ -163,6 +166,10 @@ def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
     table = None if body.is_empty else read_rows(attempt.sources, training.model, body)
     if table is None or table.num_rows == 0:
         raise NoRowsError(start=body.range.start, end=body.range.end)
+    with attempt.database.reading() as session:
+        declared = find_invariants(session, training.model)
+    if declared is not None:
+        check_training_rows(declared, table, training.log.say)
     write_rows(folder, ROWS, table)
 
 
