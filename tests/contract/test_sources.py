@@ -138,7 +138,12 @@ def own_database(postgres):
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=[pytest.mark.nightly] if kind == "parquet-moto" else [])
+        for kind in sorted(KINDS)
+    ]
+)
 def place(request, tmp_path):
     folder = tmp_path / "lake"
     folder.mkdir()

@@ -45,6 +45,8 @@ def test_every_command_of_the_page(up, tmp_path):
         words = shlex.split(line.replace("/srv/exports", str(tmp_path / "exports")))[1:]
         done = up.cli(*words, check=False, cwd=tmp_path)
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        if "lineage" in words:
+            assert "source file:///" in done.stdout
     assert "churn/1: identical" in done.stdout
 
 

@@ -537,7 +537,14 @@ def test_an_object_that_is_rewritten_or_lost_is_named(bench, rclone):
         bench.read(frozen)
 
 
-@pytest.mark.parametrize("fault", ["flip_response", "truncate", "short", "status", "reset"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "flip_response",
+        "short",
+        *(pytest.param(one, marks=pytest.mark.nightly) for one in ("truncate", "status", "reset")),
+    ],
+)
 def test_bytes_that_are_changed_on_their_way_never_become_rows(bench, rclone, fault):
     prefix = f"bad-{next(NUMBERS)}"
     put_days(rclone, prefix, 2, rows_a_day=5_000)

@@ -188,6 +188,7 @@ def test_a_run_from_a_query_keeps_its_answer(database, model, warehouse, store):
     assert (finding["outcome"], "is gone" in finding["reason"]) == ("not_reproducible", True)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("at_work")
 def test_a_run_from_a_delta_table_names_its_version(database, model, lake):
     for day in range(31):

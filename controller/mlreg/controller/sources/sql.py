@@ -34,7 +34,7 @@ from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.services.uploads import send_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mlreg.controller.domain.windows import Interval
     from mlreg.controller.sources.source import Source
@@ -60,6 +60,8 @@ _TYPES = {
     "date": pa.date32(),
 }
 """What a column may be; of any other type it is refused, where it is needed."""
+_FORMS: Mapping[type, Callable[[Any], object]] = {Decimal: float, UUID: str}
+"""What values of the driver become, that Arrow does not take as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +166,12 @@ def connected(limits: PostgresConnection) -> Iterator[psycopg.Connection[tuple[A
         limits.url.get_secret_value(),
         connect_timeout=CONNECT_SECONDS,
         application_name="mlreg",
-        options=f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on",
     ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         try:
+            limit = "SELECT set_config('statement_timeout', %s, true)"  # a pooler may keep the rest
+            connection.execute(limit, [f"{milliseconds}ms"])
             yield connection
         finally:
             connection.rollback()
@@ -192,9 +195,7 @@ def _table(rows: Sequence[Sequence[Any]], schema: pa.Schema, places: Sequence[in
 
 
 def _array(values: list[Any], field: pa.Field) -> pa.Array:
-    form = {Decimal: float, UUID: str}.get(
-        next((type(one) for one in values if one is not None), "")
-    )
+    form = _FORMS.get(next((type(one) for one in values if one is not None), type(None)))
     if form is not None:
         values = [None if one is None else form(one) for one in values]
     try:
