@@ -16,7 +16,7 @@ from mlreg.registry.domain.lineage import Edge, Node
 from mlreg.registry.services.lineage import Lineage
 
 COLUMNS: Mapping[str, Sequence[str]] = {
-    "Segments": ("segment",),
+    "Segments, sources": ("segment", "source"),
     "Snapshots, contracts": ("snapshot", "contract"),
     "Runs": ("run",),
     "Versions": ("version",),
