@@ -1,4 +1,4 @@
-"""Worst slices: the error against the sandwich of a regression; false alarms and power over seeds."""
+"""Worst slices: the error against a regression's sandwich; false alarms and power over seeds."""
 
 from collections import Counter
 

@@ -67,6 +67,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
     from mlreg.cli.connections import read_connections
     from mlreg.controller.api import (
+        alerts,
         clock,
         decisions,
         drift,
@@ -89,11 +90,13 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.controller.services.incidents import count_open
     from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.snapshots import find_times
+    from mlreg.controller.store import alerts as alert_rows
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
     from mlreg.registry.web import pages
 
     rooms = (
+        alerts,
         clock,
         decisions,
         drift,
@@ -120,6 +123,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             first_routes=small_requests.routes,
             page_routers=[pages.router],
             open_incidents=count_open,
+            open_alerts=alert_rows.count_open,
             snapshot_times=find_times,
             raise_alarm=alert_of_broken_glass,
             upkeep=settings.upkeep,

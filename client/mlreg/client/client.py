@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from mlreg.client.alerts import Alerts
     from mlreg.client.approvals import Approvals
     from mlreg.client.audit import Audit
     from mlreg.client.cards import Cards
@@ -260,6 +261,13 @@ class Client:
         from mlreg.client.monitors import Monitors
 
         return Monitors(self.transport)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Alerts: list, show, snooze, close."""
+        from mlreg.client.alerts import Alerts
+
+        return Alerts(self.transport)
 
     @cached_property
     def incidents(self) -> Incidents:

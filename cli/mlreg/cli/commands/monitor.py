@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.commands.explanation import explain, explanation
 from mlreg.cli.forms import moment
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
@@ -18,6 +19,8 @@ from mlreg.cli.tables import Table
 from mlreg.client.wire.monitors import ReadingAnswer
 
 app = typer.Typer(add_completion=False)
+app.command("explain")(explain)
+app.command("explanation")(explanation)
 
 Model = Annotated[str, typer.Argument(help="The model.")]
 Environment = Annotated[str, typer.Option("--env", help="The environment.")]

@@ -43,6 +43,7 @@ HANDLERS: Mapping[str, Handler] = {
     erasing.KIND: erasing.HANDLER,
     runs.KIND: training_run.HANDLER,
     evaluations.KIND: evaluations.HANDLER,
+    explaining.KIND: explaining.HANDLER,
     freezing.KIND: freezing.HANDLER,
     measuring.KIND: measuring.HANDLER,
     comparing.KIND: comparing.HANDLER,

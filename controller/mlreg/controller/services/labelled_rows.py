@@ -134,7 +134,9 @@ def labelled_rows(shape: RowShape, rows: pa.Table) -> LabelledRows:
         shape=shape,
         window=LabelledWindow(
             labels,
-            _class_scores(rows, shape) if shape.task == "multiclass" else floats(rows, SCORE),
+            class_scores(rows, shape.classes)
+            if shape.task == "multiclass"
+            else floats(rows, SCORE),
             floats(rows, WEIGHT, missing=1.0),
             times.view("datetime64[us]"),
             None if shape.group is None else _codes(rows, shape.group)[0],
@@ -146,13 +148,13 @@ def labelled_rows(shape: RowShape, rows: pa.Table) -> LabelledRows:
     )
 
 
-def _class_scores(rows: pa.Table, shape: RowShape) -> Floats:
+def class_scores(rows: pa.Table, classes: int) -> Floats:
     """Return rows by classes, NaN where a row has no scores."""
     column = rows.column(SCORES).combine_chunks()
-    scores = np.full((len(column), shape.classes), np.nan)
+    scores = np.full((len(column), classes), np.nan)
     there = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
     flat = column.drop_null().flatten().to_numpy(zero_copy_only=False)
-    scores[there] = flat.reshape(-1, shape.classes)
+    scores[there] = flat.reshape(-1, classes)
     return scores
 
 

@@ -55,6 +55,15 @@ class UnsupportedTaskError(InvalidError):
         super().__init__(f"the trainer {trainer} does not train {task} models yet")
 
 
+class NotExplainedError(InvalidError):
+    """The trainer cannot say what a feature adds to a score."""
+
+    code = "not_explained"
+
+    def __init__(self, *, trainer: str) -> None:
+        super().__init__(f"the trainer {trainer} does not say what features add to a score")
+
+
 class UnknownTrainerError(InvalidError):
     """No trainer of this name is installed."""
 

@@ -116,6 +116,14 @@ class ScoreJob(Job):
     models: tuple[ScoredModel, ...] = Field(min_length=1)
 
 
+class ContributionJob(Job):
+    """A job of `explain_child`: what features add to scores, in two files of rows."""
+
+    data: tuple[str, str]  # type: ignore[mutable-override]  # frozen
+    trainer: str = "lightgbm"
+    model: ModelFiles
+
+
 class JudgedModel(ScoredModel):
     """A model that takes part in a trial."""
 

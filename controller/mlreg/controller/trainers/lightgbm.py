@@ -21,6 +21,7 @@ import lightgbm
 import numpy as np
 from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its parameters' names
 
+from mlreg.client.scoring.errors import ModelFileError
 from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
 from mlreg.controller.trainers.errors import (
     ParentMismatchError,
@@ -30,7 +31,14 @@ from mlreg.controller.trainers.errors import (
     UnsupportedTaskError,
 )
 from mlreg.controller.trainers.seeds import derive_seeds
-from mlreg.controller.trainers.trainer import Parent, Traced, Trained, Trainer, TrainingTask
+from mlreg.controller.trainers.trainer import (
+    Explaining,
+    Parent,
+    Traced,
+    Trained,
+    Trainer,
+    TrainingTask,
+)
 from mlreg.registry.domain.contracts import ContractMismatchError, FeatureContract, check_names
 
 if TYPE_CHECKING:
@@ -117,6 +125,26 @@ class LightGBMTrainer:
         booster = lightgbm.Booster(model_str=model.decode())
         return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
+    def contributions(
+        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+    ) -> NDArray[np.float64]:
+        """Return what each feature adds to the raw scores; see the protocol.
+
+        Exact Shapley values of each tree (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9).
+
+        Raises:
+            ModelFileError: the file breaks the format, or has another number of features.
+        """
+        summary = validate(model)
+        features = len(summary.feature_names)
+        if matrix.shape[1] != features:
+            cause = f"{features} names, but the rows have {matrix.shape[1]} features"
+            raise ModelFileError(where="feature_names", cause=cause)
+        booster = lightgbm.Booster(model_str=model.decode())
+        found = booster.predict(matrix, pred_contrib=True, num_threads=threads)
+        parts = np.asarray(found, dtype=np.float64).reshape(len(matrix), -1, features + 1)
+        return parts[:, :, :-1]
+
     def trace(
         self, model: bytes, matrix: NDArray[np.float64], *, points: int, threads: int
     ) -> Iterator[tuple[int, NDArray[np.float64]]]:
@@ -190,7 +218,11 @@ def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.B
 
 
 _LANES = {"full": _train_full, "continue": _train_continue, "refit": _train_refit}
-_PROOF: tuple[type[Trainer], type[Traced]] = (LightGBMTrainer, LightGBMTrainer)
+_PROOF: tuple[type[Trainer], type[Traced], type[Explaining]] = (
+    LightGBMTrainer,
+    LightGBMTrainer,
+    LightGBMTrainer,
+)
 
 
 def resolve_parameters(task: TrainingTask) -> dict[str, Any]:

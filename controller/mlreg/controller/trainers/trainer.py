@@ -102,6 +102,25 @@ class Trainer(Protocol):
 
 
 @runtime_checkable
+class Explaining(Protocol):
+    """A trainer that can also say what each feature adds to a score."""
+
+    @property
+    def name(self) -> str:
+        """As a trainer's."""
+        ...
+
+    def contributions(
+        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+    ) -> NDArray[np.float64]:
+        """Return rows by outputs (one, or one per class) by features, in units of the raw score.
+
+        With the model's constant they add up to the raw score of the row.
+        """
+        ...
+
+
+@runtime_checkable
 class Traced(Protocol):
     """A trainer that can also say how a model of many parts scores by its first ones."""
 

@@ -1,0 +1,161 @@
+"""`mlreg monitor explain` and `explanation`: where a window went wrong, by what, in which rows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlreg.cli.forms import moment
+from mlreg.cli.output import progress, show
+from mlreg.cli.session import open_client
+from mlreg.cli.tables import Table, table_lines
+from mlreg.client.wire.explanations import (
+    By,
+    Contributions,
+    ExplainAnswer,
+    ExplainedSlice,
+    ExplainRequest,
+    Explanation,
+    WorstRow,
+)
+
+TOP = 8
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    window: Annotated[
+        str, typer.Option(metavar="START", help="This window (UTC); else the newest.")
+    ] = "",
+    days: Annotated[int, typer.Option(help="So many days; else that window.", min=0, max=92)] = 0,
+    env: Annotated[str, typer.Option("--env", help="The environment.")] = "production",
+    by: Annotated[
+        By | None, typer.Option(help="What slices are ranked by; loss, where labels are there.")
+    ] = None,
+    least: Annotated[int, typer.Option(help="Rows that a slice needs.", min=0)] = 0,
+    worst: Annotated[int, typer.Option(help="How many rows to name.", min=0, max=100)] = 10,
+    features: Annotated[
+        str, typer.Option(help="Values to keep beside these rows: FEATURE,FEATURE; else none.")
+    ] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for its end.")] = False,
+) -> None:
+    """Explain a bad window: its worst slices, what features add, rows to look at."""
+    request = ExplainRequest(
+        environment=env,
+        start=moment(window, "--window") if window else None,
+        days=days or None,
+        by=by,
+        least=least or None,
+        worst=worst,
+        show=[name for name in features.split(",") if name],
+    )
+    with open_client() as client:
+        asked = client.explanations.request(model, request)
+        if wait:
+            with progress(f"explanation {asked.number}"):
+                asked = client.explanations.wait(asked.number)
+    show(asked, text=described(asked))
+
+
+def explanation(
+    number: Annotated[int, typer.Argument(help="The number of the explanation.", min=1)],
+) -> None:
+    """Show an explanation that was asked for."""
+    with open_client() as client:
+        found = client.explanations.get(number)
+    show(found, text=described(found))
+
+
+def described(answer: ExplainAnswer) -> str:
+    """Return an explanation as text."""
+    if answer.found is None:
+        why = f": {answer.error}" if answer.error else ""
+        look = f"\nmlreg monitor explanation {answer.number}" if answer.is_open else ""
+        return f"explanation {answer.number} is {answer.state}{why}{look}"
+    found = answer.found
+    parts = [
+        _title(answer, found),
+        "\n".join(found.notes),
+        "\n".join(table_lines(_slices(found))) + f"\n{_looks(found)}",
+    ]
+    if found.contributions is not None:
+        parts.append("\n".join(table_lines(_added(found.contributions))))
+    if found.worst:
+        parts.append("\n".join(table_lines(_rows(found.worst))))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _title(answer: ExplainAnswer, found: Explanation) -> str:
+    since = "" if found.before is None else f", in the week before {found.before:.4f}"
+    mean = "" if found.mean is None else f"; mean {_word(found.value)} {found.mean:.4f}{since}"
+    return (
+        f"{answer.model} in {answer.environment},"
+        f" {found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC\n"
+        f"{found.rows:,} rows, {found.labelled:,} labelled{mean}"
+    )
+
+
+def _looks(found: Explanation) -> str:
+    left_out = (
+        f"; {found.confined:,} more lie in too little of the time to be told from a bad hour"
+        if found.confined
+        else ""
+    )
+    return (
+        f"{found.looked_at:,} slices of {found.least:,} rows or more were looked at;"
+        f" each bound holds at {found.confidence:.0%} for all of them{left_out}"
+    )
+
+
+def _slices(found: Explanation) -> Table:
+    value = _word(found.value)
+    empty = "no slice is surely worse than the rest"
+    if found.by == "score":
+        rows = [(_shift(one), _bound(one), one.rows, _where(one)) for one in found.slices]
+        return Table(("before > now", "moved at least", "rows", "slice"), rows, empty)
+    rows_ = [
+        (one.mean, one.rest, one.promised, _bound(one), one.rows, _where(one))
+        for one in found.slices
+    ]
+    headers = (value, "elsewhere", "promised", "worse by", "rows", "slice")
+    return Table(headers, rows_, empty)
+
+
+def _shift(one: ExplainedSlice) -> str:
+    return f"{one.before or 0.0:.4f} > {one.mean:.4f}"
+
+
+def _bound(one: ExplainedSlice) -> str:
+    return f"{one.low:+.4f}"
+
+
+def _where(one: ExplainedSlice) -> str:
+    return " and ".join(f"{part.feature} {part.text}" for part in one.conditions)
+
+
+def _added(found: Contributions) -> Table:
+    rows = [
+        (one.feature, one.first, one.second, f"{one.difference:+.4f}")
+        for one in found.features[:TOP]
+    ]
+    first, second = found.groups
+    return Table((f"v{found.version} adds, in size", first, second, "difference"), rows)
+
+
+def _rows(found: list[WorstRow]) -> Table:
+    rows = [
+        (
+            f"{one.time:%Y-%m-%d %H:%M}",
+            one.loss,
+            one.score,
+            one.label,
+            " ".join([one.prediction_id, *(f"{k}={v}" for k, v in one.features.items())]),
+        )
+        for one in found
+    ]
+    return Table(("row of", "loss", "score", "label", "prediction"), rows)
+
+
+def _word(value: str) -> str:
+    return value.replace("_", " ")
