@@ -3,8 +3,9 @@
 `python -m benchmarks.feedback` starts `mlreg up` in a folder of its own (PostgreSQL with fsync on),
 sends Arrow batches of 1,000 predictions of 20 features over four kept-alive connections, and counts
 the rows that were acknowledged, each of which is on disk by then; then one row a request, as JSON,
-over 64 kept-alive connections. The senders are another process of the same machine. Afterwards it times, in this process: joining a million predictions to their
-labels with the AUC of the result, reading 90 days of 900 rows, and profiling 1 M x 50.
+over 64 kept-alive connections. The senders are another process of the same machine. Afterwards it
+times, in this process: joining a million predictions to their labels with the AUC of the result,
+reading 90 days of 900 rows, and profiling 1 M x 50.
 """
 
 from __future__ import annotations
