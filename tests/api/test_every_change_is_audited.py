@@ -21,6 +21,7 @@ from mlreg.client.wire.tokens import IssuerRequest
 from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
 from mlreg.controller.api.connections import EXTRA
 from mlreg.controller.domain.connections import Connections, FolderConnection
+from mlreg.controller.services.alerting import Cause, raise_alert
 from mlreg.controller.services.incidents import Alarm, open_incident
 from mlreg.registry.store import tables
 from tests.makers import PERSON, START, make_decision
@@ -247,6 +248,7 @@ def change_automation(house):
     house.run("UPDATE version SET flavour = 'lightgbm-text'")
     evaluations = f"{M}/versions/{{version}}/evaluations"
     house.calls("POST", evaluations, version=2)
+    assert house.calls("POST", f"{M}/comparisons", {"question": "joint"}).status == 202
     house.calls("POST", f"{M}/versions/{{version}}/reproduce", version=2)
     run = house.calls("POST", f"{M}/runs", {"lane": "full"})
     assert run.status == 201
@@ -267,6 +269,16 @@ def change_automation(house):
         alarm = Alarm(model_id, "production", "outage", "it burns", "since noon")
         number = open_incident(session, alarm, actor=PERSON, now=datetime.now(UTC))
     house.calls("POST", f"{A}/incidents/{{number}}/close", number=number)
+    change_alerts(house, model_id)
+
+
+def change_alerts(house, model_id):
+    with house.api.parts.database.writing() as session:
+        cause = Cause(model_id, "production", "drift", title="it drifts")
+        number = raise_alert(session, cause, [], now=datetime.now(UTC))
+    house.calls("POST", f"{A}/alerts/{{number}}/snooze", {"seconds": 60}, number=number)
+    house.calls("POST", f"{A}/alerts/{{number}}/unsnooze", number=number)
+    house.calls("POST", f"{A}/alerts/{{number}}/close", number=number)
 
 
 def test_every_change_is_audited_or_says_why_not(house):

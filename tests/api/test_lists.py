@@ -18,6 +18,7 @@ from typer.main import get_group
 
 from mlreg.cli.app import COMMANDS, load, root
 from mlreg.cli.output import OUTPUT
+from mlreg.client.wire.alerts import AlertAnswer
 from mlreg.client.wire.approvals import ApprovalsAnswer
 from mlreg.client.wire.audit import AuditAnswer
 from mlreg.client.wire.base import Page
@@ -38,6 +39,7 @@ from mlreg.client.wire.versions import VersionAnswer
 from mlreg.client.wire.webhooks import DeliveryAnswer, WebhookAnswer
 
 LISTS = {
+    "alert list": Page[AlertAnswer],
     "approval list m": ApprovalsAnswer,
     "audit list": Page[AuditAnswer],
     "card notes m": Page[NoteAnswer],

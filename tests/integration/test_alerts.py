@@ -1,5 +1,6 @@
 """Alerts of readings just written: one for a cause, folded, explained, told of once."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -121,9 +122,7 @@ def test_a_window_that_turns_out_to_be_an_outage_takes_its_drift_back(stream, da
     assert line.startswith("explained by outage")
 
 
-def test_a_critical_alert_has_an_incident_and_people_are_told_once(stream, database):
-    rules = AlertRules.model_validate_json('{"drift": {"escalate": 3, "quiet": 1}}')
-    stream.rules = rules
+def test_a_critical_alert_has_an_incident_and_people_are_told_once(stream):
     for number in range(2):
         stream.drifts(number, "temp")
     assert stream.told() == ["alert.opened"]
@@ -208,11 +207,9 @@ def test_an_outage_of_a_feed_is_one_alert_in_its_incident(database, store):
     ]
 
 
-def test_two_who_see_it_at_once_open_one(stream, database):
+def test_two_who_see_it_at_once_open_one(stream):
     """The unique index holds the second one until the first is done."""
     stream.drifts(0, "temp")
-    import threading
-
     barrier = threading.Barrier(4)
 
     def see():

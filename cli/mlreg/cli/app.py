@@ -65,6 +65,7 @@ COMMANDS = {
     "status": Entry("status", "status", "What is live, and who is behind."),
     "lineage": Entry("lineage", "lineage", "What a thing was made of, and what came of it."),
     "history": Entry("history", "history", "Every revision of a deployment, or what served when."),
+    "alert": Entry("alert", "app", "List, show, snooze and close alerts."),
     "incident": Entry("incident", "app", "List, show, close and report incidents."),
     "policy": Entry("policy", "app", "Apply, show, enable and disable policies."),
     "retrain": Entry("run", "retrain", "Request a retrain."),

@@ -46,6 +46,8 @@ def _state(item: StatusAnswer) -> str:
     words = [f"fallback {item.fallback}"] if item.fallback else []
     plural = "s" if item.open_incidents > 1 else ""
     words += [f"{item.open_incidents} open incident{plural}"] if item.open_incidents else []
+    plural = "s" if item.open_alerts > 1 else ""
+    words += [f"{item.open_alerts} open alert{plural}"] if item.open_alerts else []
     words += ["frozen"] if item.frozen else []
     words += ["cooling down"] if item.cooldown_until and item.cooldown_until > item.at else []
     words += [f"barred {', '.join(map(str, item.barred))}"] if item.barred else []

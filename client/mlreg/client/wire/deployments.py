@@ -133,3 +133,4 @@ class StatusAnswer(DeploymentAnswer):
     barred: tuple[int, ...] = ()
     clients: tuple[ClientAnswer, ...] = ()
     open_incidents: int = 0
+    open_alerts: int = 0

@@ -196,8 +196,9 @@ def unsnooze(alert: Alert, rule: AlertRule, now: datetime) -> Step:
 
 
 def close(alert: Alert, line: str, now: datetime) -> Step:
-    """End an alert by hand: it begins anew only with k more unusual windows."""
-    return _end(alert, "closed", line, now)
+    """End an alert, and its snooze, by hand: it begins anew with k more unusual windows."""
+    step = _end(alert, "closed", line, now)
+    return Step(step.alert and replace(step.alert, snoozed_until=None), step.notices)
 
 
 def end(alert: Alert, line: str, now: datetime) -> Step:

@@ -104,7 +104,7 @@ def watch(
     looked = rows.look_at(session, place, [one.start for one in windows])
     if not looked.unusual and not looked.live:
         return
-    view = _View(place, rules or _rules(session, place), now, again)
+    view = _View(place, rules or rules_in_force(session, place), now, again)
     for window in sorted(windows, key=lambda one: one.start):
         said = _window(session, place, window, looked)
         for kind in KINDS:
@@ -120,12 +120,13 @@ def remind(database: Database, now: datetime) -> int:
         with database.writing() as session:
             alert = rows.lock(session, number)
             if alert is not None:
-                rules = _rules(session, (alert.model_id, alert.environment))
+                rules = rules_in_force(session, (alert.model_id, alert.environment))
                 alerting.remind(session, alert, rules, now)
     return len(numbers)
 
 
-def _rules(session: ReadSession, place: Place) -> AlertRules:
+def rules_in_force(session: ReadSession, place: Place) -> AlertRules:
+    """Return what the policy of a deployment says about alerts, or what holds without one."""
     in_force = policy_in_force(session, *place)
     return AlertRules() if in_force is None else in_force.policy.alerts
 

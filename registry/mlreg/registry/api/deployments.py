@@ -260,15 +260,16 @@ def list_deployments(
             if caller.may("read", item.state.model)
         ]
         incidents = parts.open_incidents(session) if parts.open_incidents else {}
-    return Page(
-        items=[
-            _status(item, incidents.get((item.state.model, item.state.environment), 0))
-            for item in found
-        ]
-    )
+        alerts = parts.open_alerts(session) if parts.open_alerts else {}
+    open_ones = [
+        (incidents.get(place, 0), alerts.get(place, 0))
+        for place in ((item.state.model, item.state.environment) for item in found)
+    ]
+    return Page(items=[_status(*pair) for pair in zip(found, open_ones, strict=True)])
 
 
-def _status(found: DeploymentStatus, open_incidents: int) -> StatusAnswer:
+def _status(found: DeploymentStatus, open_ones: tuple[int, int]) -> StatusAnswer:
+    """Return a deployment as it is answered, with its open incidents and alerts."""
     clients = [
         ClientAnswer(
             client=item.client,
@@ -284,7 +285,8 @@ def _status(found: DeploymentStatus, open_incidents: int) -> StatusAnswer:
             "frozen_reason": found.frozen_reason,
             "barred": found.barred,
             "clients": clients,
-            "open_incidents": open_incidents,
+            "open_incidents": open_ones[0],
+            "open_alerts": open_ones[1],
         }
     )
 

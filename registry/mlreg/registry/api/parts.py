@@ -39,6 +39,7 @@ class ApiParts:
         hosts: names under which the API may be called (`Host`), without ports; `*` is any.
         extra_routers: routes of rooms above the registry (the controller's).
         open_incidents: counts open incidents by (model, environment), where a controller is.
+        open_alerts: counts open alerts by (model, environment), where a controller is.
         raise_alarm: opens an incident of a promote through broken glass, where a controller is.
         snapshot_times: finds the times of the rows of snapshots, where a controller is.
         first_routes: routes of those rooms that are asked before all others, below a prefix: they
@@ -57,6 +58,7 @@ class ApiParts:
     extra_routers: Sequence[APIRouter] = ()
     first_routes: FirstRoutes = _no_routes
     open_incidents: CountIncidents | None = None
+    open_alerts: CountIncidents | None = None
     snapshot_times: FindTimes | None = None
     raise_alarm: RaiseAlarm | None = None
     page_routers: Sequence[APIRouter] = ()

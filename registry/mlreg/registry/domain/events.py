@@ -2,7 +2,8 @@
 
 What always holds: an event is of a change that is committed; its body names the model it is about,
 or null; bodies gain fields and lose none. What somebody must get up for is paged once (as an
-incident, corrupt bytes, a broken log), and not again by what led to it. The page
+incident, corrupt bytes, a broken log), and not again by what led to it. A `quiet` event is for
+machines: people are told the same in other words, or asked not to be. The page
 `docs/reference/events.md` is held against this table.
 """
 
@@ -11,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from typing_extensions import override
 
-Paging = Literal["no", "trigger", "resolve"]
+Paging = Literal["no", "trigger", "acknowledge", "resolve"]
 Severity = Literal["critical", "error", "warning", "info"]
 
 
@@ -28,7 +29,7 @@ class EventKind:
         when: when it is sent, for the reference.
         line: one line for people; `{field}` of the body.
         paging: what a pager does with it.
-        severity: how loud.
+        severity: how loud, where the body does not say.
         problem: what a pager knows it by, so that the end finds its beginning.
     """
 
@@ -124,6 +125,62 @@ KINDS: tuple[EventKind, ...] = (
         "incident/{number}",
     ),
     EventKind(
+        "alert.opened",
+        "a cause was unusual for long enough to be an alert",
+        "alert {number} ({severity}) of " + _PLACE + ": {title}: {line}",
+        "trigger",
+        "warning",
+        "alert/{number}",
+    ),
+    EventKind(
+        "alert.escalated",
+        "an open alert has become louder",
+        "alert {number} of " + _PLACE + " is {severity} now: {title}: {line}",
+        "trigger",
+        "warning",
+        "alert/{number}",
+    ),
+    EventKind(
+        "alert.reminded",
+        "an alert is open still, after a while or after its snooze",
+        "alert {number} ({severity}) of " + _PLACE + ": {title}: {line}",
+        "trigger",
+        "warning",
+        "alert/{number}",
+    ),
+    EventKind(
+        "alert.snoozed",
+        "somebody wants to hear no more of an alert for a while",
+        "alert {number} of " + _PLACE + ": {line}, by {actor}",
+        "acknowledge",
+        "info",
+        "alert/{number}",
+    ),
+    EventKind(
+        "alert.resolved",
+        "an alert is over, or somebody closed it",
+        "alert {number} of " + _PLACE + " is over: {title}: {line}",
+        "resolve",
+        "info",
+        "alert/{number}",
+    ),
+    EventKind(
+        "controller.silent",
+        "the controller has not ticked for a while; the API tells it straight away, once",
+        "the controller is silent since {since}: nothing is watched, retrained or guarded",
+        "trigger",
+        "critical",
+        "controller",
+    ),
+    EventKind(
+        "controller.back",
+        "the controller ticks again after it was silent",
+        "the controller ticks again; it was silent since {since}",
+        "resolve",
+        "info",
+        "controller",
+    ),
+    EventKind(
         "run.succeeded",
         "a run has ended well",
         "run {run} ({lane}) of " + _PLACE + " made version {version}",
@@ -153,6 +210,7 @@ KINDS: tuple[EventKind, ...] = (
 BY_TOPIC: Mapping[str, EventKind] = {kind.topic: kind for kind in KINDS}
 TOPICS: tuple[str, ...] = tuple(BY_TOPIC)
 TEST = "webhook.test"
+SILENT = "controller.silent"
 
 
 class _Fields(dict[str, Any]):
@@ -193,6 +251,17 @@ class Event:
         """The model that it is about."""
         model = self.body.get("model")
         return model if isinstance(model, str) else None
+
+    @property
+    def severity(self) -> Severity:
+        """How loud it is."""
+        said = self.body.get("severity")
+        return cast("Severity", said) if said in get_args(Severity) else self.kind.severity
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether people are not told."""
+        return self.body.get("quiet") is True
 
     @property
     def line(self) -> str:

@@ -38,7 +38,7 @@ Action = Literal[
     "snapshot.write",
     "policy.write",
     "run.write",  # request, cancel, retry; evaluate, reproduce
-    "incident.write",
+    "incident.write",  # and alerts
     "acknowledge",  # say which revision is served
     "environment.write",
     "audit.read",

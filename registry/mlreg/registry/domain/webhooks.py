@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlreg.registry.domain.events import TEST, Event
+from mlreg.registry.domain.events import SILENT, TEST, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-HookKind = Literal["cloudevents", "slack", "pagerduty"]
+HookKind = Literal["cloudevents", "slack", "pagerduty", "apprise"]
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of a secret
 SECRET_BYTES = 32
@@ -53,10 +53,24 @@ class Subscription:
         """Say whether it wants to be told of an event."""
         if event.topic == TEST:
             return event.body.get("webhook") == self.name
-        if self.kind == "pagerduty" and event.kind.paging == "no":
+        if event.topic == SILENT or not self._is_for_its_kind(event):
             return False
         of_model = self.models is None or event.model in self.models
-        return of_model and (ANY in self.topics or event.topic in self.topics)
+        return of_model and self._asked_for(event)
+
+    def wants_at_once(self, event: Event) -> bool:
+        """Say whether it wants what cannot wait for its place in the order: a silent controller."""
+        return self.models is None and self._is_for_its_kind(event) and self._asked_for(event)
+
+    def _asked_for(self, event: Event) -> bool:
+        return ANY in self.topics or event.topic in self.topics
+
+    def _is_for_its_kind(self, event: Event) -> bool:
+        """Say whether pagers page of it, and people are to be told of it."""
+        if self.kind == "pagerduty":
+            said = event.is_quiet or event.body.get("severity") == "info"
+            return event.kind.paging != "no" and not (event.kind.paging == "trigger" and said)
+        return self.kind == "cloudevents" or not event.is_quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +162,7 @@ def _page(event: Event, secret: str) -> dict[str, Any]:
         page["payload"] = {
             "summary": event.line[:MAX_SUMMARY],
             "source": event.source,
-            "severity": event.kind.severity,
+            "severity": event.severity,
             "timestamp": event.at.isoformat(),
             "component": event.model or "mlreg",
             "class": event.topic,
@@ -157,10 +171,23 @@ def _page(event: Event, secret: str) -> dict[str, Any]:
     return page
 
 
+def _apprise(event: Event, secret: str) -> dict[str, Any]:
+    """What `notifying` hands to Apprise, which knows a hundred services."""
+    del secret
+    loudness = {"critical": "failure", "error": "failure", "warning": "warning", "info": "info"}
+    is_over = event.kind.paging == "resolve"
+    return {
+        "title": f"mlreg: {event.topic}",
+        "body": event.line,
+        "type": "success" if is_over else loudness[event.severity],
+    }
+
+
 _WRITERS: Mapping[HookKind, Callable[[Event, str], dict[str, Any]]] = {
     "cloudevents": _cloudevent,
     "slack": _slack,
     "pagerduty": _page,
+    "apprise": _apprise,
 }
 
 
