@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mlreg.client.models import Models
     from mlreg.client.monitors import Monitors
     from mlreg.client.oidc import Issuers
+    from mlreg.client.parity import Parity
     from mlreg.client.policies import Policies
     from mlreg.client.portable import PortableVersions
     from mlreg.client.reproductions import Reproductions
@@ -268,6 +269,13 @@ class Client:
         from mlreg.client.alerts import Alerts
 
         return Alerts(self.transport)
+
+    @cached_property
+    def parity(self) -> Parity:
+        """Parity: have logged predictions scored again, and compared."""
+        from mlreg.client.parity import Parity
+
+        return Parity(self.transport, self.versions)
 
     @cached_property
     def incidents(self) -> Incidents:

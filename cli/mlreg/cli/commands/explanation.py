@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from mlreg.cli.forms import moment
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
-from mlreg.cli.tables import Table, table_lines
+from mlreg.cli.tables import WIDTH, Table, table_lines
 from mlreg.client.wire.explanations import (
     By,
     Contributions,
@@ -21,6 +22,10 @@ from mlreg.client.wire.explanations import (
 )
 
 TOP = 8
+KINDS = {
+    "wrong": "wrong: it loses more than its own scores promised",
+    "hard": "hard: it loses more than the rest, as its scores promised",
+}
 
 
 def explain(
@@ -76,7 +81,7 @@ def described(answer: ExplainAnswer) -> str:
     found = answer.found
     parts = [
         _title(answer, found),
-        "\n".join(found.notes),
+        "\n".join(map(_wrapped, found.notes)),
         "\n".join(table_lines(_slices(found))) + f"\n{_looks(found)}",
     ]
     if found.contributions is not None:
@@ -88,6 +93,8 @@ def described(answer: ExplainAnswer) -> str:
 
 def _title(answer: ExplainAnswer, found: Explanation) -> str:
     since = "" if found.before is None else f", in the week before {found.before:.4f}"
+    if found.promised is not None:
+        since = f", promised {found.promised:.4f}"
     mean = "" if found.mean is None else f"; mean {_word(found.value)} {found.mean:.4f}{since}"
     return (
         f"{answer.model} in {answer.environment},"
@@ -97,28 +104,39 @@ def _title(answer: ExplainAnswer, found: Explanation) -> str:
 
 
 def _looks(found: Explanation) -> str:
+    kinds = {one.kind for one in found.slices}
     left_out = (
-        f"; {found.confined:,} more lie in too little of the time to be told from a bad hour"
+        f" {found.confined:,} more lie in too little of the time to be told from a bad hour."
         if found.confined
         else ""
     )
-    return (
-        f"{found.looked_at:,} slices of {found.least:,} rows or more were looked at;"
-        f" each bound holds at {found.confidence:.0%} for all of them{left_out}"
+    looked = (
+        f"{found.looked_at:,} slices of {found.least:,} rows or more were looked at; the bounds"
+        f" hold at {found.confidence:.0%} for all of them together.{left_out}"
     )
+    return "\n".join([*(KINDS[kind] for kind in KINDS if kind in kinds), _wrapped(looked)])
 
 
 def _slices(found: Explanation) -> Table:
-    value = _word(found.value)
     empty = "no slice is surely worse than the rest"
     if found.by == "score":
         rows = [(_shift(one), _bound(one), one.rows, _where(one)) for one in found.slices]
         return Table(("before > now", "moved at least", "rows", "slice"), rows, empty)
+    told = any(one.promised is not None for one in found.slices)
     rows_ = [
-        (one.mean, one.rest, one.promised, _bound(one), one.rows, _where(one))
+        (
+            one.kind,
+            f"{one.mean:.4f}",
+            *([f"{one.promised:.4f}"] if one.promised is not None else []),
+            f"{one.rest:.4f}",
+            _bound(one),
+            one.rows,
+            _where(one),
+        )
         for one in found.slices
     ]
-    headers = (value, "elsewhere", "promised", "worse by", "rows", "slice")
+    promised = ("promised",) if told else ()
+    headers = ("kind", _word(found.value), *promised, "elsewhere", "worse by", "rows", "slice")
     return Table(headers, rows_, empty)
 
 
@@ -155,6 +173,10 @@ def _rows(found: list[WorstRow]) -> Table:
         for one in found
     ]
     return Table(("row of", "loss", "score", "label", "prediction"), rows)
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, WIDTH, break_on_hyphens=False)
 
 
 def _word(value: str) -> str:

@@ -11,6 +11,7 @@ from mlreg.client.wire.base import Answer, Name, Request
 from mlreg.client.wire.runs import OPEN_STATES
 
 By = Literal["loss", "score"]
+SliceKind = Literal["wrong", "hard", "worse", "moved"]
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -47,15 +48,20 @@ class ExplainedSlice(Answer):
     """Rows that are surely worse than the rest.
 
     Attributes:
+        kind: wrong (loses more than its own scores promised), hard (loses more than the rest, as
+            promised: its scores are unsure), worse (where scores promise nothing), or moved.
         share: of the rows that were searched.
-        mean, rest: of the loss (or score) in the slice, and elsewhere.
+        mean, rest: of the loss (or score) in the slice, and elsewhere (of a hard slice: outside of
+            the wrong ones too).
         before, rest_before: of the score in the week before; null where the loss is explained.
         promised: the mean loss that the scores themselves lead to expect; null where they do not.
-        excess: how much higher the loss is (or how much further the score has moved).
+        excess: how much higher the loss is than elsewhere (of a wrong slice: the loss beyond the
+            promise), or how much further the score has moved.
         low: of that, what is sure, however many slices were looked at.
         lift: what the mean of the window would be lower by without the slice.
     """
 
+    kind: SliceKind
     conditions: list[Condition]
     rows: int
     share: float
@@ -119,7 +125,9 @@ class Explanation(Answer):
         by: what slices are ranked by.
         value: what that is: log_loss, absolute_error, score or confidence.
         rows, labelled: of the window, as they were taken.
-        mean: of the value over the searched rows; `before`, of the week before.
+        mean: of the value over the searched rows.
+        promised: what the scores of these rows led to expect of it.
+        before: of the value in the week before.
         least: rows that a slice needed.
         looked_at: slices that were looked at; every bound holds for all of them at once.
         confined: slices left out, for they lie in too few blocks of time.
@@ -134,6 +142,7 @@ class Explanation(Answer):
     rows: int
     labelled: int
     mean: float | None = None
+    promised: float | None = None
     before: float | None = None
     confidence: float
     least: int

@@ -46,6 +46,10 @@ class Levels:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def where(self, mask: NDArray[np.bool_]) -> Levels:
+        """Return the feature of some of the rows."""
+        return Levels(self.name, self.codes[mask], self.texts)
+
 
 def levels_of(column: ColumnBins, values: NDArray[np.generic], least: int) -> Levels:
     """Return the levels of a feature.

@@ -57,12 +57,14 @@ class Searched:
         before: of rows to compare with: then slices are ranked by how much more (or less) their
             mean has moved than that of the rest; None: by how much it is higher.
         least: rows that a slice, and its rest, need.
+        searches: how many searches of one window share the chance of a false alarm.
     """
 
     features: Sequence[Levels]
     now: Sample
     before: Sample | None
     least: int
+    searches: int = 1
 
     def measure(
         self, cells: Integers, size: int, wanted: Integers, among: Booleans | None = None
@@ -79,9 +81,9 @@ class Searched:
         masks = (None, None) if among is None else (among[:split], among[split:])
         now = _contrast(self.now, cells[:split], (size, wanted), masks[0])
         if self.before is None:
-            return Measured(now, None, self.least)
+            return Measured(now, None, self.least, self.searches)
         before = _contrast(self.before, cells[split:], (size, wanted), masks[1])
-        return Measured(now, before, self.least)
+        return Measured(now, before, self.least, self.searches)
 
     def measure_one(self, mask: Booleans, among: Booleans | None = None) -> Measured:
         """Compare some rows with all others (among some rows)."""
@@ -101,6 +103,7 @@ class Measured:
     now: Contrast
     before: Contrast | None
     least: int
+    searches: int
 
     @property
     def excess(self) -> Floats:
@@ -137,7 +140,7 @@ class Measured:
     def bounds(self, looked_at: int) -> Floats:
         """Return by how much each excess is surely beyond zero, in either direction or upwards."""
         sides = 1 if self.before is None else 2
-        chance = (1.0 - CONFIDENCE) / max(looked_at, 1) / sides
+        chance = (1.0 - CONFIDENCE) / max(looked_at, 1) / sides / self.searches
         reach = stdtrit(self.blocks - 1.0, 1.0 - chance) * self.error
         size = self.excess if self.before is None else np.abs(self.excess)
         return np.asarray(size - reach, dtype=np.float64)

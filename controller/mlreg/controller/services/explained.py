@@ -14,11 +14,12 @@ import numpy as np
 
 from mlreg.client.wire.explanations import By, Explanation
 from mlreg.controller.domain.bins import Bins
+from mlreg.controller.domain.blame import NOBODY, Blame, blame_losses, blame_moves
 from mlreg.controller.domain.contrast import Floats
 from mlreg.controller.domain.mistakes import LOSSES, Mistakes, mistakes_of, score_of
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.domain.worst_slices import CONFIDENCE, Findings, Searched, worst_slices
+from mlreg.controller.domain.worst_slices import CONFIDENCE
 from mlreg.controller.services.contributing import Groups, find_contributions
 from mlreg.controller.services.explaining_rows import (
     ScoredRows,
@@ -46,7 +47,6 @@ MATURE = 0.9
 FEW = f"Fewer than {LEAST_SEARCHED} rows: too few to look for slices."
 NO_FEATURES = "No version with a feature contract scored these rows: there are no slices."
 NO_VERSION = "nothing serves, and the rows do not say which version scored them."
-HARD = "A slice that loses what its scores promised is hard, not wrong."
 EARLY = "{share:.0%} of the rows have a label; those that wait for theirs may be of another kind."
 SAMPLED = "The rows are a sample of {rows:,}."
 UNLABELLED = (
@@ -122,7 +122,7 @@ def explain(attempt: Attempt, drawn: Drawn) -> Explanation | None:
         notes.append(SAMPLED.format(rows=len(drawn.rows)))
     rivals = len(view.rows) if view.before is None else len(view.before[0])
     least = drawn.asked["least"] or max(LEAST_SLICE, min(len(view.rows), rivals) // SLICE_SHARE)
-    findings = _search(setting, view, least)
+    blame = _search(setting, view, least)
     attempt.check()
     contributions = (
         NO_VERSION
@@ -133,7 +133,7 @@ def explain(attempt: Attempt, drawn: Drawn) -> Explanation | None:
     )
     if isinstance(contributions, str):
         notes.append(f"No contributions: {contributions}")
-    return _answer(drawn, view, findings, least).model_copy(
+    return _answer(drawn, view, blame, least).model_copy(
         update={"contributions": None if isinstance(contributions, str) else contributions}
     )
 
@@ -185,23 +185,29 @@ def _score_view(drawn: Drawn, before: ScoredRows) -> _View:
     )
 
 
-def _search(setting: _Setting, view: _View, least: int) -> Findings:
+def _search(setting: _Setting, view: _View, least: int) -> Blame:
     """Search the rows for slices, unless they are too few or have no features."""
     if setting.contract is None or len(view.rows) < LEAST_SEARCHED:
         view.notes.append(NO_FEATURES if setting.contract is None else FEW)
-        return Findings((), 0, 0)
+        return NOBODY
     bins = bins_for(setting.contract, setting.bins, view.rows.table)
     before = None if view.before is None else view.before[0]
-    compared = None if view.before is None else view.before[0].sample(view.before[1])
-    features = features_of(view.rows, before, bins, least)
-    findings = worst_slices(Searched(features, view.rows.sample(view.values), compared, least))
-    if findings.slices and view.mistakes is not None and view.mistakes.promised is not None:
-        view.notes.append(HARD)
-    return findings
+    features, now = features_of(view.rows, before, bins, least), view.rows.sample(view.values)
+    if view.mistakes is not None:
+        return blame_losses(features, now, view.mistakes, least)
+    if view.before is None:
+        return NOBODY
+    return blame_moves(features, now, view.before[0].sample(view.before[1]), least)
 
 
-def _answer(drawn: Drawn, view: _View, findings: Findings, least: int) -> Explanation:
-    asked, by_loss = drawn.asked, view.by == "loss"
+def _answer(drawn: Drawn, view: _View, blame: Blame, least: int) -> Explanation:
+    asked, mistakes = drawn.asked, view.mistakes
+    promised = None if mistakes is None else mistakes.promised
+    worst = (
+        []
+        if mistakes is None
+        else worst_rows(view.rows, mistakes.losses, asked["worst"], asked["show"])
+    )
     return Explanation(
         by=view.by,
         value=view.value,
@@ -210,13 +216,14 @@ def _answer(drawn: Drawn, view: _View, findings: Findings, least: int) -> Explan
         rows=len(drawn.rows),
         labelled=len(drawn.rows.labelled),
         mean=float(view.values.mean()),
+        promised=None if promised is None else float(promised.mean()),
         before=None if view.before is None else float(view.before[1].mean()),
         confidence=CONFIDENCE,
         least=least,
-        looked_at=findings.looked_at,
-        confined=findings.confined,
-        slices=[slice_answer(one, len(view.rows), view.mistakes) for one in findings.slices],
-        worst=worst_rows(view.rows, view.values, asked["worst"], asked["show"]) if by_loss else [],
+        looked_at=blame.looked_at,
+        confined=blame.confined,
+        slices=[slice_answer(one, view.values, promised) for one in blame.slices],
+        worst=worst,
         notes=view.notes,
     )
 

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlreg.controller.domain.bins import Bins
-    from mlreg.controller.domain.mistakes import Mistakes
-    from mlreg.controller.domain.worst_slices import Slice
+    from mlreg.controller.domain.blame import Blamed
     from mlreg.registry.domain.contracts import FeatureContract
 
     Moments = NDArray[np.datetime64]
@@ -127,23 +126,31 @@ def features_of(now: ScoredRows, before: ScoredRows | None, bins: Bins, least: i
     return [one for one in found if len(one)]
 
 
-def slice_answer(one: Slice, rows: int, mistakes: Mistakes | None) -> ExplainedSlice:
-    """Return a slice as it is kept and answered."""
-    promised = None
-    if mistakes is not None and mistakes.promised is not None:
-        promised = float(mistakes.promised[one.mask].mean())
+def slice_answer(blamed: Blamed, values: Floats, promised: Floats | None) -> ExplainedSlice:
+    """Return a slice as it is kept and answered.
+
+    Args:
+        blamed: the slice.
+        values: losses, or scores, of all rows that were searched.
+        promised: the losses that the scores led to expect, where they did.
+    """
+    one = blamed.slice
+    share, mean, rest = one.rows / len(values), one.mean, one.rest
+    if blamed.kind == "wrong":  # it was searched by what is beyond the promise
+        mean, rest = float(values[one.mask].mean()), float(values[~one.mask].mean())
     return ExplainedSlice(
+        kind=blamed.kind,
         conditions=[Condition(feature=name, text=_short(text)) for name, text in one.conditions],
         rows=one.rows,
-        share=one.rows / rows,
-        mean=one.mean,
-        rest=one.rest,
+        share=share,
+        mean=mean,
+        rest=rest,
         before=one.before,
         rest_before=one.rest_before,
-        promised=promised,
+        promised=None if promised is None else float(promised[one.mask].mean()),
         excess=one.excess,
         low=one.low,
-        lift=one.lift,
+        lift=share * (mean - rest),
     )
 
 
