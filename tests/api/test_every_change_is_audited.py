@@ -249,6 +249,8 @@ def change_automation(house):
     evaluations = f"{M}/versions/{{version}}/evaluations"
     house.calls("POST", evaluations, version=2)
     assert house.calls("POST", f"{M}/comparisons", {"question": "joint"}).status == 202
+    window = {"start": "2013-07-01T00:00:00Z"}
+    assert house.calls("POST", f"{M}/explanations", window).status == 202
     house.calls("POST", f"{M}/versions/{{version}}/reproduce", version=2)
     run = house.calls("POST", f"{M}/runs", {"lane": "full"})
     assert run.status == 201
@@ -259,6 +261,7 @@ def change_automation(house):
     house.calls("POST", f"{A}/invariants", {"text": INVARIANTS})
     digest = json.loads(snapshot.body)["digest"]
     house.calls("POST", f"{M}/invariants/checks", {"snapshot": digest})
+    house.calls("POST", f"{M}/parities", {"version": 2})
     lake = FolderConnection(kind="folder", path=str(house.folder))
     house.api.app.state.parts.extras[EXTRA] = Connections({"lake": lake})
     house.calls("POST", f"{M}/freezes", {**span, "data": {"source": str(house.folder)}})
