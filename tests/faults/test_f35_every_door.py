@@ -40,6 +40,8 @@ JOBS = {
     "/freezes/": (ID + 2, "freeze"),
     "/checks/": (ID + 4, "check"),
     "/parities/": (ID + 5, "parity"),
+    "/explanations/": (ID + 6, "explain"),
+    "/comparisons/": (ID + 7, "compare"),
 }
 """The number and kind of a job, by the path that shows jobs of that kind alone."""
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -155,7 +155,10 @@ class Explanation(Answer):
 
 
 class ExplainAnswer(Answer):
-    """An explanation that was asked for; `found` is null until it is there."""
+    """An explanation that was asked for; `found` is null until it is there.
+
+    `asked_at` is real time, also where the clock of the windows is virtual.
+    """
 
     number: int
     model: str

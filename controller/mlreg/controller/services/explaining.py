@@ -109,7 +109,6 @@ def request_explanation(
         "start": window.start.isoformat(),
         "end": window.end.isoformat(),
         "show": list(asked.show),
-        "asked_at": now.isoformat(),
     }
     number = jobs.enqueue(session, kind=KIND, payload=payload, priority=PRIORITY) or 0
     audit.record(
@@ -227,7 +226,7 @@ def _explained(job: Job) -> Explained:
         environment=payload["environment"],
         state=job.state,
         error=job.error,
-        asked_at=datetime.fromisoformat(payload["asked_at"]),
+        asked_at=job.enqueued_at,
         found=found,
     )
 
