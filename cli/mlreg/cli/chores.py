@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlreg.cli.notifications import read_targets
 from mlreg.controller.services.chore import ChoreSettings
 from mlreg.controller.services.lineage_sinks import LineageSettings
 from mlreg.registry.witnesses.settings import WitnessSettings
@@ -25,6 +26,7 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
             syslog=settings.checkpoint_syslog,
         ),
         posts=settings.posts,
+        targets=read_targets(settings),
         upkeep=settings.upkeep,
         lineage=LineageSettings(
             url=settings.openlineage_url,

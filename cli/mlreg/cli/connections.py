@@ -17,13 +17,10 @@ warehouse:
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import ValidationError
-
-from mlreg.cli.settings import PREFIX, SettingsError
+from mlreg.cli.private_file import read_private_yaml
+from mlreg.cli.settings import PREFIX
 from mlreg.controller.domain.connections import FORM, Connections
 
 if TYPE_CHECKING:
@@ -41,19 +38,5 @@ def read_connections(path: Path | None) -> Connections:
     """
     if path is None:
         return Connections()
-    try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise SettingsError(f"{NAME}: {path} has secrets and others may read it: chmod 600")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Connections(FORM.validate_python(document or {}))
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:5]]
-        raise SettingsError(f"{NAME}: {'; '.join(wrong)}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f", line {mark.line + 1}"
-        raise SettingsError(f"{NAME}: {path} is not YAML{where}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{NAME}: {path} cannot be read: {type(error).__name__}") from None
+    found = read_private_yaml(path, NAME, FORM)
+    return Connections(found)

@@ -66,6 +66,7 @@ def store_of(settings: Settings) -> ArtifactStore:
 def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
     from mlreg.cli.connections import read_connections
+    from mlreg.cli.notifications import read_targets
     from mlreg.controller.api import (
         alerts,
         clock,
@@ -89,10 +90,13 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.controller.services.alerts import alert_of_broken_glass
     from mlreg.controller.services.incidents import count_open
     from mlreg.controller.services.run_signing import key_id_of
+    from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
     from mlreg.controller.services.snapshots import find_times
     from mlreg.controller.store import alerts as alert_rows
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
+    from mlreg.registry.services.dispatch import Dispatcher
+    from mlreg.registry.services.posting import Postman
     from mlreg.registry.web import pages
 
     rooms = (
@@ -112,6 +116,11 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
         reproductions,
         runs,
         snapshots,
+    )
+    silence = SilenceWatch(
+        parts.database,
+        Dispatcher(Postman(settings.posts), read_targets(settings)),
+        SilenceSettings(settings.silent_after_seconds),
     )
     return create_api(
         ApiParts(
@@ -133,6 +142,8 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             },
             posts=settings.posts,
             rate=settings.rate,
+            companions=(silence,),
+            controller_state=silence.state,
         )
     )
 
@@ -169,10 +180,12 @@ def serve(settings: Settings, descriptor: int | None = None) -> None:
 
 def control(settings: Settings) -> None:
     """Run the controller's clock until SIGTERM."""
+    from mlreg.cli.notifications import heartbeat_of
     from mlreg.controller.scheduler import run_scheduler
 
+    heartbeat = heartbeat_of(settings)
     with opened(settings, pool_size=4) as parts:
-        run_scheduler(parts.database, parts.clock, _stopped())
+        run_scheduler(parts.database, parts.clock, _stopped(), heartbeat=heartbeat)
 
 
 def work(settings: Settings) -> None:
@@ -182,6 +195,8 @@ def work(settings: Settings) -> None:
     from mlreg.controller.services.handlers import handlers_of
     from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.work import WorkerSettings, run_worker
+    from mlreg.registry.services.enrolling import enrol
+    from mlreg.registry.store.clock import SystemClock
 
     name = f"{socket.gethostname()}:{os.getpid()}"
     key_id_of(settings.signing_key)  # a key that cannot be read is said now, not by every run
@@ -193,7 +208,9 @@ def work(settings: Settings) -> None:
             signing_key=settings.signing_key,
             connections=read_connections(settings.connections_file),
         )
-        handlers = handlers_of(chore_settings_of(settings))
+        chores = chore_settings_of(settings)
+        enrol(parts.database, chores.targets, SystemClock().now())
+        handlers = handlers_of(chores)
         run_worker(parts.database, parts.store, parts.clock, own, _stopped(), handlers)
 
 

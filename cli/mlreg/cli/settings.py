@@ -11,7 +11,7 @@
 | `MLREG_HOST`, `MLREG_PORT` | where the API listens: 127.0.0.1 and 8000 |
 | `MLREG_ALLOWED_HOSTS` | further names under which clients reach the API, by commas |
 | `MLREG_TRUSTED_PROXIES` | proxies whose `X-Forwarded-For` and `-Proto` count, by commas; none |
-| `MLREG_CONNECTIONS_FILE` | what may be read beside the feedback log, with its secrets: YAML, 0600 |
+| `MLREG_CONNECTIONS_FILE` | what may be read beside the feedback log, with secrets: YAML, 0600 |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
 | `MLREG_SIGNING_KEY` | the Ed25519 key (a file) that workers sign with what they train |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
@@ -19,6 +19,10 @@
 | `MLREG_CHECKPOINT_URL`, `_RETENTION_DAYS` | an S3 place that keeps them too; its Object Lock |
 | `MLREG_CHECKPOINT_SYSLOG` | a system log that keeps them too: `/dev/log`, or `host:port` |
 | `MLREG_WEBHOOK_ALLOW` | internal hosts that webhooks may call: `host` or `host:port`, by commas |
+| `MLREG_NOTIFICATIONS_FILE` | services that are told through Apprise, with secrets: YAML, 0600 |
+| `MLREG_NOTIFY_URLS` | or their Apprise URLs, by spaces |
+| `MLREG_SILENT_AFTER_SECONDS` | the controller is silent after so long without a tick; 0: never |
+| `MLREG_HEARTBEAT_URL` | called each minute by the controller that leads, while it ticks |
 | `MLREG_OPENLINEAGE_URL`, `_KEY` | a receiver of lineage events, and its bearer token |
 | `MLREG_OPENLINEAGE_FILE` | or a file to append them to |
 | `MLREG_OPENLINEAGE_NAMESPACE` | of their jobs and datasets: mlreg |
@@ -41,6 +45,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.garbage import Retention
+from mlreg.registry.domain.targets import InvalidTargetError, parse_target
 from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.services.rates import Rate
@@ -85,6 +90,10 @@ class Settings(BaseSettings):
     checkpoint_syslog: str | None = None
     webhook_allow: Annotated[list[str], NoDecode] = []
     webhook_ca_file: Path | None = None
+    notifications_file: FilePath | None = None
+    notify_urls: SecretStr | None = None
+    silent_after_seconds: float = Field(default=120, ge=0, le=86_400)
+    heartbeat_url: SecretStr | None = None
     openlineage_url: str | None = None
     openlineage_key: SecretStr | None = None
     openlineage_file: Path | None = None
@@ -102,6 +111,16 @@ class Settings(BaseSettings):
         if given is not None and not _POSTGRES.match(given.get_secret_value()):
             message = "it is not of the form postgresql://user:password@host:port/database"
             raise ValueError(message)
+        return given
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _is_https(cls, given: SecretStr | None) -> SecretStr | None:
+        """Refuse what is no https URL, without showing the secret in it."""
+        try:
+            parse_target(given.get_secret_value() if given else "https://nobody/")
+        except InvalidTargetError as error:
+            raise ValueError(str(error)) from None
         return given
 
     @field_validator("trusted_proxies")

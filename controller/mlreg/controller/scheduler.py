@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from mlreg.controller.services.heartbeat import Heartbeat
     from mlreg.registry.domain.clock import Clock
     from mlreg.registry.store.database import Database
 
@@ -34,30 +35,44 @@ log = logging.getLogger("mlreg.controller")
 
 
 def run_scheduler(
-    database: Database, clock: Clock, stop: threading.Event, *, tick_seconds: float = TICK_SECONDS
+    database: Database,
+    clock: Clock,
+    stop: threading.Event,
+    *,
+    tick_seconds: float = TICK_SECONDS,
+    heartbeat: Heartbeat | None = None,
 ) -> None:
-    """Tick while this controller leads, until `stop` is set."""
+    """Tick while this controller leads, until `stop` is set; `heartbeat` is called meanwhile."""
     holder = f"{socket.gethostname()}:{secrets.token_hex(4)}"
-    every(tick_seconds, lambda: beat(database, clock, holder), stop)
+
+    def tick_once() -> None:
+        if beat(database, clock, holder) and heartbeat is not None:
+            heartbeat.beat()
+
+    every(tick_seconds, tick_once, stop)
     try:
         leadership.give_back(database, holder)
     except RegistryError as error:
         log.warning("the leadership is left to run out: %s", error)
 
 
-def beat(database: Database, clock: Clock, holder: str) -> None:
-    """Tick once, if this controller leads; an outage of the database is waited out."""
+def beat(database: Database, clock: Clock, holder: str) -> bool:
+    """Tick once, if this controller leads; an outage of the database is waited out.
+
+    True when it has ticked.
+    """
     try:
         if leadership.take_leadership(database, holder) is None:
-            return
+            return False
         report = tick(database, now=clock.now())
         enqueue_due(database)
         leadership.note_tick(database)
     except (RegistryError, SQLAlchemyError) as error:
         log.warning("no tick: %s", str(error).splitlines()[0])
-        return
+        return False
     for fired in report.firings:
         log.info("fired (%s): %s", ", ".join(fired.triggers), fired.outcome)
+    return True
 
 
 def every(seconds: float, do: Callable[[], None], stop: threading.Event) -> None:

@@ -24,6 +24,8 @@ def status(
     empty = "nothing is deployed yet (`mlreg promote MODEL VERSION`)"
     rows = [_status_row(item) for item in found]
     show(found, table=Table(headers, rows, empty, spare=("since",)))
+    if found and found[0].controller.startswith("silent"):
+        warn(f"the controller is {found[0].controller}: nothing is watched or retrained")
     for item in found:
         _warn_of(item)
 

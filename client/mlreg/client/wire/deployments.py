@@ -127,10 +127,14 @@ class ClientAnswer(Answer):
 
 
 class StatusAnswer(DeploymentAnswer):
-    """A deployment with who serves it and what is wrong with it."""
+    """A deployment with who serves it and what is wrong with it.
+
+    `controller` says how the controller is: `ticking`, `silent since …`, or `unknown`.
+    """
 
     frozen_reason: str | None = None
     barred: tuple[int, ...] = ()
     clients: tuple[ClientAnswer, ...] = ()
     open_incidents: int = 0
     open_alerts: int = 0
+    controller: str = ""

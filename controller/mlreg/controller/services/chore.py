@@ -15,6 +15,7 @@ from typing import Literal
 
 from mlreg.controller.services.lineage_sinks import LineageSettings
 from mlreg.registry.artifacts.store import ArtifactStore
+from mlreg.registry.domain.notice_targets import NoticeTargets
 from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.store.database import Database, ReadSession
@@ -29,6 +30,7 @@ class ChoreSettings:
 
     witnesses: WitnessSettings = field(default_factory=WitnessSettings)
     posts: PostSettings = field(default_factory=PostSettings)
+    targets: NoticeTargets = field(default_factory=NoticeTargets)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
     lineage: LineageSettings = field(default_factory=LineageSettings)
 

@@ -12,6 +12,7 @@ from mlreg.controller.services.chore import Chore, ChoreRoom, Need
 from mlreg.controller.store import chores as chore_rows
 from mlreg.controller.store.installation import get_installation
 from mlreg.registry.services.delivery import Round, deliver
+from mlreg.registry.services.dispatch import Dispatcher
 from mlreg.registry.services.posting import Postman
 from mlreg.registry.store import idempotency_keys, outbox, webhooks
 
@@ -31,8 +32,8 @@ PRUNED_AT_ONCE = 5_000
 
 def send(room: ChoreRoom) -> str:
     """Send what is due."""
-    postman = Postman(room.settings.posts)
-    sent = deliver(Round(room.database, postman, room.now, room.halt))
+    dispatcher = Dispatcher(Postman(room.settings.posts), room.settings.targets)
+    sent = deliver(Round(room.database, dispatcher, room.now, room.halt))
     return f"{sent} sent"
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from mlreg.registry.services.outbox import tell
+
 if TYPE_CHECKING:
     from mlreg.registry.store.database import Database, WriteSession
 
@@ -34,7 +36,12 @@ _LED = text("""
     WHERE id = 1 AND holder = :holder AND epoch = :epoch AND until >= clock_timestamp()
     FOR SHARE
 """)
-_TICKED = text("UPDATE leader SET ticked_at = clock_timestamp() WHERE id = 1")
+_TICKED = text("""
+    WITH before AS (SELECT ticked_at, alarmed_at FROM leader WHERE id = 1 FOR UPDATE)
+    UPDATE leader SET ticked_at = clock_timestamp(), alarmed_at = NULL, alarm_until = NULL
+    FROM before WHERE leader.id = 1
+    RETURNING before.ticked_at AS since, before.alarmed_at, leader.ticked_at AS now
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,12 @@ def give_back(database: Database, holder: str) -> None:
 
 
 def note_tick(database: Database) -> None:
-    """Write down that a tick was done, for whoever watches that the controller is not silent."""
+    """Write down that a tick was done, for whoever watches that the controller is not silent.
+
+    Whoever was told that it is, is told that it is back.
+    """
     with database.writing() as session:
-        session.execute(_TICKED)
+        row = session.execute(_TICKED).one_or_none()
+        if row is not None and row.alarmed_at is not None:
+            body = {"model": None, "since": row.since.isoformat(), "actor": "controller"}
+            tell(session, "controller.back", body, now=row.now)

@@ -122,6 +122,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # A thread more than connections that stay open would open one for a single request.
     anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.parts.database.kept
     caches.start()
+    for companion in app.state.parts.companions:
+        companion.start()
     yield
+    for companion in app.state.parts.companions:
+        await run_in_threadpool(companion.stop)
     await run_in_threadpool(app.state.transfers.verifier.stop)
     await run_in_threadpool(caches.stop)

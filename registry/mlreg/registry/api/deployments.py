@@ -265,10 +265,11 @@ def list_deployments(
         (incidents.get(place, 0), alerts.get(place, 0))
         for place in ((item.state.model, item.state.environment) for item in found)
     ]
-    return Page(items=[_status(*pair) for pair in zip(found, open_ones, strict=True)])
+    said = parts.controller_state() if parts.controller_state else ""
+    return Page(items=[_status(*pair, said) for pair in zip(found, open_ones, strict=True)])
 
 
-def _status(found: DeploymentStatus, open_ones: tuple[int, int]) -> StatusAnswer:
+def _status(found: DeploymentStatus, open_ones: tuple[int, int], controller: str) -> StatusAnswer:
     """Return a deployment as it is answered, with its open incidents and alerts."""
     clients = [
         ClientAnswer(
@@ -287,6 +288,7 @@ def _status(found: DeploymentStatus, open_ones: tuple[int, int]) -> StatusAnswer
             "clients": clients,
             "open_incidents": open_ones[0],
             "open_alerts": open_ones[1],
+            "controller": controller,
         }
     )
 

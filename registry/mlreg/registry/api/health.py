@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from sqlmodel import select
 
-from mlreg.registry.api.context import Reading
+from mlreg.registry.api.context import Parts, Reading
 from mlreg.registry.api.permission import may
 from mlreg.registry.store.tables import Deployment, Installation
 
@@ -20,11 +20,15 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-def readyz(reading: Reading) -> dict[str, str]:
-    """Say that the database answers and has our schema; a problem 503 if not."""
+def readyz(reading: Reading, parts: Parts) -> dict[str, str]:
+    """Say that the database answers and has our schema; a problem 503 if not.
+
+    How the controller is stands beside it: an API without one serves all the same.
+    """
     with reading() as session:
         session.exec(select(Installation.id)).one()
-    return {"status": "ready"}
+    said = {} if parts.controller_state is None else {"controller": parts.controller_state()}
+    return {"status": "ready", **said}
 
 
 @router.get(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from fastapi import APIRouter
 from starlette.routing import BaseRoute
@@ -21,6 +22,20 @@ RaiseAlarm = Callable[[WriteSession, Change, ChangedState, datetime], None]
 FindTimes = Callable[[ReadSession, Sequence[str]], Mapping[str, tuple[datetime, datetime]]]
 CountIncidents = Callable[[ReadSession], Mapping[tuple[str, str], int]]
 FirstRoutes = Callable[[str], Sequence[BaseRoute]]
+
+
+class Companion(Protocol):
+    """Something that runs as long as this process serves."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """End soon."""
+        ...
+
+
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -45,10 +60,13 @@ class ApiParts:
         first_routes: routes of those rooms that are asked before all others, below a prefix: they
             are asked thousands of times a second.
         page_routers: pages for browsers (the dashboards'), beside the API.
+        model_links: where a model's page leads besides: titles, and the paths below its own.
         extras: what those routes need besides, by name; they find it by `extra(request, name)`.
         upkeep: what the operator says about keeping bytes.
         rate: how many requests one sender may send to this process.
         posts: whom webhooks may call.
+        companions: run beside the API.
+        controller_state: says how the controller is, in a few words, without asking the database.
     """
 
     database: Database
@@ -62,7 +80,10 @@ class ApiParts:
     snapshot_times: FindTimes | None = None
     raise_alarm: RaiseAlarm | None = None
     page_routers: Sequence[APIRouter] = ()
+    model_links: Sequence[tuple[str, str]] = ()
     extras: Mapping[str, object] = field(default_factory=dict)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
     rate: Rate = field(default_factory=Rate)
     posts: PostSettings = field(default_factory=PostSettings)
+    companions: Sequence[Companion] = ()
+    controller_state: Callable[[], str] | None = None

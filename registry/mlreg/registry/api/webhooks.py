@@ -16,7 +16,6 @@ from mlreg.client.wire.webhooks import (
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may
-from mlreg.registry.domain.targets import parse_target
 from mlreg.registry.services import webhooks
 from mlreg.registry.services.webhooks import WebhookForm
 from mlreg.registry.store import outbox
@@ -111,4 +110,4 @@ def _switch(
 def _fields(webhook: Webhook, newest: int) -> dict[str, Any]:
     shown = webhook.model_dump(include=set(WebhookAnswer.model_fields))
     behind = newest - webhook.position
-    return {**shown, "url": parse_target(webhook.url).shown, "behind": behind}
+    return {**shown, "url": webhooks.shown_url(webhook), "behind": behind}

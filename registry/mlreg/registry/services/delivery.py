@@ -17,18 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.domain.events import TEST
-from mlreg.registry.domain.targets import parse_target
-from mlreg.registry.domain.webhooks import (
-    ATTEMPTS,
-    GONE,
-    pause_after,
-    signed_headers,
-    write_letter,
-)
+from mlreg.registry.domain.webhooks import ATTEMPTS, GONE, pause_after
+from mlreg.registry.services.dispatch import Dispatcher
 from mlreg.registry.services.outbox import list_events, order_events
-from mlreg.registry.services.posting import Postman
 from mlreg.registry.services.webhooks import subscription_of
 from mlreg.registry.store import outbox
 from mlreg.registry.store import webhooks as rows
@@ -42,7 +34,6 @@ if TYPE_CHECKING:
 AT_ONCE = 4
 ROUND_SECONDS = 15.0
 DELIVERED, DEAD = "delivered", "dead"
-_SUCCESS = range(200, 300)
 
 log = logging.getLogger("mlreg.webhooks")
 
@@ -52,7 +43,7 @@ class Round:
     """What one round of delivery works with."""
 
     database: Database
-    postman: Postman
+    dispatcher: Dispatcher
     now: datetime
     halt: threading.Event
 
@@ -100,23 +91,13 @@ def _next_wanted(work: Round, webhook: Webhook, events: list[Event]) -> Event | 
 
 def _send(work: Round, webhook: Webhook, event: Event) -> bool:
     """Send one event; False when the webhook has to wait, or is out."""
-    kind = subscription_of(webhook).kind
-    letter = write_letter(kind, event, webhook.secret)
-    headers = {"Content-Type": letter.content_type}
-    if kind != "pagerduty":
-        headers |= signed_headers(webhook.secret, event.key, letter.body, work.now)
-    try:
-        status = work.postman.post(parse_target(webhook.url), letter.body, headers)
-        error = None if status in _SUCCESS else f"it answered {status}"
-    except RegistryError as failure:
-        status, error = None, str(failure)
+    answer = work.dispatcher.send(webhook, event, work.now)
     failpoint("webhook.sent")
-    if error is not None:
-        return _fail(work, webhook, event, (status, error))
+    if answer.error is not None:
+        return _fail(work, webhook, event, (answer.status, answer.error))
+    delivery = _delivery(webhook, event, DELIVERED, webhook.attempts + 1, answer.status)
     with work.database.writing() as session:
-        rows.settle(
-            session, _delivery(webhook, event, DELIVERED, webhook.attempts + 1, status), attempts=0
-        )
+        rows.settle(session, delivery, attempts=0)
     return True
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.domain.events import TEST, TOPICS
 from mlreg.registry.domain.names import checked_name
+from mlreg.registry.domain.notice_targets import SCHEME
 from mlreg.registry.domain.targets import parse_target
 from mlreg.registry.domain.webhooks import (
     PAGERDUTY_URL,
@@ -227,6 +228,13 @@ def send_test(session: WriteSession, name: str, *, actor: Actor, now: datetime) 
     webhook = get_webhook(session, name, actor=actor)
     tell(session, TEST, {"model": None, "webhook": name, "actor": actor.name}, now=now)
     _record(session, webhook, "webhook.tested", {}, actor, now)
+
+
+def shown_url(webhook: Webhook) -> str:
+    """Return a webhook's URL without its path, which may be a secret; a target's by its name."""
+    if webhook.url.startswith(SCHEME):
+        return webhook.url
+    return parse_target(webhook.url).shown
 
 
 def subscription_of(webhook: Webhook) -> Subscription:

@@ -105,7 +105,7 @@ def settle(session: WriteSession, delivery: WebhookDelivery, *, attempts: int) -
         delivery: what became of it.
         attempts: how many have failed in a row by now, of this event and of none after it.
     """
-    outcome = delivery.error or f"{delivery.status}"
+    outcome = delivery.error or f"{delivery.status or delivery.state}"
     values = {"id": delivery.webhook_id, "seq": delivery.seq}
     moved = session.execute(_MOVE, {**values, "attempts": attempts, "outcome": outcome})
     if moved.first() is not None:

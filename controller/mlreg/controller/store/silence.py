@@ -1,0 +1,57 @@
+"""Queries about a controller that is silent: since when, and who tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+if TYPE_CHECKING:
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+_LOOK = text("""
+    SELECT leader.ticked_at, clock_timestamp() AS now, leader.alarmed_at, installation.incarnation
+    FROM leader, installation WHERE leader.id = 1
+""")
+_TAKE = text("""
+    UPDATE leader SET alarm_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE id = 1 AND ticked_at = :ticked_at AND alarmed_at IS NULL
+      AND (alarm_until IS NULL OR alarm_until < clock_timestamp())
+    RETURNING id
+""")
+_TOLD = text("""
+    UPDATE leader SET alarmed_at = clock_timestamp(), alarm_until = NULL
+    WHERE id = 1 AND ticked_at = :ticked_at AND alarmed_at IS NULL RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class LastTick:
+    """When the controller ticked last, if it ever did, and whether its silence was told.
+
+    All times are the database's own.
+    """
+
+    at: datetime | None
+    now: datetime
+    alarmed_at: datetime | None
+    incarnation: str
+
+
+def last_tick(session: ReadSession) -> LastTick:
+    """Return when the controller ticked last."""
+    row = session.execute(_LOOK).one()
+    return LastTick(row.ticked_at, row.now, row.alarmed_at, str(row.incarnation))
+
+
+def take_alarm(session: WriteSession, ticked_at: datetime, seconds: float) -> bool:
+    """Take it upon oneself, for so long, to tell of the silence since then; one caller does."""
+    values = {"ticked_at": ticked_at, "seconds": seconds}
+    return session.execute(_TAKE, values).first() is not None
+
+
+def note_alarm(session: WriteSession, ticked_at: datetime) -> bool:
+    """Write down that somebody was told of the silence since then; False when it is over."""
+    return session.execute(_TOLD, {"ticked_at": ticked_at}).first() is not None

@@ -1,0 +1,196 @@
+"""A controller that is silent: logged, shown, told once past the outbox; and its heartbeat."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+
+import pytest
+from sqlalchemy import text
+
+from mlreg.cli.notifications import heartbeat_of
+from mlreg.cli.settings import Settings, SettingsError, read_settings
+from mlreg.controller.scheduler import beat, run_scheduler
+from mlreg.controller.services import silence
+from mlreg.controller.services.heartbeat import Heartbeat
+from mlreg.controller.services.leadership import note_tick
+from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
+from mlreg.registry.domain.targets import parse_target
+from mlreg.registry.services.dispatch import Dispatcher
+from mlreg.registry.services.posting import Postman, PostSettings
+from mlreg.registry.services.webhooks import WebhookForm, create_webhook
+from mlreg.registry.store.clock import SystemClock
+from tests.makers import PERSON, START
+from tests.servers.receiver import Receiver
+from tests.servers.whole_api import whole_api
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def receiver(running):
+    running.received.clear()
+    running.statuses.clear()
+    return running
+
+
+def watch_of(database, receiver, after=0.2):
+    postman = Postman(PostSettings(frozenset({receiver.place}), receiver.ca_file))
+    return SilenceWatch(database, Dispatcher(postman), SilenceSettings(after))
+
+
+def make_hook(database, receiver, name="hook", **options):
+    form = {"kind": "slack", "topics": ["*"], **options}
+    with database.writing() as session:
+        create_webhook(session, WebhookForm(name, receiver.url, **form), actor=PERSON, now=START)
+
+
+def topics(database):
+    with database.reading() as session:
+        return list(session.execute(text("SELECT topic FROM outbox_message ORDER BY id")).scalars())
+
+
+def falls_silent(database, watch):
+    note_tick(database)
+    watch.look()
+    time.sleep(0.25)
+    watch.look()
+
+
+def test_a_silence_is_told_once_and_its_end_as_well(database, receiver):
+    make_hook(database, receiver)
+    make_hook(database, receiver, "pager", kind="pagerduty", routing_key="R")
+    first, second = watch_of(database, receiver), watch_of(database, receiver)
+    second.look()
+    falls_silent(database, first)
+    second.look()
+    first.look()
+    texts = [one.get("text", "") for one in receiver.bodies]
+    assert len(texts) == 2
+    assert any("the controller is silent since" in one for one in texts)
+    paged = next(one for one in receiver.bodies if "dedup_key" in one)
+    assert (paged["event_action"], paged["payload"]["severity"]) == ("trigger", "critical")
+    assert first.state().startswith("silent since")
+    assert topics(database) == ["controller.silent"]
+    note_tick(database)
+    note_tick(database)
+    assert topics(database) == ["controller.silent", "controller.back"]
+    first.look()
+    assert first.state() == "ticking"
+    falls_silent(database, first)  # another silence is told again
+    assert len(receiver.bodies) == 4
+
+
+def test_where_nobody_has_it_it_is_tried_again(database, receiver, monkeypatch):
+    monkeypatch.setattr(silence, "ALARM_SECONDS", 0.1)
+    make_hook(database, receiver)
+    receiver.statuses[:] = [500]
+    watch = watch_of(database, receiver)
+    falls_silent(database, watch)
+    assert topics(database) == []
+    time.sleep(0.15)
+    watch.look()
+    assert len(receiver.received) == 2
+    assert topics(database) == ["controller.silent"]
+    time.sleep(0.15)
+    watch.look()
+    assert len(receiver.received) == 2
+
+
+def test_a_fresh_process_gives_the_controller_its_time(database, receiver):
+    make_hook(database, receiver)
+    note_tick(database)
+    with database.writing() as session:
+        session.execute(text("UPDATE leader SET ticked_at = ticked_at - interval '1 day'"))
+    watch = watch_of(database, receiver, after=60)
+    watch.look()
+    assert (watch.state(), receiver.received) == ("unknown", [])
+
+
+def test_a_sleep_of_the_machine_is_no_silence(database, receiver):
+    watch = watch_of(database, receiver, after=60)
+    note_tick(database)
+    watch.look()
+    with database.reading() as session:
+        now = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    watch._since = watch._looked = now - silence.SLEEP * 100
+    with database.writing() as session:
+        session.execute(text("UPDATE leader SET ticked_at = ticked_at - interval '1 hour'"))
+    watch.look()
+    assert (watch.state(), topics(database)) == ("unknown", [])
+
+
+def test_a_controller_that_never_was_is_not_missed(database, receiver):
+    watch = watch_of(database, receiver, after=0.01)
+    watch.look()
+    time.sleep(0.05)
+    watch.look()
+    assert (watch.state(), topics(database)) == ("unknown", [])
+
+
+def test_a_webhook_of_some_models_hears_nothing_of_it(database, receiver):
+    from tests.makers import make_models
+
+    make_models(database)
+    make_hook(database, receiver, models=["flights"])
+    falls_silent(database, watch_of(database, receiver))
+    assert receiver.received == []
+
+
+def test_the_api_says_so_and_stays_ready(postgres, template, tmp_path):
+    with whole_api(postgres, template, tmp_path, "silent") as api:
+        watch = api.app.state.parts.companions[0]
+        watch._settings = SilenceSettings(0.2)
+        falls_silent(api.parts.database, watch)
+        with urllib.request.urlopen(f"{api.url}/readyz") as answer:
+            said = json.loads(answer.read())
+    assert said["status"] == "ready"
+    assert said["controller"].startswith("silent since")
+
+
+def test_a_tick_calls_the_heartbeat_and_a_standby_does_not(database, receiver):
+    postman = Postman(PostSettings(frozenset({receiver.place}), receiver.ca_file))
+    heartbeat = Heartbeat(postman, parse_target(f"https://{receiver.place}/ping/uuid"), 0.3)
+    stop = threading.Event()
+    options = {"tick_seconds": 0.1, "heartbeat": heartbeat}
+    leading = threading.Thread(
+        target=run_scheduler, args=[database, SystemClock(), stop], kwargs=options
+    )
+    leading.start()
+    time.sleep(1.2)
+    assert not beat(database, SystemClock(), "standby")
+    stop.set()
+    leading.join(10)
+    assert 2 <= len(receiver.received) <= 6
+    assert {one.path for one in receiver.received} == {"/ping/uuid"}
+
+
+def test_a_heartbeat_that_fails_holds_up_nothing_and_shows_no_secret(receiver, caplog):
+    postman = Postman(PostSettings(frozenset({"localhost:1"}), receiver.ca_file))
+    heartbeat = Heartbeat(postman, parse_target("https://localhost:1/ping/s3cr3t"), 0.0)
+    started = time.monotonic()
+    heartbeat.beat()
+    assert time.monotonic() - started < 0.5
+    assert heartbeat._busy.acquire(timeout=10)
+    assert "no heartbeat" in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
+def test_the_heartbeat_is_https_and_its_setting_no_secret_in_errors(monkeypatch):
+    base = {"database_url": "postgresql://u@h/d", "artifacts_url": "file:///x"}
+    assert heartbeat_of(Settings(**base)) is None
+    url = "https://hc-ping.com/uuid"
+    assert heartbeat_of(Settings(**base, heartbeat_url=url)).target.shown == "https://hc-ping.com/…"
+    monkeypatch.setenv("MLREG_DATABASE_URL", base["database_url"])
+    monkeypatch.setenv("MLREG_ARTIFACTS_URL", base["artifacts_url"])
+    monkeypatch.setenv("MLREG_HEARTBEAT_URL", "http://hc-ping.com/s3cr3t")
+    with pytest.raises(SettingsError, match="MLREG_HEARTBEAT_URL") as caught:
+        read_settings()
+    assert "s3cr3t" not in str(caught.value)
