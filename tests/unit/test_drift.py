@@ -256,3 +256,30 @@ def test_a_body_of_other_bins_in_a_stack_is_broken():
     for raw in (bodies, [bodies[0][:-1]], [bodies[0][:30]]):
         with pytest.raises(BrokenProfileError):
             ProfileStack.from_bytes(raw, one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_wasserstein_is_the_area_between_straight_pieces(seed):
+    """Scores in twenty even bins, whole bins filled evenly: held against a fine sum."""
+    rng = np.random.default_rng(seed)
+    sides = [rng.multinomial(400, rng.dirichlet(np.full(20, 0.3))) for _ in range(2)]
+    rows = [
+        np.concatenate([[0.0, 0.9999999], np.repeat(np.arange(20) / 20 + 0.01, counts)])
+        for counts in sides
+    ]
+    bins = make_bins({**columns(np.zeros(3)), "score": rows[0]}, CONTRACT)
+    profiled = [
+        profile_rows({**columns(np.zeros(len(scores))), "score": scores}, bins) for scores in rows
+    ]
+    found = effect_sizes(*profiled)["score"].wasserstein
+    edges = np.arange(21) / 20
+    counted = [profile.column("score").counts[1:-1] for profile in profiled]
+    points = np.linspace(0.0, 1.0, 200_001)
+    functions = [
+        np.interp(points, edges, np.concatenate([[0], np.cumsum(counts)]) / counts.sum())
+        for counts in counted
+    ]
+    gaps = np.abs(functions[0] - functions[1])
+    expected = float(((gaps[1:] + gaps[:-1]) / 2).mean()) / profiled[0].column("score").deviation
+    assert found == pytest.approx(expected, abs=0.003)

@@ -116,11 +116,13 @@ class Profile:
         place = self.bins.places[name]
         column = self.bins.columns[place]
         nulls, unseen, default_rows = (int(tally) for tally in self.tallies[:, place])
-        mean, deviation = _moments(column, self.sums[:, place], self.rows - nulls - unseen)
+        counts = self.counts[self.bins.offsets[place] : self.bins.offsets[place + 1]]
+        known = int(counts.sum())  # of scores of other rows, not `rows` without the missing ones
+        mean, deviation = _moments(column, self.sums[:, place], known)
         return ColumnProfile(
             name=name,
-            rows=self.rows,
-            counts=self.counts[self.bins.offsets[place] : self.bins.offsets[place + 1]],
+            rows=known + nulls + unseen,
+            counts=counts,
             nulls=nulls,
             unseen=unseen,
             default_rows=default_rows,
