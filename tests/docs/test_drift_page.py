@@ -26,7 +26,7 @@ def test_commands_of_the_how_to(cli, database, store):  # noqa: F811 - the fixtu
     automation.log(START)
     automation.pass_to(START + DAY)
     page = (DOCS / "how-to" / "look-at-drift.md").read_text()
-    blocks = re.findall(r"^```\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```\n(mlreg.*?)```", page, re.DOTALL | re.MULTILINE)
     commands = [line for block in blocks for line in block.splitlines()]
     assert len(commands) == 8
     for command in commands:
