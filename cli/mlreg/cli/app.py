@@ -76,6 +76,7 @@ COMMANDS = {
     "monitor": Entry("monitor", "app", "Show monitors and their readings."),
     "invariant": Entry("invariant", "app", "Declare what holds in the rows; check it."),
     "drift": Entry("drift", "drift", "Show how far the features have drifted."),
+    "parity": Entry("parity", "parity", "Score logged predictions again, and compare."),
     "snapshot": Entry("snapshot", "app", "Create, show and export snapshots."),
     "clock": Entry("clock", "app", "Show and advance the virtual clock."),
     "webhook": Entry("webhook", "app", "Have others told of events: create, test, switch."),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mlreg.cli.moments import FORMATS, aware
 from mlreg.cli.output import progress, show, warn
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -16,7 +17,6 @@ from mlreg.client.wire.snapshots import SnapshotAnswer, SourceForm
 app = typer.Typer()
 MINUTE = "%Y-%m-%d %H:%M"
 OWN = ("time", "label", "entity", "weight", "prediction_id")
-FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 Digest = Annotated[str, typer.Argument(help="The snapshot's digest.")]
 Model = Annotated[str, typer.Argument(help="The model's name.")]
 
@@ -53,7 +53,7 @@ def create(
         form = _form(source, column or [], timezone, connection)
         with open_client(timeout_seconds=300) as client, progress("freezing", None) as advance:
             asked = client.snapshots.freeze(
-                model, _aware(start), _aware(end), data=form, environment=env, exclude=intervals
+                model, aware(start), aware(end), data=form, environment=env, exclude=intervals
             )
             answer = client.snapshots.wait(asked.number, each=lambda _freeze: advance(0))
         show(answer, text=f"{answer.digest}\n{_parts(answer)} are frozen under this name")
@@ -61,9 +61,9 @@ def create(
     with open_client(timeout_seconds=300) as client:
         answer = client.snapshots.create(
             model,
-            _aware(start),
-            _aware(end),
-            labels_until=None if labels_until is None else _aware(labels_until),
+            aware(start),
+            aware(end),
+            labels_until=None if labels_until is None else aware(labels_until),
             exclude=intervals,
         )
     text = f"{answer.digest}\n{_segments(answer)} segments of {model} are frozen under this name"
@@ -135,11 +135,6 @@ def _segments(snapshot: SnapshotAnswer) -> str:
 def _interval(text: str) -> tuple[datetime, datetime]:
     first, _, last = text.partition("/")
     try:
-        return _aware(datetime.fromisoformat(first)), _aware(datetime.fromisoformat(last))
+        return aware(datetime.fromisoformat(first)), aware(datetime.fromisoformat(last))
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not START/END") from error
-
-
-def _aware(moment: datetime) -> datetime:
-    """Take a time without a zone as UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

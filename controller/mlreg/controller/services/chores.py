@@ -15,6 +15,7 @@ from mlreg.controller.services import (
     delivering,
     jobs,
     lineage_chore,
+    parity_chore,
     retention,
     upkeep,
     upload_sweeping,
@@ -51,6 +52,7 @@ CHORES: Chores = chores_by_name(
     upkeep.COLLECT,
     lineage_chore.EXPORT,
     upload_sweeping.SWEEP,
+    parity_chore.PARITY,
     retention.EXPIRE,
 )
 
