@@ -8,13 +8,17 @@ from sqlmodel import select
 
 from mlreg.client.errors import InvalidError, NotAllowedError, NotFoundError
 from mlreg.controller.api import invariants, monitors, snapshots
+from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services import invariant_readings, snapshot_checks
 from mlreg.controller.services import invariants as declaring
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.invariant_readings import MAX_ROWS
+from mlreg.controller.services.policies import policy_in_force
+from mlreg.controller.store.tables import Outage
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.automation_makers import DAY, HOUR, START, Automation, rows_of
+from tests.feedback_makers import make_model
 
 FILE = """
 model: flights
@@ -175,8 +179,6 @@ def test_empty_windows_and_windows_of_an_outage_are_not_judged(client, automatio
     assert {one.state for one in read(client, "temp-sane").values()} == {"empty"}
     log(automation, START + DAY, temp=[0.0] * 480)
     with automation.database.writing() as session:
-        from mlreg.controller.store.tables import Outage
-
         down = {"features": ["temp"], "start": START + DAY, "end": START + DAY + 12 * HOUR}
         session.add(Outage(model_id=automation.model.id, **down, share=1.0))
     pass_to(automation, START + 2 * DAY)
@@ -228,8 +230,6 @@ def test_a_snapshot_is_checked_by_a_job(client, automation):
 
 
 def test_a_snapshot_of_another_model_is_none(client, automation):
-    from tests.feedback_makers import make_model
-
     make_model(automation.database, name="trains")
     log(automation, START)
     snapshot = freeze(client, automation)
@@ -264,12 +264,8 @@ def test_from_the_command_line(cli, client, automation, tmp_path):  # noqa: F811
 
 
 def automation_policy(session, automation):
-    from mlreg.controller.services.policies import policy_in_force
-
     return policy_in_force(session, automation.model.id, "production")
 
 
 def window(start):
-    from mlreg.controller.domain.windows import Interval
-
     return Interval(start, start + DAY)
