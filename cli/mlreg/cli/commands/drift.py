@@ -115,8 +115,9 @@ def _one(found: DriftMatrix) -> Table:
 
 def _title(found: DriftMatrix) -> str:
     rows = sum(found.rows)
+    whose = f"{found.features[0].feature} of " if len(found.features) == 1 else ""
     return (
-        f"{found.size} of {found.model} in {found.environment}, by {found.width}:"
+        f"{found.size} of {whose}{found.model} in {found.environment}, by {found.width}:"
         f" {len(found.starts)} windows, {rows:,} rows\n"
     )
 
