@@ -10,6 +10,7 @@ from mlreg.controller.domain.alert_rule import AlertRules
 from mlreg.controller.services import alerting, watching
 from mlreg.controller.services.alerting import Cause
 from mlreg.controller.store import tables
+from mlreg.controller.store.readings import write_readings
 from tests.alert_makers import DAY, Stream, reading, window
 from tests.automation_makers import HOUR, Automation
 from tests.automation_makers import START as FLIGHTS_START
@@ -208,21 +209,28 @@ def test_an_outage_of_a_feed_is_one_alert_in_its_incident(database, store):
 
 
 def test_two_who_see_it_at_once_open_one(stream):
-    """The unique index holds the second one until the first is done."""
-    stream.drifts(0, "temp")
+    """Each writes a distance of its own, so that nothing but their turns keeps them apart."""
+    stream.drifts(0, "temp", "wind")
     barrier = threading.Barrier(4)
 
-    def see():
-        barrier.wait(10)
-        stream.drifts(1, "temp")
+    def see(monitor, feature):
+        with stream.database.writing() as session:
+            found = [reading(1, feature, "unusual", monitor)]
+            write_readings(session, stream.place, found, now=window(1).end)
+            barrier.wait(10)
+            watching.watch(session, stream.place, [window(1)], now=window(1).end)
 
-    threads = [threading.Thread(target=see) for _ in range(4)]
+    seen = [("psi", "temp"), ("ks", "wind"), ("wasserstein", "temp"), ("jensen_shannon", "wind")]
+    threads = [threading.Thread(target=see, args=pair) for pair in seen]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
     assert stream.told() == ["alert.opened"]
-    assert len(stream.alerts()) == 1
+    (alert,) = stream.alerts()
+    assert sorted(alert.culprits) == ["temp", "wind"]
+    _, last = alert.memory["seen"][-1]
+    assert sorted(last) == ["temp", "wind"]  # nobody has overlooked what others wrote
 
 
 def test_the_statement_uses_the_index_of_windows(stream, database):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -18,11 +21,13 @@ from mlreg.controller.services.heartbeat import Heartbeat
 from mlreg.controller.services.leadership import note_tick
 from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
 from mlreg.registry.domain.targets import parse_target
+from mlreg.registry.services.deployments import Change, promote
 from mlreg.registry.services.dispatch import Dispatcher
 from mlreg.registry.services.posting import Postman, PostSettings
 from mlreg.registry.services.webhooks import WebhookForm, create_webhook
 from mlreg.registry.store.clock import SystemClock
-from tests.makers import PERSON, START
+from tests.alert_makers import Stream
+from tests.makers import PERSON, START, make_models
 from tests.servers.receiver import Receiver
 from tests.servers.whole_api import whole_api
 
@@ -136,8 +141,6 @@ def test_a_controller_that_never_was_is_not_missed(database, receiver):
 
 
 def test_a_webhook_of_some_models_hears_nothing_of_it(database, receiver):
-    from tests.makers import make_models
-
     make_models(database)
     make_hook(database, receiver, models=["flights"])
     falls_silent(database, watch_of(database, receiver))
@@ -146,11 +149,23 @@ def test_a_webhook_of_some_models_hears_nothing_of_it(database, receiver):
 
 def test_the_api_says_so_and_stays_ready(postgres, template, tmp_path):
     with whole_api(postgres, template, tmp_path, "silent") as api:
+        database = api.parts.database
+        stream = Stream(database, make_models(database))
+        for number in range(2):
+            stream.drifts(number, "temp")
+        with database.writing() as session:
+            change = Change("flights", "production", PERSON, "because")
+            promote(session, change, version=1, now=START, force=True)
         watch = api.app.state.parts.companions[0]
         watch._settings = SilenceSettings(0.2)
-        falls_silent(api.parts.database, watch)
+        falls_silent(database, watch)
         with urllib.request.urlopen(f"{api.url}/readyz") as answer:
             said = json.loads(answer.read())
+        environment = {**os.environ, "MLREG_URL": api.url, "MLREG_TOKEN": api.token}
+        words = [sys.executable, "-m", "mlreg.cli", "status"]
+        status = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    assert "1 open alert" in " ".join(status.stdout.split())
+    assert "the controller is silent since" in status.stderr
     assert said["status"] == "ready"
     assert said["controller"].startswith("silent since")
 

@@ -92,6 +92,15 @@ def test_the_past_looked_at_again_opens_nothing():
     assert show(alert, Sighting(day(-5), ("a",), again=True), RULE, day(9)) == (alert, ())
 
 
+def test_windows_of_the_last_alert_do_not_count_again():
+    alert, _ = run(RULE, ["a", "a", "a"])
+    closed = alerts.close(alert, "seen", day(3)).alert
+    assert show(None, Sighting(day(2), ("a",)), RULE, day(4), closed) == (None, ())
+    fresh, _ = show(None, Sighting(day(3), ("a",)), RULE, day(4), closed)
+    late, notices = show(fresh, Sighting(day(1), ("a",)), RULE, day(4))
+    assert (late, notices) == (fresh, ())
+
+
 def test_it_becomes_louder_once_when_it_lasts():
     rule = AlertRule(windows=1, of=1, severity="info", escalate=3, remind=None)
     alert, told = run(rule, ["a"] * 9)

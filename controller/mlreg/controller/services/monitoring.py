@@ -97,8 +97,10 @@ def read_window(
     if begun is not None and begun < window.start:  # it began in a window that is read already
         before = Interval(window.start - window.length, window.start)
         _write(session, watched, before, load_hours(session, watched, before), now)
+        _write(session, watched, window, hours, now)
         watching.watch(session, place, [before], now=now, rules=watched.alerts, again=True)
-    _write(session, watched, window, hours, now)
+    else:
+        _write(session, watched, window, hours, now)
     watching.watch(session, place, [window], now=now, rules=watched.alerts)
     return after
 

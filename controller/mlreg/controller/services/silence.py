@@ -26,6 +26,7 @@ from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.domain.events import SILENT, Event
 from mlreg.registry.services.announcing import announce
 from mlreg.registry.services.outbox import tell
+from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -117,6 +118,7 @@ class SilenceWatch:
             at=last.now,
             source=f"mlreg/{last.incarnation}",
         )
+        failpoint("silence.taken")
         if not announce(self._database, self._dispatcher, event, last.now):
             return
         with self._database.writing() as session:

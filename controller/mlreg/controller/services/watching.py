@@ -104,6 +104,8 @@ def watch(
     looked = rows.look_at(session, place, [one.start for one in windows])
     if not looked.unusual and not looked.live:
         return
+    rows.take_turns(session, place)  # who wrote other readings of these windows is done by then
+    looked = rows.look_at(session, place, [one.start for one in windows])
     view = _View(place, rules or rules_in_force(session, place), now, again)
     for window in sorted(windows, key=lambda one: one.start):
         said = _window(session, place, window, looked)

@@ -41,6 +41,7 @@ _WORTH_A_LOOK = text("""
     FROM alert
     WHERE model_id = :model_id AND environment = :environment AND state IN ('pending', 'open')
 """)
+_TURNS = text("SELECT pg_advisory_xact_lock(727402, CAST(:model_id % 2147483647 AS int))")
 _WATCH = text("""
     INSERT INTO alert (model_id, environment, kind, subject, title, severity, state, culprits,
                        memory, created_at, snoozed_until, incident_id)
@@ -104,6 +105,11 @@ def _reading(row: Row[Any]) -> WindowReading:
         row.high,
         row.verdict,
     )
+
+
+def take_turns(session: WriteSession, place: Place) -> None:
+    """Let nobody else raise or end alerts of a model until the transaction ends."""
+    session.execute(_TURNS, {"model_id": place[0]})
 
 
 def lock_live(session: WriteSession, key: CauseKey) -> Alert | None:
