@@ -286,11 +286,13 @@ class Yardstick:
         with np.errstate(divide="ignore"):
             inverse = np.where((known > 0) & (self._known > 0), 1.0 / known, 0.0)
         alike = (inverse == inverse[:, :1]).all()  # nothing is missing: one factor per window
-        shares = windows.counts * (inverse[:, :1] if alike else np.repeat(inverse, repeats, axis=1))
+        factors = inverse[:, :1] if alike else np.repeat(inverse, repeats, axis=1)
+        shares: Floats = windows.counts * factors
         for window, column in np.argwhere((known == 0) & (self._known > 0)):
             part = slice(*self.bins.offsets[column : column + 2])
             shares[window, part] = self._function[part]
-        return np.cumsum(shares - self._function, axis=1), shares
+        gaps: Floats = np.cumsum(shares - self._function, axis=1)
+        return gaps, shares
 
     def _crossings(self, gaps: Floats) -> Floats:
         """Return what the trapezoids over |gap| hold too much where the functions cross."""
