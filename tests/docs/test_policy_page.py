@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from mlreg.controller.domain.alert_rule import AlertRule
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.policy import GuardRule, RetrainRule
 from mlreg.controller.services.policies import parse_policy
@@ -20,6 +21,6 @@ def test_every_example_can_be_applied():
 
 def test_every_key_is_named():
     page = PAGE.read_text()
-    for part in (DataRule, RetrainRule, GuardRule, *OURS):
+    for part in (AlertRule, DataRule, RetrainRule, GuardRule, *OURS):
         for name in part.model_fields:
             assert name in page, f"{part.__name__}.{name}"
