@@ -367,6 +367,15 @@ def test_minus_is_a_sign_or_an_operator_by_its_place():
         assert side.value({"y": np.array([5.0])}) == value
 
 
+def test_what_cannot_be_compared_breaks_a_relation():
+    (invariant,) = declared('name: a, relation: "x / y <= 9"')
+    row = {"minute": 0, "entity": None, "n": 1, "flag": None, "code": None, "free text": None}
+    sides = [(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (None, 0.0)]
+    _, table = table_of([{**row, "x": x, "y": y} for x, y in sides])
+    found = invariant.check(Rows(table))
+    assert (found.checked, found.examples) == (4, (0, 1))  # -1 / 0 is below everything
+
+
 def test_a_pattern_that_backtracks_elsewhere_is_linear_here():
     (invariant,) = declared('name: a, matches: free text, pattern: "(a+)+"')
     row = {"minute": 0, "entity": None, "x": 1.0, "y": 1.0, "n": 1, "flag": None, "code": None}

@@ -74,7 +74,7 @@ class Column:
 
 def differs(online: Floats, offline: Floats, tolerance: float) -> Booleans:
     """Return where two numbers differ; not-a-number differs from every number."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         near = np.abs(online - offline) <= tolerance * np.maximum(1.0, np.abs(offline))
     found: Booleans = ~(near | (online == offline) | (np.isnan(online) & np.isnan(offline)))
     return found
@@ -82,7 +82,7 @@ def differs(online: Floats, offline: Floats, tolerance: float) -> Booleans:
 
 def largest_difference(online: Floats, offline: Floats) -> float | None:
     """Return the largest absolute difference; None where there is none."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(online - offline)
     apart = apart[np.isfinite(apart)]
     return float(apart.max()) if len(apart) else None
