@@ -287,7 +287,7 @@ class Yardstick:
             inverse = np.where((known > 0) & (self._known > 0), 1.0 / known, 0.0)
         alike = (inverse == inverse[:, :1]).all()  # nothing is missing: one factor per window
         factors = inverse[:, :1] if alike else np.repeat(inverse, repeats, axis=1)
-        shares: Floats = windows.counts * factors
+        shares: Floats = np.multiply(windows.counts, factors, dtype=np.float64)
         for window, column in np.argwhere((known == 0) & (self._known > 0)):
             part = slice(*self.bins.offsets[column : column + 2])
             shares[window, part] = self._function[part]
