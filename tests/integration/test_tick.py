@@ -115,7 +115,10 @@ def test_an_outage_is_one_incident_and_no_drift(database, store):
     assert outage.features == ["temp"]
     (incident,) = automation.all(tables.Incident)
     assert (incident.kind, incident.state) == ("outage", "closed")
-    assert len(automation.all(tables.IncidentEntry)) == 2
+    lines = [entry.line for entry in automation.all(tables.IncidentEntry)]
+    told = [line.split(":")[1].strip() for line in lines if line.startswith("alert 1:")]
+    assert told == ["opened", "resolved"]
+    assert len(lines) == 2 + len(told)
     states = ["outage", "outage", "outage", "final"]
     assert [state for _, state in automation.states("rows")] == states
     automation.pass_to(START + 5 * DAY)
