@@ -1,18 +1,21 @@
 """How pages are made: templates that escape everything, headers that let nothing else in.
 
+Rooms above the registry have pages too: `pages_of` gives them this frame and its macros, with
+templates of their own before ours.
+
 What always holds: a page is HTML of our templates and text of others, never HTML of others; the
-policy of its headers allows our one style sheet and nothing that runs; nothing of it is cached.
+policy of its headers allows our own style sheets and nothing that runs; nothing of it is cached.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 from typing_extensions import override
 
@@ -48,22 +51,40 @@ def _day_and_minute(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("mlreg.registry.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["moment"] = _day_and_minute
+OURS = "mlreg.registry.web"
+
+
+class RenderPage(Protocol):
+    """Fills a template with values."""
+
+    def __call__(self, template: str, status_code: int = 200, **values: object) -> Response:
+        """Return it as a page."""
+        ...
+
+
+def pages_of(package: str = OURS) -> RenderPage:
+    """Return what renders the templates of a room (its package of pages), and ours beside them."""
+    packages = dict.fromkeys([package, OURS])
+    templates = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["moment"] = _day_and_minute
+
+    def render(template: str, status_code: int = 200, **values: object) -> Response:
+        content = templates.get_template(template).render(**values)
+        return HTMLResponse(content, status_code, HEADERS)
+
+    return render
+
+
+page: RenderPage = pages_of()
+"""Return a template of ours filled with values as a page."""
 
 
 def database_of(request: Request) -> Database:
     """Return the database of the app that serves the request."""
     return cast("Database", request.app.state.parts.database)
-
-
-def page(template: str, status_code: int = 200, **values: object) -> Response:
-    """Return a template filled with values as a page."""
-    content = _TEMPLATES.get_template(template).render(**values)
-    return HTMLResponse(content, status_code, HEADERS)
