@@ -16,11 +16,15 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode, urlsplit
 
+import numpy as np
 import pytest
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import Text
 from sqlmodel import AutoString, col, select
 
+from mlreg.controller.domain.bins import Bins, ColumnBins, number_bins
+from mlreg.controller.domain.profile import profile_rows
+from mlreg.controller.store import tables as controller_tables
 from mlreg.registry.domain.card_texts import html_of
 from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
@@ -40,6 +44,7 @@ EVIL = (
     "<form action=/pwned5><button autofocus>{{7*191}}${7*191}"
 )
 NAME = "evil"
+FEATURE = EVIL[:190]
 FORBIDDEN = {"script", "img", "iframe", "object", "embed", "base", "style", "audio", "video"}
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 SHOWN = {
@@ -48,9 +53,13 @@ SHOWN = {
     f"/models/{NAME}": 9,
     f"/models/{NAME}/versions/1": 22,
     f"/models/{NAME}/versions/1/card": 22,
-    f"/models/{NAME}/versions/1/diff/2": 14,
+    f"/models/{NAME}/versions/1/diff/2": 1,
     f"/models/{NAME}/versions/1/lineage": 3,
     f"/lineage/version:{NAME}/1": 3,
+    f"/models/{NAME}/monitors": 5,
+    f"/models/{NAME}/monitors/{quote(FEATURE, safe='')}": 1,
+    f"/models/{NAME}/explanations/1": 15,
+    f"/models/{NAME}/explanations/2": 1,
 }
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -64,7 +73,7 @@ KEPT = {
 CONTRACT = {
     "format": 1,
     "features": [
-        {"name": EVIL[:190], "dtype": "category", "categories": [EVIL], "unseen": "missing",
+        {"name": FEATURE, "dtype": "category", "categories": [EVIL], "unseen": "missing",
          "at_risk": True, "default": EVIL},
     ],
 }  # fmt: skip
@@ -79,6 +88,65 @@ EVIDENCE = {
                                         "challenger": 1.0, "champion": 0.5, "gain": None}]}},
     ],
 }  # fmt: skip
+
+
+EXPLAINED = {
+    "by": "loss", "value": EVIL, "start": START.isoformat(), "end": START.isoformat(),
+    "rows": 9, "labelled": 9, "confidence": 0.95, "least": 1, "looked_at": 1, "confined": 0,
+    "slices": [{
+        "kind": "wrong", "conditions": [{"feature": FEATURE, "text": EVIL}], "rows": 3,
+        "share": 0.1, "mean": 1.0, "rest": 0.5, "excess": 0.5, "low": 0.1, "lift": 0.1,
+    }],
+    "contributions": {
+        "version": 1, "groups": [EVIL, EVIL], "split": EVIL, "rows": [3, 3],
+        "features": [{"feature": EVIL, "first": 1.0, "second": 0.5}],
+    },
+    "worst": [{
+        "prediction_id": EVIL, "time": START.isoformat(), "score": 0.5, "label": 1.0, "loss": 0.7,
+        "features": {EVIL: EVIL},
+    }],
+    "notes": [EVIL],
+}  # fmt: skip
+
+
+def add_monitors(session, model):
+    """Add what is watched of the model: profiles, readings, an alert, explanations."""
+    digest, day = "sha256:" + "c" * 64, START.replace(hour=0, minute=0, second=0, microsecond=0)
+    codes = ColumnBins(FEATURE, "codes", np.empty(0), 1, categories=(EVIL,))
+    bins = Bins((codes, number_bins("score", np.linspace(0, 1, 50), None)))
+    body = profile_rows({FEATURE: np.zeros(9, int), "score": np.full(9, 0.5)}, bins).to_bytes()
+    own = {"model_id": model.id, "contract": digest, "version": 1, "body": body}
+    readings = [
+        {"monitor": "psi", "subject": FEATURE, "verdict": "unusual"},
+        {"monitor": "auc", "subject": "", "verdict": EVIL},
+        {"monitor": f"business:{EVIL}", "subject": "", "evidence": {EVIL: EVIL}},
+    ]
+    payload = {"model_id": model.id, "environment": "production"}
+    session.add_all(
+        [
+            controller_tables.ContractBins(contract=digest, body=bins.to_bytes(), created_at=START),
+            controller_tables.ReferenceProfile(**own, source=EVIL),
+            controller_tables.WindowProfile(**own, start=day, rows=9),
+            controller_tables.RolledProfile(**own, width="day", start=day, rows=9),
+            *(
+                controller_tables.Reading(
+                    model_id=model.id, environment="production", start=day,
+                    end=day + timedelta(days=1), value=0.5, rows=9, state="final",
+                    created_at=START, **one,
+                )
+                for one in [*readings, {"monitor": "rows", "subject": ""}]
+            ),
+            controller_tables.Alert(
+                model_id=model.id, environment="production", kind=EVIL, subject=EVIL, title=EVIL,
+                severity=EVIL, state="open", culprits=[FEATURE, EVIL], memory={},
+                created_at=START, opened_at=START,
+            ),
+            controller_tables.Job(id=1, kind="explain", payload=payload, state="succeeded",
+                                  outcome=EXPLAINED, enqueued_at=START),
+            controller_tables.Job(id=2, kind="explain", payload=payload, state="failed",
+                                  error=EVIL, enqueued_at=START),
+        ]
+    )  # fmt: skip
 
 
 def spoil(row):
@@ -201,6 +269,7 @@ def stored(api, database):  # noqa: PLR0915 - one of everything
                     at=START + timedelta(hours=number),
                 )
             )  # fmt: skip
+        add_monitors(session, model)
         session.add_all(
             [
                 tables.VersionBar(deployment_id=deployment.id, version=1, reason=EVIL, actor=EVIL,
@@ -222,6 +291,7 @@ def cookie(api):
 def page_paths(api):
     """Return every page of the dashboard with its parameters filled in; a new one must be known."""
     values = {"model": NAME, "number": "1", "other": "2", "thing": f"version:{NAME}/1"}
+    values["feature"] = quote(FEATURE, safe="")
     found = []
     for context in iter_route_contexts(list(api.app.router.routes)):
         path = context.path or ""
@@ -231,6 +301,7 @@ def page_paths(api):
             continue
         found.append(re.sub(r"{(\w+)(:\w+)?}", lambda match: values[match[1]], path))
     found += [f"/lineage/{quote(f'{kind}:{EVIL[:190]}', safe='')}" for kind in ("run", "nothing")]
+    found += [f"/models/{NAME}/explanations/2", f"/models/{NAME}/monitors?width=week&size=psi"]
     return [*found, f"/models/{quote(EVIL, safe='')}", f"/models/{NAME}/versions/9"]
 
 
@@ -283,6 +354,8 @@ def test_every_page_shows_scripts_as_text(api, cookie):
         assert "".join(page.text).count("/pwned5") >= SHOWN.get(path, 0), path
         if path == f"/models/{NAME}/versions/1":
             assert {"svg", "polyline"} <= page.tags
+        if path.startswith(f"/models/{NAME}/monitors"):
+            assert {"svg", "rect", "circle"} <= page.tags
         if path.startswith("/lineage/version"):
             assert {"svg", "rect"} <= page.tags
 

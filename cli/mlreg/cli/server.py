@@ -94,6 +94,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
     from mlreg.controller.services.snapshots import find_times
     from mlreg.controller.store import alerts as alert_rows
+    from mlreg.controller.web import explanation_pages, monitor_pages
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
     from mlreg.registry.services.dispatch import Dispatcher
@@ -132,7 +133,8 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
             extra_routers=[room.router for room in rooms],
             first_routes=small_requests.routes,
-            page_routers=[pages.router],
+            page_routers=[pages.router, monitor_pages.router, explanation_pages.router],
+            model_links=[("monitors", "monitors")],
             open_incidents=count_open,
             open_alerts=alert_rows.count_open,
             snapshot_times=find_times,

@@ -106,7 +106,8 @@ def _title(answer: ExplainAnswer, found: Explanation) -> str:
 def _looks(found: Explanation) -> str:
     kinds = {one.kind for one in found.slices}
     left_out = (
-        f" {found.confined:,} more lie in too little of the time to be told from a bad hour."
+        f" Left out, for they lie in too little of the time to be told from a bad hour:"
+        f" {found.confined:,}."
         if found.confined
         else ""
     )

@@ -109,7 +109,7 @@ def drift_report(
     Raises:
         NoReferenceError: there is none.
     """
-    contract, reference = _reference(session, model, environment)
+    contract, reference = reference_of(session, model, environment)
     log, bins = (catalog.id_of(model), contract), reference.bins
     newest = newest_hour(session, log)
     if newest is None:
@@ -150,7 +150,12 @@ def verdicts_between(
     return {(one.start, one.subject): one.verdict for one in listed}
 
 
-def _reference(session: ReadSession, model: Model, environment: str) -> tuple[str, Profile]:
+def reference_of(session: ReadSession, model: Model, environment: str) -> tuple[str, Profile]:
+    """Return the champion's contract, and the profile that windows are compared with.
+
+    Raises:
+        NoReferenceError: there is none.
+    """
     model_id = catalog.id_of(model)
     serving = find_serving(session, model_id, environment)
     reference = None if serving is None else find_reference(session, model_id, serving.champion)

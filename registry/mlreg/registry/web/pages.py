@@ -87,6 +87,7 @@ def modelpage(model: str, request: Request) -> Response:
         waiting=waiting,
         versions=versions,
         incidents=incidents,
+        links=request.app.state.parts.model_links,
     )
 
 
