@@ -9,6 +9,7 @@ UV = .bootstrap/bin/python -m uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-config --custom-compile-command="make lock" $(UPGRADE)
 ARGS ?=
+test nightly: export OPENBLAS_NUM_THREADS = 1    # several tests at once: threads of one would starve the others
 
 .PHONY: environment demo up test browser check static schema mlflow drift-rivals nightly acceptance bench lock clean
 
