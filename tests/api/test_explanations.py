@@ -12,8 +12,9 @@ from mlreg.client.errors import NotAllowedError, NotFoundError, RefusedError
 from mlreg.client.wire.explanations import ExplainRequest
 from mlreg.controller.api import explanations, monitors, policies
 from mlreg.controller.executors.local import LocalExecutor
-from mlreg.controller.services import explaining
+from mlreg.controller.services import erasing, explaining
 from mlreg.controller.store.tables import Job
+from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.services import audit, uploads
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
@@ -67,7 +68,7 @@ def give_model(automation, folder):
         version.manifest_digest, version.flavour = manifest.digest, "lightgbm-text"
 
 
-def log_day(automation, day, *, bad=True, labelled=True, rows=4_800, shift=0.0):
+def log_day(automation, day, *, bad=True, labelled=True, rows=2_400, shift=0.0):
     """Log a day; in a bad one the labels of UA in the rain are the other way round."""
     table, values = rows_of(day, rows=rows)
     planted = np.array(table["carrier"]) == "UA"
@@ -105,7 +106,7 @@ def test_the_planted_slice_what_features_add_and_rows_to_look_at(client, automat
     assert (found.by, found.value, found.start, found.end) == (
         "loss", "log_loss", START, START + DAY,
     )  # fmt: skip
-    assert (found.rows, found.labelled, found.before) == (4_800, 4_800, None)
+    assert (found.rows, found.labelled, found.before) == (2_400, 2_400, None)
     planted = found.slices[0]
     assert (planted.kind, where(planted)) == ("wrong", PLANTED)
     assert [one.kind for one in found.slices].count("wrong") == 1
@@ -113,12 +114,12 @@ def test_the_planted_slice_what_features_add_and_rows_to_look_at(client, automat
     assert planted.mean > planted.rest + 0.3
     assert planted.mean > planted.promised + 0.3
     assert planted.rest == pytest.approx(planted.promised, abs=0.15)
-    assert planted.share == planted.rows / 4_800
+    assert planted.share == planted.rows / 2_400
     assert found.looked_at > 50
     assert found.confined > 0  # each hour of the feature `hour` is one hour of the day
     added = found.contributions
     assert (added.version, added.groups, added.split) == (1, ("wrong", "right"), "decision")
-    assert added.rows[0] >= 500
+    assert added.rows[0] >= 300
     assert max(added.features, key=lambda one: one.second).feature == "temp"
     assert [one.feature for one in added.features] != []
     assert len(found.worst) == 10
@@ -164,10 +165,12 @@ def test_values_of_features_are_kept_only_if_they_are_asked_for(client, automati
 
 
 def test_rows_are_forgotten_when_some_are_erased(client, automation):
-    log_day(automation, START)
+    log_day(automation, START, rows=2_400)
     assert done(automation, client).worst
     with automation.database.writing() as session:
-        explaining.forget_rows(session, automation.model.id)
+        model = session.get_one(tables.Model, automation.model.id)
+        erasing.request_erasure(session, model, "ada", "she asked", actor=SYSTEM, now=START)
+    assert automation.work((erasing.KIND, erasing.HANDLER)) == ["erase"]
     (kept,) = client.explanations.list("flights")
     assert kept.found.worst == []
     assert where(kept.found.slices[0]) == PLANTED
@@ -283,7 +286,7 @@ def test_explaining_from_the_command_line(cli, automation):  # noqa: F811 - the 
     assert "wrong: it loses more than its own scores promised" in out
     print(out)
     assert "carrier = UA and" in out
-    assert "4,800 rows, 4,800 labelled; mean log loss" in out
+    assert "2,400 rows, 2,400 labelled; mean log loss" in out
     assert "V1 ADDS, IN SIZE" in out
     assert "temp=" in out
     assert max(map(len, out.splitlines())) <= 80

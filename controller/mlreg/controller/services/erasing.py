@@ -33,7 +33,7 @@ from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.compaction import keep_segment, new_segment
 from mlreg.controller.services.draining import drain_model, reclaim_slots
-from mlreg.controller.store import log_upkeep
+from mlreg.controller.store import explanations, log_upkeep
 from mlreg.controller.store.feedback import lock_model
 from mlreg.controller.store.log_upkeep import Loss
 from mlreg.controller.store.policies import model_of
@@ -148,6 +148,7 @@ def perform(attempt: Attempt) -> None:
     failpoint("erase_before_commit")
     with attempt.finish() as session:
         counts = _replace(session, attempt.store, number, erasure.model_id, rewritten, now)
+        explanations.forget_rows(session, erasure.model_id)  # they may name rows of the entity
         row = get_erasure(session, number)
         row.entity, row.ended_at = None, now
         row.predictions, row.labels = counts["predictions"], counts["labels"]

@@ -148,11 +148,6 @@ def as_seen(found: Explanation | None, *, may_read_rows: bool) -> Explanation | 
     return found.model_copy(update={"worst": [], "notes": [*found.notes, HIDDEN]})
 
 
-def forget_rows(session: WriteSession, model_id: int) -> None:
-    """Take the single rows out of a model's explanations: some of them were erased."""
-    explanations.forget_rows(session, model_id)
-
-
 def perform(attempt: Attempt) -> None:
     """Explain the window that the job names.
 
