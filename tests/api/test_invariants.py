@@ -14,7 +14,7 @@ from mlreg.controller.services import invariants as declaring
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.invariant_readings import MAX_ROWS
 from mlreg.controller.services.policies import policy_in_force
-from mlreg.controller.store.tables import Outage
+from mlreg.controller.store.tables import Alert, Outage
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.automation_makers import DAY, HOUR, START, Automation, rows_of
@@ -137,6 +137,8 @@ def test_a_closed_window_is_read(client, automation):
     assert "UA" not in json.dumps(carriers.evidence)
     (mean,) = read(client, "hour-mean").values()
     assert mean.value == pytest.approx(11.5)
+    (alert,) = automation.all(Alert)
+    assert (alert.kind, alert.state) == ("invariant", "open")
     latest = {one.name: one.latest for one in client.invariants.get("flights").invariants}
     assert latest["carriers"].verdict == "unusual"
     assert latest["temp-sane"].start == START
@@ -253,7 +255,9 @@ def test_from_the_command_line(cli, client, automation, tmp_path):  # noqa: F811
     assert all(len(line) <= 80 for line in listed.splitlines())
     assert cli("invariant", "show", "flights") == FILE
     assert "admin" in cli("invariant", "show", "flights", "--history")
-    assert json.loads(cli("invariant", "list", "flights", "--json"))["number"] == 1
+    items = json.loads(cli("invariant", "list", "flights", "--json"))["items"]
+    assert [one["kind"] for one in items] == ["range", "not_null", "in_set", "mean", "monotone"]
+    assert json.loads(cli("invariant", "show", "flights", "--json"))["number"] == 1
     snapshot = freeze(client, automation)
     said = cli("invariant", "check", "flights", "--snapshot", snapshot.digest)
     assert "is queued" in said

@@ -28,6 +28,7 @@ from mlreg.client.wire.decisions import DecisionAnswer
 from mlreg.client.wire.deployments import RevisionAnswer, StatusAnswer
 from mlreg.client.wire.environments import EnvironmentAnswer
 from mlreg.client.wire.incidents import IncidentAnswer
+from mlreg.client.wire.invariants import InvariantsAnswer
 from mlreg.client.wire.models import ModelAnswer
 from mlreg.client.wire.monitors import ReadingAnswer
 from mlreg.client.wire.policies import FiringAnswer
@@ -47,6 +48,8 @@ LISTS = {
     "environment list": Page[EnvironmentAnswer],
     "history m": Page[RevisionAnswer],
     "incident list": Page[IncidentAnswer],
+    "invariant list m": InvariantsAnswer,
+    "invariant show m --history": Page[InvariantsAnswer],
     "issuer list": Page[IssuerAnswer],
     "key list": Page[KeyAnswer],
     "model list": Page[ModelAnswer],

@@ -37,7 +37,7 @@ def list_(model: Model, env: Environment = "production") -> None:
     """List the invariants of a model, each with what was last read of it in the log."""
     with open_client() as client:
         answer = client.invariants.get(model, env)
-    show(answer, text=_title(answer), table=_declared(answer.invariants))
+    show(answer.invariants, text=_title(answer), table=_declared(answer.invariants))
 
 
 @app.command("show")
