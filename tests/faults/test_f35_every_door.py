@@ -106,6 +106,7 @@ def fill(database):
                 id=ID, **own, kind="outage", title=THEIRS, opened_at=AT, state="open"
             )
         )
+        session.add(make_alert(own))
         payload = {"model_id": model.id, "environment": "production", "version": 1, "deep": False}
         for number, kind in ((ID, "evaluate"), *((one, kind) for one, kind in JOBS.values())):
             session.add(
@@ -117,6 +118,21 @@ def fill(database):
         session.add(
             controller_tables.RunLog(run_id=ID, attempt=1, at=AT, line=f"a line of {THEIRS}")
         )
+
+
+def make_alert(own):
+    return controller_tables.Alert(
+        id=ID,
+        **own,
+        kind="drift",
+        title=THEIRS,
+        severity="warning",
+        state="open",
+        culprits=[],
+        memory={"seen": [], "unusual": 0, "louder": False, "after": None},
+        created_at=AT,
+        opened_at=AT,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_different_things_by_chance_are_no_alert():
 
 
 def test_false_alarms_of_many_features_are_few_alerts():
-    """50 features, each falsely unusual in 0.36 % of 720 hourly windows: as measured for verdicts."""
+    """50 features, each falsely unusual in 0.36 % of 720 windows: as measured for verdicts."""
     rng = np.random.default_rng(1)
     opened = noticed = 0
     for _ in range(5):
