@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlmodel import col, select
 
 from mlreg.controller.store.tables import Job
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 KIND = "explain"
+LOOKED_BACK = 200_000
 
 _FORGET = text("""
     UPDATE job
@@ -26,10 +27,18 @@ _FORGET = text("""
 
 
 def list_explanations(session: ReadSession, model_id: int, limit: int) -> Sequence[Job]:
-    """Return the newest jobs that explain a window of a model, the newest first."""
+    """Return the newest jobs that explain a window of a model, the newest first.
+
+    Only among the last `LOOKED_BACK` jobs of any kind, for there is no index to find older ones by.
+    """
+    since = select(func.max(Job.id) - LOOKED_BACK).scalar_subquery()
     query = (
         select(Job)
-        .where(Job.kind == KIND, col(Job.payload)["model_id"].as_integer() == model_id)
+        .where(
+            Job.kind == KIND,
+            col(Job.payload)["model_id"].as_integer() == model_id,
+            col(Job.id) > since,
+        )
         .order_by(col(Job.id).desc())
         .limit(limit)
     )
