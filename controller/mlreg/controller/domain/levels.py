@@ -80,7 +80,7 @@ def _number_levels(column: ColumnBins, values: Floats, least: int) -> Levels:
     if column.default is None or np.count_nonzero(at_default) < least:
         at_default = np.zeros(len(values), dtype=bool)
     grouped = known & ~at_default
-    groups = _groups(np.bincount(bins[grouped], minlength=column.size))
+    groups = _groups(np.bincount(bins[grouped], minlength=column.size), least)
     codes = np.where(grouped, groups[bins] + 2, np.where(at_default, 1, 0))
     texts = ["missing", "at its default"]
     last = int(groups.max(initial=-1))
@@ -88,14 +88,18 @@ def _number_levels(column: ColumnBins, values: Floats, least: int) -> Levels:
     return _kept(column.name, codes, texts, least)
 
 
-def _groups(counts: Integers) -> Integers:
-    """Return the group of each bin: neighbours of about equal counts; the outer bins are alone."""
+def _groups(counts: Integers, least: int) -> Integers:
+    """Return the group of each bin: neighbours of about equal counts; the outer bins are alone.
+
+    There are fewer groups where rows are few, so that each has about twice as many as it needs.
+    """
     inner = counts[1:-1]
+    rows = int(inner.sum())
+    number = max(1, min(GROUPS, rows // (2 * least)))
     middles = np.cumsum(inner) - inner / 2.0
-    share = middles / max(int(inner.sum()), 1)
-    deciles = np.minimum((share * GROUPS).astype(np.intp), GROUPS - 1)
-    last = int(deciles.max(initial=-1)) + 2
-    return np.concatenate([[0], deciles + 1, [last]]).astype(np.intp)
+    places = np.minimum((middles / max(rows, 1) * number).astype(np.intp), number - 1)
+    last = int(places.max(initial=-1)) + 2
+    return np.concatenate([[0], places + 1, [last]]).astype(np.intp)
 
 
 def _range(values: Floats) -> str:
