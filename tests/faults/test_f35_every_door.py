@@ -107,6 +107,16 @@ def fill(database):
             )
         )
         session.add(make_alert(own))
+        session.add(
+            controller_tables.Erasure(
+                id=ID,
+                model_id=model.id,
+                entity_digest=DIGEST,
+                reason=THEIRS,
+                requested_by="ada",
+                requested_at=AT,
+            )
+        )
         payload = {"model_id": model.id, "environment": "production", "version": 1, "deep": False}
         for number, kind in ((ID, "evaluate"), *((one, kind) for one, kind in JOBS.values())):
             session.add(

@@ -8,6 +8,7 @@ from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.services.access import issue_token
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
+from tests.makers import make_model
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def test_no_token_becomes_wider_by_a_downgrade(url):
     command.upgrade(config, "head")
     database = Database(url)
     with database.writing() as session:
+        make_model(session)
         for name, models in (("wide", None), ("narrow", ["flights"])):
             issue_token(
                 session, name, kind="service", role="ci", models=models, actor=SYSTEM, now=now
