@@ -35,7 +35,7 @@ def test_from_identical_to_differs_by_exit_code(api, client, database, tmp_path)
     assert done.stdout.startswith("flights/1: identical\n")
     assert "byte for byte" in done.stdout
     shown = run_cli(api, tmp_path, "version", "show", "flights/1")
-    assert "attested    reproduce: identical, " in shown.stdout
+    assert "attested    reproduce --deep: identical, " in shown.stdout
     [attestation] = client.versions.get("flights", 1).attestations
     assert (attestation.outcome, attestation.actor) == ("identical", "admin")
     assert attestation.body["comparison"]["same_bytes"] is True
