@@ -45,5 +45,11 @@ def _seconds(mlreg: RunningMlreg) -> dict[str, float]:
 
 
 def _of_tree(process: psutil.Process) -> float:
-    """Return the seconds of a process, of its children, and of those that have ended."""
-    return sum(process.cpu_times()[:4]) + sum(map(_of_tree, process.children()))
+    """Return the seconds of a process, of its children, and of those that have ended.
+
+    A child that ends while it is looked at has its seconds counted by its parent, next time.
+    """
+    try:
+        return sum(process.cpu_times()[:4]) + sum(map(_of_tree, process.children()))
+    except psutil.NoSuchProcess:
+        return 0.0
