@@ -67,27 +67,9 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     """Build the API: the registry's rooms, and the controller's routers beside them."""
     from mlreg.cli.connections import read_connections
     from mlreg.cli.notifications import read_targets
-    from mlreg.controller.api import (
-        alerts,
-        clock,
-        decisions,
-        drift,
-        explanations,
-        feedback,
-        freezes,
-        incidents,
-        invariants,
-        lineage,
-        log_upkeep,
-        monitors,
-        parity,
-        policies,
-        reproductions,
-        runs,
-        small_requests,
-        snapshots,
-    )
+    from mlreg.controller.api import small_requests
     from mlreg.controller.api.connections import EXTRA
+    from mlreg.controller.api.rooms import ROUTERS
     from mlreg.controller.services.alerts import alert_of_broken_glass
     from mlreg.controller.services.incidents import count_open
     from mlreg.controller.services.run_signing import key_id_of
@@ -101,25 +83,6 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.registry.services.posting import Postman
     from mlreg.registry.web import pages
 
-    rooms = (
-        alerts,
-        clock,
-        decisions,
-        drift,
-        explanations,
-        feedback,
-        freezes,
-        incidents,
-        invariants,
-        lineage,
-        log_upkeep,
-        monitors,
-        parity,
-        policies,
-        reproductions,
-        runs,
-        snapshots,
-    )
     silence = SilenceWatch(
         parts.database,
         Dispatcher(Postman(settings.posts), read_targets(settings)),
@@ -131,7 +94,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             store=parts.store,
             clock=parts.clock,
             hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
-            extra_routers=[room.router for room in rooms],
+            extra_routers=ROUTERS,
             first_routes=small_requests.routes,
             page_routers=[pages.router, monitor_pages.router, explanation_pages.router],
             model_links=[("monitors", "monitors")],

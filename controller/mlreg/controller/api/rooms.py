@@ -1,0 +1,48 @@
+"""Every room of the controller's API, in one place, for whoever puts the server together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.controller.api import (
+    alerts,
+    clock,
+    decisions,
+    drift,
+    explanations,
+    feedback,
+    freezes,
+    incidents,
+    invariants,
+    lineage,
+    log_upkeep,
+    monitors,
+    parity,
+    policies,
+    reproductions,
+    runs,
+    snapshots,
+)
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+ROUTERS: tuple[APIRouter, ...] = (
+    alerts.router,
+    clock.router,
+    decisions.router,
+    drift.router,
+    explanations.router,
+    feedback.router,
+    freezes.router,
+    incidents.router,
+    invariants.router,
+    lineage.router,
+    log_upkeep.router,
+    monitors.router,
+    parity.router,
+    policies.router,
+    reproductions.router,
+    runs.router,
+    snapshots.router,
+)
