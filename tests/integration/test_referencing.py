@@ -1,6 +1,5 @@
 """A champion that was registered by hand: its bins, its reference, and the hours before it."""
 
-
 import numpy as np
 import pytest
 from sqlmodel import select

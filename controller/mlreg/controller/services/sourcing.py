@@ -138,5 +138,3 @@ def check_source(connections: Connections, model: Model, data: DataRule) -> None
     if name is not None:
         columns_of(model, data)
         check_reach(name, connections, model.name)
-
-
