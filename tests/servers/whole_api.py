@@ -57,6 +57,8 @@ class WholeApi(RunningApi):
 def whole_api(postgres, template, folder, name):
     """Run a whole API over a database of that name of its own, for a module's tests."""
     with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
+        # a module whose tests move to and fro between workers sets itself up anew
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     database = Database(postgres.url(name, APP))
     running = WholeApi(database, open_store(folder.as_uri()), folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -24,6 +25,8 @@ PARQUET, CSV = "application/vnd.apache.parquet", "text/csv"
 _BLOCK_BYTES = 8 * 2**20
 _WRONG = 3
 
+log = logging.getLogger("mlreg.feedback")
+
 
 def read_file(body: bytes, content_type: str, text: list[str]) -> bytes:
     """Return the rows of a file as an Arrow stream.
@@ -36,10 +39,25 @@ def read_file(body: bytes, content_type: str, text: list[str]) -> bytes:
     Raises:
         UnreadableBodyError: the file is not of that type, or takes too much to read.
     """
-    command = [sys.executable, "-I", "-m", __name__, content_type, json.dumps(text)]
+    child = _ended_reader(body, content_type, text)
+    if child.returncode not in {0, _WRONG}:  # killed from outside, perhaps: one more try
+        child = _ended_reader(body, content_type, text)
+    if child.returncode == _WRONG:
+        cause = child.stdout.decode("utf-8", "replace").strip()[:300]
+        raise UnreadableBodyError(content_type=content_type, cause=cause or "it is broken")
+    if child.returncode != 0:
+        cause = "it takes too much memory or time to read"
+        raise UnreadableBodyError(content_type=content_type, cause=cause)
+    return child.stdout
+
+
+def _ended_reader(
+    body: bytes, content_type: str, text: list[str]
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the child to its end, and log what an end of its own making does not say."""
     try:
         child = subprocess.run(  # noqa: S603 - our own module, in our own interpreter
-            command,
+            [sys.executable, "-I", "-m", __name__, content_type, json.dumps(text)],
             input=body,
             capture_output=True,
             timeout=MAX_WALL_SECONDS,
@@ -48,13 +66,10 @@ def read_file(body: bytes, content_type: str, text: list[str]) -> bytes:
         )
     except subprocess.TimeoutExpired as error:
         raise UnreadableBodyError(content_type=content_type, cause="it takes too long") from error
-    if child.returncode == _WRONG:
-        cause = child.stdout.decode("utf-8", "replace").strip()[:300]
-        raise UnreadableBodyError(content_type=content_type, cause=cause or "it is broken")
-    if child.returncode != 0:
-        cause = "it takes too much memory or time to read"
-        raise UnreadableBodyError(content_type=content_type, cause=cause)
-    return child.stdout
+    if child.returncode not in {0, _WRONG}:
+        said = child.stderr.decode("utf-8", "replace").strip()[-500:]
+        log.warning("the reader of a file ended with %d: %s", child.returncode, said)
+    return child
 
 
 def read_table(body: bytes, content_type: str, text: list[str]) -> pa.Table:
