@@ -32,6 +32,7 @@ import psycopg
 import uvloop
 
 from benchmarks.lookup import Connection
+from benchmarks.promote import put_files
 from benchmarks.report import report
 from benchmarks.seed import digest, seed_versions
 from mlreg.cli.folder import DataFolder
@@ -270,12 +271,7 @@ class Ours(Server):
         url = EmbeddedPostgres(DataFolder(self.running.data).cluster).url("mlreg", OWNER)
         for prefix, count, models in (("few", FEW, 1), ("many", MANY, 1), ("busy", 1600, CLIENTS)):
             seed_versions(url, count, models, prefix=prefix)
-            for number in range(2 * models):
-                name = digest("blob", prefix, number).removeprefix("sha256:")
-                path = self.running.data / "artifacts" / "blobs" / "sha256" / name[:2] / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    file.truncate(300_000)
+            put_files(url, self.running.data, prefix, 2 * models)
 
     def promote(self, model: str, number: int) -> Question:
         """Promote version 1, then 2, then 1."""
