@@ -307,7 +307,7 @@ class Ours(Server):
     def search(self, _number: int) -> Question:
         """Ask for the newest versions of a team."""
         query = quote(f"model:{MODEL} tag.team=risk")
-        return Question("GET", f"/api/v1/search?query={query}&limit=100")
+        return Question("GET", f"/api/v1/search?q={query}&limit=100")
 
     def memory_mb(self) -> float:
         """Return the PSS of all its processes, PostgreSQL included, in MB."""
