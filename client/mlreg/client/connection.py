@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import http.client
 import os
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from mlreg.client.errors import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Scheme = Literal["http", "https"]
 
@@ -72,3 +77,25 @@ def _proxy(origin: Origin) -> Origin | None:
     if not url or proxy_bypass(origin.host):
         return None
     return parse_origin(url)
+
+
+@contextmanager
+def broken_off(connection: http.client.HTTPConnection, seconds: float) -> Iterator[threading.Event]:
+    """Break a connection off that takes longer, however steadily it drips.
+
+    Yields an event that is set once it was: what was read until then may look like the whole.
+    """
+    late = threading.Event()
+
+    def break_off() -> None:
+        late.set()
+        with suppress(OSError, AttributeError):
+            connection.sock.shutdown(2)
+
+    timer = threading.Timer(seconds, break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()

@@ -11,14 +11,12 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import threading
 import time
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from mlreg.client.connection import open_connection, parse_origin
+from mlreg.client.connection import broken_off, open_connection, parse_origin
 from mlreg.client.errors import (
     IntegrityError,
     InvalidError,
@@ -225,9 +223,11 @@ class MlflowServer:
             headers["Authorization"] = self._authorization
         connection = open_connection(self._origin, TIMEOUT_SECONDS)
         try:
-            with _deadline(connection):
+            with broken_off(connection, TIMEOUT_SECONDS) as late:
                 connection.request("GET", self._origin.prefix + place, headers=headers)
                 answer = connection.getresponse()
+            if late.is_set():
+                raise TimeoutError
             if answer.status != http.client.OK:
                 raise _refusal(answer, self.url)
             yield from _steadily(answer)
@@ -238,31 +238,6 @@ class MlflowServer:
             ) from error
         finally:
             connection.close()
-
-
-@contextmanager
-def _deadline(connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Break a connection off whose answer does not begin in time, however steadily it drips.
-
-    Raises:
-        TimeoutError: it was: what was read until then may look like the whole.
-    """
-    late = threading.Event()
-
-    def break_off() -> None:
-        late.set()
-        with suppress(OSError, AttributeError):
-            connection.sock.shutdown(2)
-
-    timer = threading.Timer(TIMEOUT_SECONDS, break_off)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-    if late.is_set():
-        raise TimeoutError
 
 
 def _steadily(answer: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import http.client
 import ssl
-import threading
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlreg.client.connection import broken_off
 from mlreg.registry.domain.addresses import is_for_nobody
 from mlreg.registry.domain.targets import ForbiddenTargetError, Target, check_port, is_allowed
 from mlreg.registry.services.outgoing import (
@@ -29,7 +28,7 @@ from mlreg.registry.services.outgoing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 STEP_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
@@ -71,7 +70,7 @@ class Postman:
         to = check_target(target, self._allow, self._resolved)
         connection = open_destination(to, timeout_seconds=STEP_SECONDS, trust=self._trust)
         try:
-            with _deadline(connection):
+            with broken_off(connection, TOTAL_SECONDS):
                 own = {"Host": host_header(to), "User-Agent": "mlreg", "Connection": "close"}
                 connection.request("POST", to.target, body=body, headers={**headers, **own})
                 answer = connection.getresponse()
@@ -108,20 +107,3 @@ def check_target(
         reason = "its address is link-local, multicast or none"
         raise ForbiddenTargetError(place=target.place, reason=reason)
     return to
-
-
-@contextmanager
-def _deadline(connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Break a connection off that lives too long, however steadily it drips."""
-
-    def break_off() -> None:
-        with suppress(OSError, AttributeError):
-            connection.sock.shutdown(2)
-
-    timer = threading.Timer(TOTAL_SECONDS, break_off)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
