@@ -15,8 +15,9 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.policy_part import Name, PolicyPart
+from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.registry.domain.contracts import MAX_NAME_LENGTH, Dtype
+from mlreg.registry.domain.names import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,3 +140,24 @@ class RowInvariant(Invariant):
         examples = tuple(np.flatnonzero(broken)[:EXAMPLES].tolist()) if count else ()
         share = count / checked
         return Finding(checked, count, share, share <= self.at_most, examples)
+
+
+class GroupedInvariant(RowInvariant):
+    """What a row keeps or breaks beside earlier rows: of the same `per`, where one is named."""
+
+    per: Column | None = None
+
+    @property
+    @override
+    def groups(self) -> tuple[str, ...]:
+        return () if self.per is None else (self.per,)
+
+    @property
+    @override
+    def looks_back(self) -> bool:
+        return True
+
+    @property
+    def of_each(self) -> str:
+        """The end of its rule: of what it holds one by one."""
+        return "" if self.per is None else f" per {self.per}"

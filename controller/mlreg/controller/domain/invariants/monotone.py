@@ -8,11 +8,11 @@ import numpy as np
 from typing_extensions import override
 
 from mlreg.controller.domain.batches import ENTITY
-from mlreg.controller.domain.invariants.invariant import NUMBERS, Column, RowInvariant
+from mlreg.controller.domain.invariants.invariant import NUMBERS, Column, GroupedInvariant
 from mlreg.controller.domain.invariants.rows import UNKNOWN, Booleans, Integers, Numbers, Rows
 
 
-class Monotone(RowInvariant):
+class Monotone(GroupedInvariant):
     """The feature is never lower (or never higher) than at the entity's time before.
 
     Rows of one entity at one time are in no order: each is held against the highest (lowest) of
@@ -33,20 +33,10 @@ class Monotone(RowInvariant):
 
     @property
     @override
-    def groups(self) -> tuple[str, ...]:
-        return () if self.per is None else (self.per,)
-
-    @property
-    @override
     def rule(self) -> str:
         verb = "rises" if self.direction == "rising" else "falls"
         how = f"{verb} strictly" if self.strictly else f"never {_OPPOSITE[verb]}"
-        return f"{self.monotone} {how}" + ("" if self.per is None else f" per {self.per}")
-
-    @property
-    @override
-    def looks_back(self) -> bool:
-        return True
+        return f"{self.monotone} {how}{self.of_each}"
 
     @override
     def judge(self, rows: Rows) -> tuple[Booleans, Booleans]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from mlreg.controller.domain.invariants.invariant import Column, RowInvariant
+from mlreg.controller.domain.invariants.invariant import Column, GroupedInvariant
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.invariants.rows import Booleans, Rows
 
 
-class Unique(RowInvariant):
+class Unique(GroupedInvariant):
     """No two rows have the same value of the feature; with `per`, none of the same entity.
 
     Of rows with one value the first keeps it, and all others break it.
@@ -21,7 +21,6 @@ class Unique(RowInvariant):
 
     kind: ClassVar = "unique"
     unique: Column
-    per: Column | None = None
 
     @property
     @override
@@ -30,18 +29,8 @@ class Unique(RowInvariant):
 
     @property
     @override
-    def groups(self) -> tuple[str, ...]:
-        return () if self.per is None else (self.per,)
-
-    @property
-    @override
     def rule(self) -> str:
-        return f"{self.unique} is unique" + ("" if self.per is None else f" per {self.per}")
-
-    @property
-    @override
-    def looks_back(self) -> bool:
-        return True
+        return f"{self.unique} is unique{self.of_each}"
 
     @override
     def judge(self, rows: Rows) -> tuple[Booleans, Booleans]:
