@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,7 +21,7 @@ from pydantic import (
 
 from mlreg.controller.domain.sources import InvalidSourceError, is_under, parse_place
 from mlreg.registry.domain.errors import NotAllowedError, NotFoundError
-from mlreg.registry.domain.names import NAME, InvalidNameError
+from mlreg.registry.domain.names import Name
 
 HINT = "Connections are declared in the file that MLREG_CONNECTIONS_FILE names."
 
@@ -45,15 +44,6 @@ class SourceNotAllowedError(NotAllowedError):
 
     def __init__(self, *, what: str, model: str) -> None:
         super().__init__(f"no connection lets model {model!r} read {what[:200]}")
-
-
-def _checked_name(name: str) -> str:
-    if NAME.fullmatch(name) is None:
-        raise ValueError(InvalidNameError.hint)
-    return name
-
-
-Name = Annotated[str, AfterValidator(_checked_name)]
 
 
 class Connection(BaseModel):

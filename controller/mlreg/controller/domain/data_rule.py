@@ -17,7 +17,7 @@ from pydantic import (
 
 from mlreg.controller.domain.batches import LABEL, TIME
 from mlreg.controller.domain.durations import Duration
-from mlreg.controller.domain.policy_part import Name, PolicyPart
+from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.sources import (
     FEEDBACK,
     MAX_TEXT,
@@ -28,6 +28,7 @@ from mlreg.controller.domain.sources import (
     parse_source,
 )
 from mlreg.controller.domain.windows import DAY, HOUR
+from mlreg.registry.domain.names import Name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,8 +23,9 @@ from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.lanes import Lanes
 from mlreg.controller.domain.monitor_rule import MonitorRule
-from mlreg.controller.domain.policy_part import Name, PolicyPart
+from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.triggers import Combination, Trigger
+from mlreg.registry.domain.names import Name
 
 Scalar = bool | int | float | str
 

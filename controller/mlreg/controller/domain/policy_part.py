@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, ConfigDict
-
-from mlreg.registry.domain.names import NAME, InvalidNameError
-
-
-def _checked_name(name: str) -> str:
-    if NAME.fullmatch(name) is None:
-        raise ValueError(InvalidNameError.hint)
-    return name
-
-
-Name = Annotated[str, AfterValidator(_checked_name)]
+from pydantic import BaseModel, ConfigDict
 
 
 class PolicyPart(BaseModel):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from mlreg.registry.domain.errors import InvalidError
 
@@ -28,3 +31,13 @@ def checked_name(name: str, *, kind: str = "model") -> str:
     if NAME.fullmatch(name) is None:
         raise InvalidNameError(kind=kind, name=name)
     return name
+
+
+def _of_form(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise ValueError(InvalidNameError.hint)
+    return name
+
+
+Name = Annotated[str, AfterValidator(_of_form)]
+"""A name in a typed file (a policy, connections, targets): of any other it says how one looks."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,7 +20,7 @@ from pydantic import (
 )
 
 from mlreg.registry.domain.events import TOPICS
-from mlreg.registry.domain.names import NAME, InvalidNameError
+from mlreg.registry.domain.names import Name
 from mlreg.registry.domain.webhooks import ANY, unknown_topics
 
 SCHEME = "apprise:"
@@ -39,15 +37,6 @@ DEFAULT_TOPICS = (
     "controller.silent",
     "controller.back",
 )
-
-
-def _checked_name(name: str) -> str:
-    if NAME.fullmatch(name) is None:
-        raise ValueError(InvalidNameError.hint)
-    return name
-
-
-Name = Annotated[str, AfterValidator(_checked_name)]
 
 
 class NoticeTarget(BaseModel):

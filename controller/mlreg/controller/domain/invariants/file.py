@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from mlreg.controller.domain.invariants.contradictions import contradictions
 from mlreg.controller.domain.invariants.invariant import ColumnType, Invariant
 from mlreg.controller.domain.invariants.kinds import KINDS
-from mlreg.controller.domain.policy_part import Name, PolicyPart
+from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.yaml_file import InvalidFileError, YamlFile, read_yaml
+from mlreg.registry.domain.names import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
