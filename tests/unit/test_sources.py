@@ -102,6 +102,8 @@ def test_what_names_nothing(text):
         ("/d/**/x-?.parquet", ["/d/x-1.parquet", "/d/e/f/x-2.parquet"], ["/d/x-12.parquet"]),
         ("/d/[ab].parquet", ["/d/a.parquet"], ["/d/c.parquet"]),
         ("/d/[!ab].parquet", ["/d/c.parquet"], ["/d/a.parquet", "/d//.parquet"]),
+        ("/d/[+--].parquet", ["/d/,.parquet", "/d/-.parquet"], ["/d/a.parquet"]),
+        ("/d/[a-c--].parquet", ["/d/b.parquet", "/d/-.parquet"], ["/d/+.parquet"]),
         ("/d/(x|y)+.parquet", ["/d/(x|y)+.parquet"], ["/d/x.parquet"]),
     ],
 )

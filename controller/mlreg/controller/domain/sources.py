@@ -290,7 +290,7 @@ def _translated(token: str) -> str:
         return fixed[token]
     if len(token) > 1:
         negated = token.startswith("[!")
-        inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", token[2 if negated else 1 : -1])
+        inside = re.sub(r"([\\\[\]^&~|]|(?<=-)-)", r"\\\1", token[2 if negated else 1 : -1])
         return f"[{'^/' if negated else ''}{inside}]" if inside else re.escape(token)
     return re.escape(token)
 
