@@ -22,6 +22,7 @@ from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
 from mlreg.registry.web import pages
 from tests.servers.api import RunningApi
+from tests.servers.receiver import Receiver
 from tests.servers.running import VIRTUAL_START, RunningMlreg
 from tests.servers.s3 import moto_server, rclone_server
 
@@ -185,3 +186,19 @@ def start_mlreg():
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def running_receiver(tmp_path_factory):
+    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def receiver(running_receiver):
+    """A server that webhooks call; it has received nothing yet, and answers 200."""
+    running_receiver.received.clear()
+    running_receiver.statuses.clear()
+    running_receiver.location = ""
+    return running_receiver

@@ -21,21 +21,6 @@ from mlreg.registry.services.webhooks import WebhookForm, create_webhook
 from tests.alert_makers import Stream
 from tests.integration.test_webhooks import NOW, SEND
 from tests.makers import PERSON, START, make_models
-from tests.servers.receiver import Receiver
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(running):
-    running.received.clear()
-    running.statuses.clear()
-    return running
 
 
 @pytest.fixture

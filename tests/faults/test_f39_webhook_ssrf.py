@@ -22,7 +22,6 @@ from mlreg.registry.services.outgoing import NoAnswerError
 from mlreg.registry.services.posting import ForbiddenTargetError, Postman, PostSettings
 from mlreg.registry.services.webhooks import WebhookForm, create_webhook, list_webhooks
 from tests.makers import PERSON, START
-from tests.servers.receiver import Receiver
 
 PORT = 8443
 INTO_OURSELVES = (
@@ -107,21 +106,6 @@ def knocks():
     yield found
     time.sleep(0.05)
     found.stop()
-
-
-@pytest.fixture(scope="module")
-def running_receiver(tmp_path_factory):
-    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(running_receiver):
-    running_receiver.received.clear()
-    running_receiver.statuses.clear()
-    running_receiver.location = ""
-    return running_receiver
 
 
 def postman(receiver, *allow, resolved=None):

@@ -28,22 +28,7 @@ from mlreg.registry.services.webhooks import WebhookForm, create_webhook
 from mlreg.registry.store.clock import SystemClock
 from tests.alert_makers import Stream
 from tests.makers import PERSON, START, make_models
-from tests.servers.receiver import Receiver
 from tests.servers.whole_api import whole_api
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(running):
-    running.received.clear()
-    running.statuses.clear()
-    return running
 
 
 def watch_of(database, receiver, after=0.2):

@@ -30,24 +30,9 @@ from mlreg.registry.services.webhooks import (
 from mlreg.registry.store.tables import Webhook
 from tests.alert_makers import Stream
 from tests.makers import PERSON, START, make_models
-from tests.servers.receiver import Receiver
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SECRET = "s3cr3t-of-the-target"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(running):
-    running.received.clear()
-    running.statuses.clear()
-    return running
 
 
 def url_of(receiver, path="hook"):

@@ -29,23 +29,8 @@ from mlreg.registry.services.webhooks import (
     switch_webhook,
 )
 from tests.makers import PERSON, START, make_models
-from tests.servers.receiver import Receiver
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def running_receiver(tmp_path_factory):
-    receiver = Receiver(tmp_path_factory.mktemp("receiver")).start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def receiver(running_receiver):
-    running_receiver.received.clear()
-    running_receiver.statuses.clear()
-    return running_receiver
 
 
 @pytest.fixture
