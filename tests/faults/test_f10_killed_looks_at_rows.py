@@ -1,12 +1,7 @@
 """Fault 10, the looks at rows: kill -9 of the worker in a check of a window, and in a replay."""
 
 import json
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlmodel import select
@@ -20,7 +15,7 @@ from mlreg.controller.store.tables import Job, Reading
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.store import tables
 from tests.automation_makers import POLICY
-from tests.faults.workers import await_true, job_state
+from tests.faults.workers import await_true, job_state, run_worker_process
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -35,8 +30,6 @@ from tests.run_makers import (
     worker,
 )
 
-SCRIPT = Path(__file__).with_name("run_process.py")
-LEASE_SECONDS = 1.0
 TRAINED = START + 32 * DAY
 ROWS_OF = START + 33 * DAY
 NOW = START + 34 * DAY + timedelta(hours=5)
@@ -46,23 +39,6 @@ invariants:
   - {name: carriers, in_set: carrier, values: [AA]}
   - {name: temp-sane, range: temp, min: -200, max: 200}
 """
-
-
-@contextmanager
-def process(url, tmp_path, failpoint=""):
-    words = [url, tmp_path / "work", tmp_path / "store", str(LEASE_SECONDS), NOW.isoformat()]
-    with (
-        (tmp_path / "worker.log").open("ab") as log,
-        subprocess.Popen(
-            [sys.executable, SCRIPT, *words],
-            env={**os.environ, "MLREG_FAILPOINT": failpoint},
-            stderr=log,
-        ) as running,
-    ):
-        try:
-            yield running
-        finally:
-            running.kill()
 
 
 @pytest.fixture
@@ -120,11 +96,11 @@ def test_another_worker_writes_what_the_killed_one_would_have(
         enqueue(session, champion)
         session.flush()
         job = session.exec(select(Job.id).where(Job.kind == kind)).one()
-    with process(database_url, tmp_path, failpoint) as victim:
+    with run_worker_process(database_url, tmp_path, NOW, failpoint) as victim:
         assert victim.wait(timeout=40) == -9
     assert job_state(database, job) == ("running", 1)
     assert readings(database) == []
-    with process(database_url, tmp_path):
+    with run_worker_process(database_url, tmp_path, NOW):
         await_true(lambda: job_state(database, job) == ("succeeded", 2), 40)
     found = readings(database)
     assert [monitor for monitor, *_ in found] == monitors

@@ -1,11 +1,5 @@
 """Fault 20, the run's half: kill -9 of the worker between any two steps of a run."""
 
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 from sqlmodel import select
 
@@ -14,6 +8,7 @@ from mlreg.controller.services.runs import request_run
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import audit, catalog
 from mlreg.registry.store.tables import Decision, Revision, Version
+from tests.faults.workers import run_worker_process
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -30,7 +25,6 @@ from tests.run_makers import (
     worker,
 )
 
-SCRIPT = Path(__file__).with_name("run_process.py")
 FIRST = START + 32 * DAY
 SECOND = FIRST + 20 * DAY
 POLICY = """
@@ -44,32 +38,7 @@ gates:
   - {champion: log_loss, margin: 0.1}
   - {baseline: prior, metric: log_loss}
 """
-LEASE_SECONDS = 1.0
 STEPS = ["run_frozen", "run_trained", "run_registered", "run_judged", "run_promoted"]
-
-
-@contextmanager
-def process(url, tmp_path, failpoint=""):
-    with (
-        (tmp_path / "worker.log").open("ab") as log,
-        subprocess.Popen(
-            [
-                sys.executable,
-                SCRIPT,
-                url,
-                tmp_path / "work",
-                tmp_path / "store",
-                str(LEASE_SECONDS),
-                SECOND.isoformat(),
-            ],
-            env={**os.environ, "MLREG_FAILPOINT": failpoint},
-            stderr=log,
-        ) as running,
-    ):
-        try:
-            yield running
-        finally:
-            running.kill()
 
 
 @pytest.fixture
@@ -108,10 +77,10 @@ def count(database, table):
 @pytest.mark.parametrize("step", STEPS)
 def test_it_goes_on_after_its_last_finished_step(database, database_url, tmp_path, champion, step):
     run_id = ask_by_policy(database, champion)
-    with process(database_url, tmp_path, step) as victim:
+    with run_worker_process(database_url, tmp_path, SECOND, step) as victim:
         assert victim.wait(timeout=40) == -9
     assert get_run(database, run_id).state == "running"
-    with process(database_url, tmp_path):
+    with run_worker_process(database_url, tmp_path, SECOND):
         run = await_end(database, run_id, seconds=40)
     assert (run.state, run.attempt) == ("succeeded", 2), log_of(database, run_id)
     assert count(database, Version) == 2

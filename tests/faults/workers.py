@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from sqlalchemy import text
 from mlreg.controller.services import jobs
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
+RUNS = Path(__file__).with_name("run_process.py")
+RUN_LEASE_SECONDS = 1.0
 
 
 class WorkerProcess:
@@ -48,6 +51,24 @@ def worker(url, folder, lease_seconds):
         yield process
     finally:
         process.close()
+
+
+@contextmanager
+def run_worker_process(url, folder, now, failpoint=""):
+    """A worker of the real jobs in a process of its own, at a moment, that may die at a point."""
+    words = [url, folder / "work", folder / "store", str(RUN_LEASE_SECONDS), now.isoformat()]
+    with (
+        (folder / "worker.log").open("ab") as log,
+        subprocess.Popen(
+            [sys.executable, RUNS, *words],
+            env={**os.environ, "MLREG_FAILPOINT": failpoint},
+            stderr=log,
+        ) as running,
+    ):
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 @contextmanager
