@@ -33,8 +33,9 @@ import uvloop
 
 from benchmarks.lookup import Connection
 from benchmarks.promote import put_files
+from benchmarks.register import bare_row, uploaded
 from benchmarks.report import report
-from benchmarks.seed import digest, seed_versions
+from benchmarks.seed import seed_versions
 from mlreg.cli.folder import DataFolder
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import OWNER
@@ -75,6 +76,8 @@ class Question:
 
 class Asking(Connection):
     """Asks the next question of an endless row as soon as the last one is answered."""
+
+    wanted = b" 20"
 
     def __init__(self, questions: Iterator[bytes]) -> None:
         super().__init__(b"")
@@ -258,6 +261,7 @@ class Ours(Server):
     def __init__(self) -> None:
         self.running = RunningMlreg(environ={"MLREG_UNSAFE_NO_SYNC": ""})
         self.keys = 0
+        self.file: Mapping[str, object] = {}
 
     def start(self) -> float:
         """Start it once to make its folder; the startup benchmark times a second start."""
@@ -272,6 +276,8 @@ class Ours(Server):
         for prefix, count, models in (("few", FEW, 1), ("many", MANY, 1), ("busy", 1600, CLIENTS)):
             seed_versions(url, count, models, prefix=prefix)
             put_files(url, self.running.data, prefix, 2 * models)
+        with self.running.client() as client:
+            self.file = uploaded(client)
 
     def promote(self, model: str, number: int) -> Question:
         """Promote version 1, then 2, then 1."""
@@ -288,16 +294,10 @@ class Ours(Server):
     def register(self, client: int, _number: int) -> Question:
         """Register a version of a file that is stored, without its provenance."""
         self.keys += 1
-        file = {"path": "model.bin", "size": 300_000, "digest": digest("blob", "busy", client)}
-        lacking = ["git", "data", "contract", "hyperparameters", "seeds", "environment"]
-        body = {
-            "files": [file],
-            "provenance": {},
-            "tags": {"key": str(self.keys)},
-            "allow_missing": [*lacking, "trainer", "lane"],
-        }
         headers = {"Idempotency-Key": f"register-{self.keys}"}
-        return Question("POST", f"/api/v1/models/busy-{client}/versions", body, headers)
+        return Question(
+            "POST", f"/api/v1/models/busy-{client}/versions", bare_row(self.file), headers
+        )
 
     def page(self, _number: int) -> Question:
         """Ask for 100 versions at 90 % of 100,000."""

@@ -115,11 +115,7 @@ async def register_at_once(
 
 
 def uploaded(client: Client) -> dict[str, object]:
-    """Make the models, upload one small file, and return it as a registration names it."""
-    for number in range(CLIENTS):
-        client.models.create(
-            ModelRequest(name=f"register-{number}", target=TargetForm(task="binary"))
-        )
+    """Upload one small file, and return it as a registration names it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.bin"
         file.write_bytes(b"weights" * 10)
@@ -133,6 +129,9 @@ def measure() -> dict[str, float]:
     mlreg.start()
     try:
         with mlreg.client() as client:
+            for number in range(CLIENTS):
+                target = TargetForm(task="binary")
+                client.models.create(ModelRequest(name=f"register-{number}", target=target))
             file = uploaded(client)
         found: dict[str, float] = {}
         for name, row in (("register_bare", bare_row(file)), ("register_full", full_row(file))):
