@@ -367,7 +367,14 @@ def _import_seconds(python: Path, module: str) -> float:
 
 def _pss_mb(pid: int) -> float:
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return sum(one.memory_full_info().pss for one in family) / 1e6
+    return sum(map(_pss_of, family)) / 1e6
+
+
+def _pss_of(process: psutil.Process) -> int:
+    try:
+        return process.memory_full_info().pss
+    except psutil.NoSuchProcess:  # a connection of PostgreSQL ended meanwhile
+        return 0
 
 
 def _answers(url: str) -> bool:
