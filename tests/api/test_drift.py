@@ -83,6 +83,10 @@ def test_a_window_has_every_size_and_a_verdict(client, automation):
     carrier = next(one for one in others if one.feature == "carrier")
     assert (carrier.verdict, carrier.wasserstein) == ("normal", None)
     assert carrier.cramers_v < 0.1
+    days = client.drift.matrix("flights", days=2, feature="temp")
+    assert days.features[0].verdicts == ["normal", "unusual"]
+    hours = client.drift.matrix("flights", days=2, width="hour", feature="temp")
+    assert set(hours.features[0].verdicts) == {None}  # midnight has none of its day's
     before = client.drift.show("flights", window=START + 14 * DAY)
     assert {one.verdict for one in before.features if one.feature == "temp"} == {"normal"}
     assert client.drift.show("flights", window=START).features[0].verdict is None

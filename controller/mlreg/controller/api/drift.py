@@ -70,7 +70,7 @@ def show_matrix(  # noqa: PLR0913, PLR0917 - what one may choose by
     with reading() as session:
         found = catalog.get_model(session, model)
         report = drift.drift_report(session, found, environment, width, reach)
-        verdicts = drift.verdicts_between(session, found, environment, size, report.starts)
+        verdicts = drift.verdicts_of(session, found, (environment, size), width, report)
     chosen = drift.chosen_columns(report, feature)
     return DriftMatrix(
         model=model,

@@ -134,20 +134,35 @@ def chosen_columns(report: DriftReport, feature: str | None) -> list[str]:
     return sorted(report.whole, key=lambda name: -(report.whole[name].psi or 0.0))
 
 
-def verdicts_between(
-    session: ReadSession, model: Model, environment: str, size: str, starts: Sequence[datetime]
+def verdicts_of(
+    session: ReadSession, model: Model, place: tuple[str, str], width: Width, report: DriftReport
 ) -> dict[tuple[datetime, str], str | None]:
-    """Return the verdicts of one effect size by window and feature, as they were read."""
-    if not starts:
+    """Return the verdicts of one effect size by window and feature, as they were read.
+
+    Those of windows of another width are left out: midnight begins an hour, a day and a week.
+
+    Args:
+        session: a session.
+        model: whose readings.
+        place: the environment, and the effect size.
+        width: of the report's windows.
+        report: what the verdicts stand beside.
+    """
+    if not report.starts:
         return {}
+    environment, size = place
     listed = list_readings(
         session,
         model_id=catalog.id_of(model),
         environment=environment,
         monitors=[size, f"score_{size}"],
-        after=starts[0],
+        after=report.starts[0],
     )
-    return {(one.start, one.subject): one.verdict for one in listed}
+    return {
+        (one.start, one.subject): one.verdict
+        for one in listed
+        if one.end - one.start == LENGTHS[width]
+    }
 
 
 def reference_of(session: ReadSession, model: Model, environment: str) -> tuple[str, Profile]:

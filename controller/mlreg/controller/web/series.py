@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.windows import DAY, Interval
-from mlreg.controller.services.rollups import LENGTHS
+from mlreg.controller.services.drift import verdicts_of
 from mlreg.controller.store.readings import list_readings, newest_window, window_reading
 from mlreg.controller.store.serving import find_serving
 from mlreg.controller.web.trends import Flag
@@ -53,21 +53,7 @@ def find_verdicts(
     report: DriftReport | None,
 ) -> Verdicts:
     """Return the verdicts of one effect size, of windows that are as long as the columns."""
-    environment, size = place
-    if report is None or not report.starts:
-        return {}
-    found = list_readings(
-        session,
-        model_id=catalog.id_of(model),
-        environment=environment,
-        monitors=[size, f"score_{size}"],
-        after=report.starts[0],
-    )
-    return {
-        (one.start, one.subject): one.verdict
-        for one in found
-        if one.end - one.start == LENGTHS[width]
-    }
+    return {} if report is None else verdicts_of(session, model, place, width, report)
 
 
 def find_flags(session: ReadSession, model: Model, environment: str) -> list[Flag]:
