@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Text, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from mlreg.controller.store.columns import model_reference
-from mlreg.registry.store.columns import big_key, moment, octets, optional_moment, text
+from mlreg.registry.store.columns import (
+    big_key,
+    moment,
+    octets,
+    optional_document,
+    optional_moment,
+    text,
+)
 
 
 class Batch(SQLModel, table=True):
@@ -95,7 +103,10 @@ class Retention(SQLModel, table=True):
 
 
 class Erasure(SQLModel, table=True):
-    """One entity that is taken out of the log; its name stands here only until that is done."""
+    """One entity that is taken out of the log; its name stands here only until that is done.
+
+    `report` is what was done, and what of the entity is left where (`domain/erasures.py`).
+    """
 
     __tablename__ = "erasure"
 
@@ -109,6 +120,8 @@ class Erasure(SQLModel, table=True):
     ended_at: datetime | None = optional_moment()
     predictions: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     labels: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    job_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    report: dict[str, Any] | None = optional_document()
 
 
 class LostSegment(SQLModel, table=True):

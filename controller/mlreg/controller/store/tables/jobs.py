@@ -24,6 +24,12 @@ class Job(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         Index("ix_job_ready", "priority", "id", postgresql_where=sql("state = 'queued'")),
+        Index(
+            "ix_job_names_rows",
+            "kind",
+            "id",
+            postgresql_where=sql("kind IN ('explain', 'parity', 'check')"),
+        ),
         Index("ix_job_lease", "lease_until", postgresql_where=sql("state = 'running'")),
         Index(
             "uq_job_dedupe_key",
