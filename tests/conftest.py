@@ -21,11 +21,13 @@ from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
 from mlreg.registry.web import pages
+from tests.memory import keep_in_memory
 from tests.servers.api import RunningApi
 from tests.servers.receiver import Receiver
 from tests.servers.running import VIRTUAL_START, RunningMlreg
 from tests.servers.s3 import moto_server, rclone_server
 
+keep_in_memory()
 # LightGBM's waiting threads would spin, and tests share their cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
