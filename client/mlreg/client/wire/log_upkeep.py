@@ -31,10 +31,46 @@ class ErasureRequest(Request):
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+class RemainderAnswer(Answer):
+    """A place that has, or may have, rows of the entity still.
+
+    Attributes:
+        what: `version_file`: predictions beside a version, which go with it; `source`: files or
+            tables of your own that snapshots refer to; `frozen_answer`: the frozen answer to a
+            query, of this snapshot.
+        rows: how many; null where that cannot be told.
+    """
+
+    what: str
+    name: str
+    rows: int | None
+
+
+class ErasureReport(Answer):
+    """What an erasure did beside the rows of the log.
+
+    Attributes:
+        segments: how many were written anew, or went.
+        answers: how many files of frozen answers to queries went.
+        snapshots: how many lost rows.
+        evidence: how many readings, replays, checks and explanations named rows that went.
+        joined: the later erasure of the same entity that did it, where one did.
+    """
+
+    segments: int
+    answers: int
+    snapshots: int
+    evidence: int
+    remaining: list[RemainderAnswer]
+    joined: int | None = None
+
+
 class ErasureAnswer(Answer):
     """How far an erasure is; its entity is named by a SHA-256 only.
 
     Attributes:
+        state: queued, running, succeeded, failed, dead or cancelled.
+        error: why its last attempt failed.
         predictions, labels: how many rows of the log went; null until it is done.
     """
 
@@ -47,8 +83,11 @@ class ErasureAnswer(Answer):
     ended_at: AwareDatetime | None
     predictions: int | None
     labels: int | None
+    state: str = "queued"
+    error: str | None = None
+    report: ErasureReport | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether its rows are still there."""
-        return self.ended_at is None
+        """Whether it is still to be done."""
+        return self.ended_at is None and self.state in {"queued", "running"}

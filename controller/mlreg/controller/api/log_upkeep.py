@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.log_upkeep import (
     ErasureAnswer,
+    ErasureReport,
     ErasureRequest,
     RetentionAnswer,
     RetentionRequest,
@@ -81,7 +82,7 @@ def erase(
         asked = erasing.request_erasure(
             session, found, body.entity, body.reason, actor=caller, now=now
         )
-        return _erasure(found, asked)
+        return _erasure(session, found, asked)
 
     with writing() as session:
         return once.run(session, now, act, status=202)
@@ -93,7 +94,7 @@ def list_erasures(model: str, reading: Reading, limit: Limit = 100) -> Page[Eras
     with reading() as session:
         found = get_model(session, model)
         rows = log_upkeep.list_erasures(session, id_of(found), limit)
-    return Page(items=[_erasure(found, row) for row in rows])
+        return Page(items=[_erasure(session, found, row) for row in rows])
 
 
 @router.get("/erasures/{number}", dependencies=[may("read")])
@@ -102,9 +103,9 @@ def show_erasure(number: Number, reading: Reading, caller: Caller) -> ErasureAns
     with reading() as session:
         row = erasing.get_erasure(session, number)
         found = model_of(session, row.model_id)
-    unseen = erasing.ErasureNotFoundError(number=number)
-    permit(caller, "read", found.name, unseen=unseen)
-    return _erasure(found, row)
+        unseen = erasing.ErasureNotFoundError(number=number)
+        permit(caller, "read", found.name, unseen=unseen)
+        return _erasure(session, found, row)
 
 
 def _retention(session: ReadSession, model: Model) -> RetentionAnswer:
@@ -114,7 +115,8 @@ def _retention(session: ReadSession, model: Model) -> RetentionAnswer:
     return RetentionAnswer(model=model.name, days=row.days, set_at=row.set_at, set_by=row.set_by)
 
 
-def _erasure(model: Model, row: Erasure) -> ErasureAnswer:
+def _erasure(session: ReadSession, model: Model, row: Erasure) -> ErasureAnswer:
+    state, error = erasing.state_of(session, row)
     return ErasureAnswer(
         number=row.id or 0,
         model=model.name,
@@ -125,4 +127,7 @@ def _erasure(model: Model, row: Erasure) -> ErasureAnswer:
         ended_at=row.ended_at,
         predictions=row.predictions,
         labels=row.labels,
+        state=state,
+        error=error,
+        report=None if row.report is None else ErasureReport.model_validate(row.report),
     )

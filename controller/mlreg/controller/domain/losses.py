@@ -3,6 +3,8 @@
 ```
 RefusedError
 └── SnapshotLostError   rows of a snapshot are gone for good; names the segments and why
+UnavailableError
+└── RowsLostError       rows went while a job looked at them; it looks again
 ```
 """
 
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.domain.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +51,18 @@ class SnapshotLostError(RefusedError):
     def __init__(self, *, digest: str, lost: Sequence[Lost]) -> None:
         super().__init__(f"snapshot {digest} lost {spell_lost(lost)}")
         self.lost = tuple(lost)
+
+
+class RowsLostError(UnavailableError):
+    """Rows that a job has read were erased, or have expired, before it could say what it found.
+
+    What it found may name them, so it is not kept; another attempt finds what is left.
+    """
+
+    code = "rows_lost"
+
+    def __init__(self) -> None:
+        super().__init__("rows of the log were erased or expired while they were looked at")
 
 
 def spell_lost(lost: Sequence[Lost]) -> str:

@@ -4,61 +4,57 @@
 NotFoundError
 └── ErasureNotFoundError   there is no erasure of that number
 UnavailableError
-└── LogChangedError        segments were merged meanwhile; the job tries again
+└── LogChangedError        segments came and went again and again; the job tries once more
 ```
 
 What always holds: what waits is drained first, so it is found too; segments that hold the entity
 are written anew without it and take the place of the old ones in one transaction with the record of
-it, so a worker that dies in between has changed nothing; the entity's name stands in the database
-only until then, in the audit log never: there, and in the record, stands a digest of it. Snapshots
-that referred to an old segment have lost it, and say so. The old bytes are collected as any that
-nobody needs.
+it, so a worker that dies in between has changed nothing; that transaction is given up if a segment
+is there that was not looked into. The entity's name stands in the database only until then, in the
+audit log never: there, and in the record, stands a digest of it. Snapshots that referred to an old
+segment have lost it, and say so. The old bytes are collected as any that nobody needs; what cannot
+be reached stands in the erasure's report.
 """
 
 from __future__ import annotations
 
-import io
-import logging
-from dataclasses import dataclass
+import json
 from typing import TYPE_CHECKING, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from mlreg.controller.domain.batches import ENTITY, PREDICTION_ID, Kind
+from mlreg.controller.domain.erasures import Report, check_reason, sorted_remainders
 from mlreg.controller.domain.losses import ERASED
-from mlreg.controller.feedback.segments import NewSegment, make_segment, read_groups
 from mlreg.controller.services import jobs
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.compaction import keep_segment, new_segment
 from mlreg.controller.services.draining import drain_model, reclaim_slots
-from mlreg.controller.store import explanations, log_upkeep
+from mlreg.controller.services.entity_rows import EntitySearch
+from mlreg.controller.services.version_rows import find_in_versions
+from mlreg.controller.store import log_upkeep, row_traces
 from mlreg.controller.store.feedback import lock_model
+from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.log_upkeep import Loss
 from mlreg.controller.store.policies import model_of
 from mlreg.controller.store.tables import Erasure
-from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.errors import NotFoundError, UnavailableError
 from mlreg.registry.services import audit
 from mlreg.registry.services.catalog import id_of
-from mlreg.registry.services.uploads import BlobFile, send_blob
 from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from mlreg.registry.artifacts.store import ArtifactStore
+    from mlreg.controller.domain.erasures import Remainder
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Model
 
-LOG = logging.getLogger(__name__)
 KIND = "erase"
 PRIORITY = 30
+MAX_LOOKS = 5
 
 
 class ErasureNotFoundError(NotFoundError):
@@ -71,7 +67,7 @@ class ErasureNotFoundError(NotFoundError):
 
 
 class LogChangedError(UnavailableError):
-    """Segments were merged or erased while this erasure read them; it begins again."""
+    """Segments came, or were merged, each time that this erasure had looked into all of them."""
 
     code = "log_changed"
 
@@ -79,21 +75,15 @@ class LogChangedError(UnavailableError):
         super().__init__("the log's segments changed meanwhile")
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """A segment that held the entity, and what is left of it; None if nothing is."""
-
-    kind: Kind
-    old: str
-    rows: int
-    left: NewSegment | None
-    blob: BlobFile | None
-
-
 def request_erasure(
     session: WriteSession, model: Model, entity: str, reason: str, *, actor: Actor, now: datetime
 ) -> Erasure:
-    """Ask for an entity to be erased from the log of a model; a worker does it."""
+    """Ask for an entity to be erased from the log of a model; a worker does it.
+
+    Raises:
+        EntityInReasonError: the reason names the entity.
+    """
+    check_reason(reason, entity)
     erasure = Erasure(
         model_id=id_of(model),
         entity=entity,
@@ -105,13 +95,14 @@ def request_erasure(
     session.add(erasure)
     session.flush()
     payload = {"erasure": erasure.id, "model_id": erasure.model_id}
-    jobs.enqueue(
+    erasure.job_id = jobs.enqueue(
         session,
         kind=KIND,
         payload=payload,
         lock_key=f"{KIND}:{erasure.model_id}",
         priority=PRIORITY,
     )
+    session.flush()
     _record(session, "log.erase", model, erasure, {"reason": reason}, actor=actor, now=now)
     return erasure
 
@@ -128,11 +119,19 @@ def get_erasure(session: ReadSession, number: int) -> Erasure:
     return found
 
 
+def state_of(session: ReadSession, erasure: Erasure) -> tuple[str, str | None]:
+    """Return how the job of an erasure is doing, and why its last attempt failed."""
+    if erasure.ended_at is not None:
+        return "succeeded", None
+    job = None if erasure.job_id is None else find_job(session, erasure.job_id)
+    return ("dead", None) if job is None else (job.state, job.error)
+
+
 def perform(attempt: Attempt) -> None:
     """Erase the entity that the job's erasure names.
 
     Raises:
-        LogChangedError: the segments changed meanwhile; another attempt may go well.
+        LogChangedError: the segments changed again and again; another attempt may go well.
     """
     number = cast("int", attempt.lease.payload["erasure"])
     with attempt.database.reading() as session:
@@ -143,102 +142,86 @@ def perform(attempt: Attempt) -> None:
             return
     now = attempt.clock.now()
     drain_model(attempt.database, attempt.store, erasure.model_id, now=now)
-    reclaim_slots(attempt.database)  # what was drained just now leaves the ring at its next turn
-    rewritten = _rewrite(attempt, erasure.model_id, erasure.entity)
-    failpoint("erase_before_commit")
-    with attempt.finish() as session:
-        counts = _replace(session, attempt.store, number, erasure.model_id, rewritten, now)
-        explanations.forget_rows(session, erasure.model_id)  # they may name rows of the entity
-        row = get_erasure(session, number)
-        row.entity, row.ended_at = None, now
-        row.predictions, row.labels = counts["predictions"], counts["labels"]
-        session.add(row)
-        attempt.outcome = {**counts, "segments": len(rewritten)}
-        body = {**counts, "segments": [one.old for one in rewritten]}
-        _record(session, "log.erased", model, row, body, actor=SYSTEM, now=now)
+    failpoint("erase_drained")
+    search = EntitySearch(attempt, model, erasure.entity)
+    for looks_left in reversed(range(MAX_LOOKS)):
+        search.look()
+        remaining = (*search.remaining, *find_in_versions(attempt, model, search.ids))
+        failpoint("erase_before_commit")
+        try:
+            with attempt.finish() as session:
+                _erase(session, search, number, remaining, now)
+                attempt.outcome = {"erasure": number}
+                failpoint("erase_in_commit")
+        except LogChangedError:
+            if not looks_left:
+                raise
+        else:
+            break
+    failpoint("erase_after_commit")
+    reclaim_slots(attempt.database)
 
 
-def _rewrite(attempt: Attempt, model_id: int, entity: str) -> list[Rewritten]:
-    """Write every segment that holds the entity anew, one at a time."""
-    with attempt.database.reading() as session:
-        predictions = log_upkeep.list_holders(session, model_id, "predictions")
-        labels = log_upkeep.list_holders(session, model_id, "labels")
-    ids: set[str] = set()
-
-    def about(rows: pa.Table) -> pa.Array:
-        found = pc.fill_null(pc.equal(rows[ENTITY], entity), fill_value=False)
-        ids.update(rows[PREDICTION_ID].filter(found).to_pylist())
-        return found
-
-    rewritten = _without(attempt, "predictions", predictions, ENTITY, about)
-    wanted = pa.array(sorted(ids), pa.string())
-
-    def of_them(rows: pa.Table) -> pa.Array:
-        return pc.is_in(rows[PREDICTION_ID], value_set=wanted)
-
-    return rewritten + _without(attempt, "labels", labels if ids else [], PREDICTION_ID, of_them)
-
-
-def _without(
-    attempt: Attempt,
-    kind: Kind,
-    digests: list[str],
-    column: str,
-    find: Callable[[pa.Table], pa.Array],
-) -> list[Rewritten]:
-    found = []
-    for digest in digests:
-        attempt.check()
-        columns = list(dict.fromkeys([PREDICTION_ID, column]))
-        if not any(pc.any(find(rows)).as_py() for rows in _groups(attempt, digest, columns)):
-            continue
-        tables = list(_groups(attempt, digest, None))
-        left = [rows.filter(pc.invert(find(rows))) for rows in tables]
-        rest = sum(rows.num_rows for rows in left)
-        segment = make_segment(kind, left) if rest else None
-        blob = send_blob(attempt.store, io.BytesIO(segment.content)) if segment else None
-        gone = sum(rows.num_rows for rows in tables) - rest
-        found.append(Rewritten(kind, digest, gone, segment, blob))
-    return found
-
-
-def _groups(attempt: Attempt, digest: str, columns: list[str] | None) -> Iterator[pa.Table]:
-    """Read a segment; nothing where its bytes are gone already."""
-    try:
-        yield from read_groups(attempt.store, digest, columns, None)
-    except BlobNotFoundError:
-        LOG.warning("segment %s is gone, so there is nothing in it to erase", digest)
+def _erase(
+    session: WriteSession,
+    search: EntitySearch,
+    number: int,
+    remaining: Sequence[Remainder],
+    now: datetime,
+) -> None:
+    """Take out what was found, everywhere at once, and write it down."""
+    model_id = id_of(search.model)
+    lock_model(session, model_id)
+    if not search.is_settled(session):
+        raise LogChangedError
+    lost = [*search.rewritten, *search.answers]
+    snapshots = log_upkeep.count_snapshots(session, lost)
+    counts = _replace(session, search, number, now)
+    log_upkeep.delete_drained(session, model_id)
+    report = Report(
+        segments=len(search.rewritten),
+        answers=len(search.answers),
+        snapshots=snapshots,
+        evidence=row_traces.forget_rows(session, model_id, search.ids),
+        remaining=sorted_remainders(remaining),
+    )
+    row = get_erasure(session, number)
+    row.entity, row.ended_at = None, now
+    row.predictions, row.labels = counts["predictions"], counts["labels"]
+    row.report = report.to_json()
+    session.add(row)
+    session.flush()
+    joined = Report(joined=number)
+    log_upkeep.end_earlier(session, row, json.dumps(joined.to_json()), now)
+    body = {**counts, **_audited(report), "lost": lost}
+    _record(session, "log.erased", search.model, row, body, actor=SYSTEM, now=now)
 
 
 def _replace(
-    session: WriteSession,
-    store: ArtifactStore,
-    number: int,
-    model_id: int,
-    rewritten: list[Rewritten],
-    now: datetime,
+    session: WriteSession, search: EntitySearch, number: int, now: datetime
 ) -> dict[str, int]:
     """Put the new segments in the place of the old ones; return the rows that went, by kind."""
-    lock_model(session, model_id)
-    holders = {
-        kind: set(log_upkeep.list_holders(session, model_id, kind))
-        for kind in ("predictions", "labels")
-    }
-    if any(one.old not in holders[one.kind] for one in rewritten):
-        raise LogChangedError
-    in_log = log_upkeep.lock_in_log(session, [one.old for one in rewritten])
-    losses, counts = [], {"predictions": 0, "labels": 0}
-    for one in rewritten:
+    model_id, found = id_of(search.model), search.rewritten
+    in_log = log_upkeep.lock_in_log(session, list(found))
+    losses = [Loss(digest, rows) for digest, rows in search.answers.items()]
+    counts = {"predictions": 0, "labels": 0}
+    for one in found.values():
         replaced_by = None
         if one.old in in_log:
             counts[one.kind] += one.rows
             if one.left is not None and one.blob is not None:
                 replaced_by = one.blob.digest
                 segment = new_segment(model_id, one.left, one.blob, now)
-                keep_segment(session, store, segment, now=now)
+                keep_segment(session, search.attempt.store, segment, now=now)
         losses.append(Loss(one.old, one.rows, replaced_by))
     log_upkeep.lose(session, model_id, losses, cause=ERASED, now=now, erasure_id=number)
     return counts
+
+
+def _audited(report: Report) -> dict[str, object]:
+    """Return what the audit log keeps of a report."""
+    form = report.to_json()
+    return {name: form[name] for name in ("snapshots", "evidence", "remaining")}
 
 
 def _record(  # noqa: PLR0913 - an entry has its parts

@@ -1,22 +1,30 @@
-"""Whether a snapshot is still what it was: asked wherever one is opened by its name."""
+"""Whether rows are still what they were: asked wherever a snapshot is opened by its name.
+
+What always holds: what a job found in single rows is written down only if they are all still there,
+under a lock that an erasure waits for; so nothing that was erased comes back by a job that read it
+before and ends after.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlreg.controller.domain.losses import Lost, SnapshotLostError
+from mlreg.controller.domain.losses import Lost, RowsLostError, SnapshotLostError
+from mlreg.controller.store.feedback import hold_model
 from mlreg.controller.store.log_upkeep import list_lost
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mlreg.controller.domain.snapshots import SnapshotBody
-    from mlreg.registry.store.database import ReadSession
+    from mlreg.registry.store.database import ReadSession, WriteSession
 
 
 def lost_of(session: ReadSession, body: SnapshotBody) -> list[Lost]:
-    """Return the segments that a snapshot has lost."""
+    """Return the segments, or files of a frozen answer, that a snapshot has lost."""
     return [
         Lost(row.digest, row.cause, row.rows, row.at, row.erasure_id)
-        for row in list_lost(session, body.segments)
+        for row in list_lost(session, body.blobs)
     ]
 
 
@@ -29,3 +37,16 @@ def check_whole(session: ReadSession, body: SnapshotBody) -> None:
     lost = lost_of(session, body)
     if lost:
         raise SnapshotLostError(digest=body.digest, lost=lost)
+
+
+def check_still_there(session: WriteSession, model_id: int, read: Iterable[SnapshotBody]) -> None:
+    """Refuse to write what was found in rows of which some are gone by now.
+
+    From here to the commit nothing of the model's log is erased, and nothing expires.
+
+    Raises:
+        RowsLostError: the job is to look again.
+    """
+    hold_model(session, model_id)
+    if list_lost(session, [digest for body in read for digest in body.blobs]):
+        raise RowsLostError

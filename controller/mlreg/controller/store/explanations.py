@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, text
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from mlreg.controller.store.tables import Job
@@ -12,18 +12,10 @@ from mlreg.controller.store.tables import Job
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.database import ReadSession
 
 KIND = "explain"
 LOOKED_BACK = 200_000
-
-_FORGET = text("""
-    UPDATE job
-    SET outcome = CASE WHEN outcome ? 'worst' THEN jsonb_set(outcome, '{worst}', '[]')
-                       ELSE outcome END
-    WHERE kind = 'explain' AND CAST(payload ->> 'model_id' AS bigint) = :model_id
-      AND outcome IS NOT NULL
-""")
 
 
 def list_explanations(session: ReadSession, model_id: int, limit: int) -> Sequence[Job]:
@@ -43,8 +35,3 @@ def list_explanations(session: ReadSession, model_id: int, limit: int) -> Sequen
         .limit(limit)
     )
     return session.exec(query).all()
-
-
-def forget_rows(session: WriteSession, model_id: int) -> None:
-    """Take the single rows out of what was found in a model's windows."""
-    session.execute(_FORGET, {"model_id": model_id})

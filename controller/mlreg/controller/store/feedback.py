@@ -87,6 +87,8 @@ _UNREFER = text("""
 
 _LOCK_MODEL = text("SELECT id FROM model WHERE id = :model_id FOR NO KEY UPDATE")
 
+_HOLD_MODEL = text("SELECT id FROM model WHERE id = :model_id FOR SHARE")
+
 _MODELS = text("""
     SELECT batch.model_id, min(batch.received_at) AS oldest, sum(batch.rows) AS rows
     FROM batch WHERE batch.segment IS NULL
@@ -197,6 +199,11 @@ def list_waiting_models(session: ReadSession) -> list[WaitingModel]:
 def lock_model(session: WriteSession, model_id: int) -> None:
     """Let one drain of a model commit at a time; readers and new batches do not wait."""
     session.execute(_LOCK_MODEL, {"model_id": model_id})
+
+
+def hold_model(session: WriteSession, model_id: int) -> None:
+    """Keep segments from coming and going until the commit; who else holds a model is welcome."""
+    session.execute(_HOLD_MODEL, {"model_id": model_id})
 
 
 def claim_batches(session: WriteSession, ids: Sequence[int]) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import String, any_, literal, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlmodel import col, select
 
 from mlreg.controller.store.tables import Erasure, LostSegment, Retention
@@ -32,11 +32,33 @@ _HOLDERS = """
     ORDER BY 1
 """
 _IN_LOG = text("SELECT digest FROM segment WHERE digest = ANY(:digests) ORDER BY digest FOR UPDATE")
+_SNAPSHOTS = text("""
+    SELECT count(DISTINCT owner) FROM blob_reference
+    WHERE digest = ANY(:digests) AND kind = 'snapshot'
+""")
+_OF_SOURCES = text("""
+    SELECT body FROM snapshot
+    WHERE model_id = :model_id AND CAST(body AS jsonb) ? 'source' ORDER BY digest
+""")
+_JOIN = text("""
+    UPDATE erasure SET entity = NULL, ended_at = :now, predictions = 0, labels = 0,
+        report = CAST(:report AS jsonb)
+    WHERE model_id = :model_id AND entity_digest = :entity_digest AND id < :number
+    AND ended_at IS NULL
+""")
 _LEAVE = text("""
     WITH gone AS (DELETE FROM segment WHERE digest = ANY(:digests))
     DELETE FROM blob_reference
     WHERE digest = ANY(:digests) AND kind IN ('segment', 'snapshot')
 """)
+_DELETE_DRAINED = text("""
+    DELETE FROM waiting_batch AS waiting
+    WHERE waiting.model_id = :model_id AND NOT EXISTS (
+        SELECT 1 FROM batch
+        WHERE batch.segment IS NULL
+        AND (batch.id = waiting.batch OR batch.carrier = waiting.batch))
+""")
+
 _EXPIRED = text("""
     SELECT segment.digest, segment.rows FROM segment
     WHERE segment.model_id = :model_id AND segment."end" < :before
@@ -49,6 +71,20 @@ _EXPIRED = text("""
                 WHERE version.model_id = segment.model_id AND version.purged_at IS NULL
                 AND version.snapshots @> to_jsonb(snapshot.digest))))
     ORDER BY segment.digest LIMIT :limit FOR UPDATE OF segment SKIP LOCKED
+""")
+_EXPIRED_HELD = text("""
+    SELECT pin.digest FROM blob_reference AS pin
+    JOIN snapshot ON snapshot.digest = pin.owner
+    WHERE pin.kind = 'snapshot' AND snapshot.model_id = :model_id
+    AND CAST(snapshot.body AS jsonb) ? 'predictions'
+    AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.digest = pin.digest)
+    GROUP BY pin.digest
+    HAVING bool_and(
+        snapshot.created_at + interval '1 day' < :before AND NOT EXISTS (
+            SELECT 1 FROM version
+            WHERE version.model_id = :model_id AND version.purged_at IS NULL
+            AND version.snapshots @> to_jsonb(snapshot.digest)))
+    ORDER BY pin.digest LIMIT :limit
 """)
 _FORGET = text("""
     DELETE FROM batch WHERE id IN (
@@ -100,6 +136,17 @@ def list_expired(session: WriteSession, model_id: int, before: datetime, limit: 
     return [Loss(row.digest, row.rows) for row in session.execute(_EXPIRED, given)]
 
 
+def list_expired_held(
+    session: ReadSession, model_id: int, before: datetime, limit: int
+) -> list[str]:
+    """Return segments that the log has merged since, for old snapshots which no version needs.
+
+    Their rows are older than the snapshots are, but for a day that a clock may be ahead.
+    """
+    given = {"model_id": model_id, "before": before, "limit": limit}
+    return [row.digest for row in session.execute(_EXPIRED_HELD, given)]
+
+
 def forget_batches(session: WriteSession, model_id: int, before: datetime, limit: int) -> int:
     """Forget the ids of drained batches that came before a moment; return how many."""
     given = {"model_id": model_id, "before": before, "limit": limit}
@@ -147,8 +194,37 @@ def lose(
 
 def list_lost(session: ReadSession, digests: Sequence[str]) -> Sequence[LostSegment]:
     """Return those of the segments that are lost."""
-    statement = select(LostSegment).where(col(LostSegment.digest).in_(digests))
+    among = any_(literal(sorted(set(digests)), ARRAY(String)))
+    statement = select(LostSegment).where(col(LostSegment.digest) == among)
     return session.exec(statement.order_by(col(LostSegment.digest))).all()
+
+
+def delete_drained(session: WriteSession, model_id: int) -> None:
+    """Delete the waiting bytes of a model that are drained, before their slot is emptied."""
+    session.execute(_DELETE_DRAINED, {"model_id": model_id})
+
+
+def count_snapshots(session: ReadSession, digests: Sequence[str]) -> int:
+    """Return how many snapshots refer to any of these segments or files."""
+    found = session.execute(_SNAPSHOTS, {"digests": list(digests)})
+    return cast("int", found.scalar_one())
+
+
+def list_bodies_of_sources(session: ReadSession, model_id: int) -> list[str]:
+    """Return the manifests of a model's snapshots of sources, as JSON."""
+    return [row.body for row in session.execute(_OF_SOURCES, {"model_id": model_id})]
+
+
+def end_earlier(session: WriteSession, erasure: Erasure, report: str, now: datetime) -> None:
+    """End the earlier erasures of the same entity that were not done: this one does their work."""
+    given = {
+        "model_id": erasure.model_id,
+        "entity_digest": erasure.entity_digest,
+        "number": erasure.id,
+        "report": report,
+        "now": now,
+    }
+    session.execute(_JOIN, given)
 
 
 def find_erasure(session: ReadSession, number: int) -> Erasure | None:

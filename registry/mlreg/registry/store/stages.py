@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert
+from sqlalchemy import and_, insert
 from sqlmodel import col, select
 
 from mlreg.registry.store.tables import StageFile, Version
@@ -36,3 +36,24 @@ def list_stage_files(session: ReadSession, version: Version) -> Sequence[StageFi
     """Return the files of a version's stage by name."""
     wanted = (StageFile.model_id == version.model_id, StageFile.number == version.number)
     return session.exec(select(StageFile).where(*wanted).order_by(col(StageFile.name))).all()
+
+
+def list_predictions(session: ReadSession, model_id: int) -> Sequence[StageFile]:
+    """Return the files of predictions of a model's versions that were not purged."""
+    statement = (
+        select(StageFile)
+        .join(
+            Version,
+            and_(
+                col(Version.model_id) == StageFile.model_id,
+                col(Version.number) == StageFile.number,
+            ),
+        )
+        .where(
+            StageFile.model_id == model_id,
+            StageFile.kind == "predictions",
+            col(Version.purged_at).is_(None),
+        )
+        .order_by(col(StageFile.number), col(StageFile.name))
+    )
+    return session.exec(statement).all()
