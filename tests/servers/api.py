@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import uvicorn
 
@@ -12,6 +14,35 @@ from mlreg.client.client import Client
 from mlreg.registry.api.app import create_api
 from mlreg.registry.services.access import ensure_admin_token
 from mlreg.registry.store.clock import SystemClock
+
+
+class PromptServer(uvicorn.Server):
+    """uvicorn's server, told when to end: by itself it looks each tenth of a second, twice."""
+
+    async def startup(self, sockets=None) -> None:
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # renews the date of its answers
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 1.0)
+
+    async def shutdown(self, sockets=None) -> None:
+        for listening in [*self.servers, *(sockets or [])]:
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - sets of uvicorn's
+            await asyncio.sleep(0.005)
+        for server in self.servers:
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
+    def end(self) -> None:
+        """End once what is asked is answered; from another thread."""
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._ending.set)
 
 
 class RunningApi:
@@ -29,16 +60,16 @@ class RunningApi:
         config = uvicorn.Config(
             self.app, log_level="error", loop="asyncio", lifespan="on", proxy_headers=False
         )
-        self._server = uvicorn.Server(config)
+        self._server = PromptServer(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
 
     def start(self) -> None:
         self._thread.start()
         while not self._server.started:
-            time.sleep(0.01)
+            time.sleep(0.002)
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join()
         self._socket.close()
 
