@@ -37,7 +37,8 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory, monkeypatch):
     """The client's cache of blobs: each test has its own, and it is empty."""
-    folder = tmp_path_factory.mktemp("cache")
+    # pytest's own numbers are found by looking through the thousands that are there
+    folder = tmp_path_factory.mktemp(f"cache-{next(_NUMBERS)}", numbered=False)
     monkeypatch.setenv("MLREG_CACHE_DIR", str(folder))
     return folder
 
