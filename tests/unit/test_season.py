@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.drift_alarms import DAILY, HOURLY, detections, false_alarms
+from mlreg.controller.domain.metrics import greater_is_better
 from mlreg.controller.domain.season import Judgement, Past, past_starts, verdicts
+from mlreg.controller.domain.usual_performance import performance_rules
 
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -104,3 +106,24 @@ def test_drift_is_told_within_days():
 def test_false_alarms_of_hours_stay_below_half_a_percent():
     for season in ("stationary", "both seasons"):
         assert false_alarms(HOURLY, season, range(4))["verdict"][0] <= 0.005
+
+
+def test_what_may_not_fall_may_rise():
+    falling = Judgement(least=0.01, falling=True)
+    assert judge(0.0, weeks(8, sunday=0), rule=falling) == "unusual"
+    assert judge(0.5, weeks(8, sunday=0), rule=falling) == "normal"
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression", "ranking"])
+def test_only_a_worse_metric_is_unusual(task):
+    for monitor, rule in performance_rules(task).items():
+        worse, better = ("unusual", "normal")
+        higher = judge(3.0, [1.0] * 28, rule=rule)
+        lower = judge(0.2, [1.0] * 28, rule=rule)
+        name = monitor.removeprefix("skill_")
+        if name == "bias":
+            assert {higher, lower} == {worse}
+        elif greater_is_better(name) or monitor != name:
+            assert (higher, lower) == (better, worse), monitor
+        else:
+            assert (higher, lower) == (worse, better), monitor

@@ -44,11 +44,13 @@ class Judgement:
         least: the smallest difference that may be unusual, in the monitor's unit.
         relative: the same as a share of the centre; the larger of the two counts.
         both_sides: whether too low is unusual as well.
+        falling: whether too low is unusual, and too high is not.
     """
 
     least: float
     relative: float = 0.0
     both_sides: bool = False
+    falling: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +93,8 @@ def verdicts(
     plenty = known.sum(axis=0) >= LEAST_ALL
     away, allowed, beyond = _scatter(now, past.values, same, slots, rules)
     both = np.array([rule.both_sides for rule in rules])
-    away = np.where(both, np.abs(away), away)
+    falling = np.array([rule.falling for rule in rules])
+    away = np.where(both, np.abs(away), np.where(falling, -away, away))
     unusual = (away > allowed) & (seasonal | beyond)
     judged = np.isfinite(now) & (seasonal | plenty)
     return [

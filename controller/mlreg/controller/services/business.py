@@ -10,7 +10,9 @@ RefusedError
 
 What always holds: a value counts once by (model, environment, name, key), the key being its time
 unless one is given; the same value again adds nothing, another one is refused. The reading of a
-window that is still open is `immature`; a value that comes after it closed is added to it.
+window that is still open is `immature`; a value that comes after it closed is added to it. Closed
+windows have a verdict, and may open an alert unless they are more than `OLD` windows back: a series
+that is posted for the first time has a past, and that is no alarm.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
+from mlreg.controller.domain.usual_performance import BUSINESS
 from mlreg.controller.domain.windows import DAY, Interval, window_of
+from mlreg.controller.services import watching
 from mlreg.controller.services.policies import policy_in_force
+from mlreg.controller.services.verdicts import judged
 from mlreg.controller.store import business as rows
 from mlreg.controller.store import readings
 from mlreg.controller.store.policies import environment_exists
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.tables import Model
 
 PREFIX = "business:"
+OLD = 3
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -115,7 +121,11 @@ def post_value(
     in_force = policy_in_force(session, *place)
     width = DAY if in_force is None else in_force.policy.data.window
     rule = None if in_force is None else in_force.policy.monitors
-    read_business(session, place, window_of(posted.at, width), now=now, rule=rule)
+    window = window_of(posted.at, width)
+    read_business(session, place, window, now=now, rule=rule)
+    if window.end <= now:
+        again = window.end + OLD * width <= now
+        watching.watch(session, place, [window], now=now, again=again)
     return True
 
 
@@ -146,7 +156,8 @@ def read_business(
         )
         for name, (count, total) in found.items()
     ]
-    readings.write_readings(session, place, taken, now=now)
+    rules = {one.monitor: BUSINESS for one in taken}
+    readings.write_readings(session, place, judged(session, place, taken, rules), now=now)
 
 
 def _rule(session: WriteSession, place: Place) -> MonitorRule:

@@ -20,6 +20,7 @@ import numpy as np
 
 from mlreg.controller.domain.maturity import correct, look_ages, maturity_of
 from mlreg.controller.domain.monitor_rule import MonitorRule
+from mlreg.controller.domain.usual_performance import performance_rules
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services import jobs, label_profiles, late_labels, loss_models, watching
 from mlreg.controller.services.alerts import alert_if_dead
@@ -36,6 +37,7 @@ from mlreg.controller.services.labelled_rows import RowShape, labelled_rows, sha
 from mlreg.controller.services.logged_rows import read_rows, select_rows
 from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT
 from mlreg.controller.services.policies import policy_in_force
+from mlreg.controller.services.verdicts import judged
 from mlreg.controller.store import label_profiles as profile_rows
 from mlreg.controller.store import policies, readings
 from mlreg.registry.store.tables import Model
@@ -115,6 +117,22 @@ def enqueue_measure(
     return _enqueue(session, place, [look, *also], _key(place, window))
 
 
+def enqueue_again(
+    session: WriteSession, in_force: PolicyInForce, window: Interval, matured_until: datetime
+) -> bool:
+    """Have a window measured again whose rows are others now; False where it was not measured yet.
+
+    Labels count that came before the newest window matured: those were all looked at.
+    """
+    place, delay = (in_force.model_id, in_force.environment), in_force.policy.data.label_delay
+    before = readings.find_reading(session, place, "labelled", window)
+    if before is None or before.state == "immature":
+        return False
+    mature = window.end + delay
+    look = Look(window, max(mature, matured_until + delay), mature, again=True)
+    return _enqueue(session, place, [look], f"{_key(place, window)}:again")
+
+
 def enqueue_looks(session: WriteSession, in_force: PolicyInForce, looks: Sequence[Look]) -> bool:
     """Have young windows looked at; False when that is asked already."""
     place = (in_force.model_id, in_force.environment)
@@ -191,6 +209,8 @@ def _measure(attempt: Attempt, deployment: _Deployment, look: Look) -> LabelledR
     if look.is_mature and taken.rows is not None and taken.state == "final":
         of = (deployment.model, deployment.place, look.window)
         with attempt.database.reading() as session:
+            rules = performance_rules(taken.task)
+            found = judged(session, deployment.place, found, rules)
             found = [*found, *drift_readings(session, *of, taken.rows.window)]
     with attempt.effect() as session:
         _write(session, deployment, look, taken, found, attempt.clock.now())

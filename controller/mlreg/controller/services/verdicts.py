@@ -1,24 +1,23 @@
 """Verdicts on readings that rest on rows or labels: against the readings of comparable windows.
 
 What always holds: one query fetches the history of all of them; only final readings are judged and
-only final ones count as history. Readings of profiles are judged where they are read
-(`monitoring.py`), against windows measured anew with the same yardstick.
+only final ones of windows as long count as history. Readings of profiles are judged where they are
+read (`monitoring.py`), against windows measured anew with the same yardstick.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlreg.controller.domain.season import Judgement, Past, past_starts, verdicts
-from mlreg.controller.store.readings import list_readings
+from mlreg.controller.domain.windows import Interval
+from mlreg.controller.store.readings import past_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from mlreg.controller.domain.readings import WindowReading
     from mlreg.registry.store.database import ReadSession
@@ -46,7 +45,7 @@ def judged(
         return list(found)
     start, width = asked[0].start, asked[0].end - asked[0].start
     starts = past_starts(start, width)
-    values = _past_values(session, place, asked, starts)
+    values = _past_values(session, place, asked, [Interval(one, one + width) for one in starts])
     now = np.array([np.nan if one.value is None else one.value for one in asked])
     said = verdicts(
         now, (start, width), Past(starts, values), [rules[one.monitor] for one in asked]
@@ -59,20 +58,9 @@ def _past_values(
     session: ReadSession,
     place: Place,
     asked: Sequence[WindowReading],
-    starts: Sequence[datetime],
+    past: Sequence[Interval],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    listed = list_readings(
-        session,
-        model_id=place[0],
-        environment=place[1],
-        monitors=sorted({one.monitor for one in asked}),
-        after=starts[0],
-        until=asked[0].start,
-    )
-    found: dict[tuple[str, str], dict[datetime, float]] = defaultdict(dict)
-    for one in listed:
-        if one.state == "final" and one.value is not None:
-            found[one.monitor, one.subject][one.start] = one.value
-    return np.array(
-        [[found[one.monitor, one.subject].get(start, np.nan) for one in asked] for start in starts]
-    )
+    monitors = sorted({one.monitor for one in asked})
+    found = past_values(session, place, monitors, past)
+    known = [found.get((one.monitor, one.subject), {}) for one in asked]
+    return np.array([[one.get(window.start, np.nan) for one in known] for window in past])

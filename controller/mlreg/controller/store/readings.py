@@ -42,6 +42,14 @@ _ANEW = text(
 _RIPEN = text(_ANEW.text + " WHERE reading.state = 'immature'")
 
 
+_PAST = text("""
+    SELECT monitor, subject, start, value FROM reading
+    WHERE model_id = :model_id AND environment = :environment AND start = ANY(:starts)
+      AND "end" = start + :width AND monitor = ANY(:monitors)
+      AND state = 'final' AND value IS NOT NULL
+""")
+
+
 def write_readings(  # noqa: PLR0913 - what may be there already is treated in three ways
     session: WriteSession,
     place: Place,
@@ -98,6 +106,38 @@ def list_readings(  # noqa: PLR0913 - the columns one may select by
         query = query.where(Reading.subject == subject)
     query = query.order_by(col(Reading.start), col(Reading.monitor), col(Reading.subject))
     return list(session.exec(query).all())
+
+
+def find_reading(
+    session: ReadSession, place: Place, monitor: str, window: Interval
+) -> Reading | None:
+    """Return the reading of a monitor that is about everything in just this window."""
+    query = select(Reading).where(
+        Reading.model_id == place[0],
+        Reading.environment == place[1],
+        Reading.monitor == monitor,
+        Reading.subject == "",
+        Reading.start == window.start,
+        Reading.end == window.end,
+    )
+    return session.exec(query).first()
+
+
+def past_values(
+    session: ReadSession, place: Place, monitors: Sequence[str], past: Sequence[Interval]
+) -> dict[tuple[str, str], dict[datetime, float]]:
+    """Return (monitor, subject) → start → value of final readings of windows of one width."""
+    values = {
+        "model_id": place[0],
+        "environment": place[1],
+        "monitors": list(monitors),
+        "starts": [one.start for one in past],
+        "width": past[0].length,
+    }
+    found: dict[tuple[str, str], dict[datetime, float]] = {}
+    for monitor, subject, start, value in session.execute(_PAST, values):
+        found.setdefault((monitor, subject), {})[start] = value
+    return found
 
 
 def newest_window(session: ReadSession, model_id: int, environment: str) -> datetime | None:
