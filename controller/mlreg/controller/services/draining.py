@@ -30,7 +30,7 @@ from mlreg.controller.feedback.drain import (
 )
 from mlreg.controller.services.compaction import compact_model, keep_segment, new_segment
 from mlreg.controller.services.profiles import add_hours
-from mlreg.controller.store import feedback, profiles
+from mlreg.controller.store import feedback, late_hours, profiles
 from mlreg.registry.services.uploads import BlobFile, send_blob
 from mlreg.registry.store.failpoint import failpoint
 
@@ -183,8 +183,11 @@ def _write_round(session: WriteSession, store: ArtifactStore, work: _Round) -> D
         segment = new_segment(work.model_id, part.segment, blob, work.now)
         keep_segment(session, store, segment, now=work.now)
         feedback.mark_drained(session, part.batches, blob.digest)
-    for contract, hours in {**work.hours, **_new_contracts(session, work)}.items():
+    added = {**work.hours, **_new_contracts(session, work)}
+    for contract, hours in added.items():
         add_hours(session, work.model_id, contract, hours)
+    starts = [hour.start for hours in added.values() for hour in hours]
+    late_hours.note(session, work.model_id, starts, work.now)
     return Drained(len(ids), _rows(work.parts, "predictions"), _rows(work.parts, "labels"))
 
 

@@ -22,12 +22,13 @@ from mlreg.controller.domain.outage import HourShares, OutageRule, Suspicion, st
 from mlreg.controller.domain.profile import Profile, merge_all
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
 from mlreg.controller.domain.season import Past, verdicts
-from mlreg.controller.domain.windows import HOUR, Interval
+from mlreg.controller.domain.windows import HOUR, Interval, window_of
 from mlreg.controller.monitors.kinds import MONITORS
 from mlreg.controller.monitors.monitor import History, Measured, WindowView
 from mlreg.controller.services import business, estimating, outages, profiles, watching
 from mlreg.controller.services.history import load_history
 from mlreg.controller.services.label_readings import awaited
+from mlreg.controller.services.withdrawing import replacing
 from mlreg.controller.store import readings
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 LEAST_SHARE_LEFT = 0.9
+MAX_AGAIN = 168
+"""So many windows are written again at most when an outage is told that began in them."""
 RULE = OutageRule()
 WHOLE = ("rows", "score_mean", "psi", "jensen_shannon", "wasserstein")
 """The monitors that say so when a whole window has nothing to be read."""
@@ -83,26 +86,55 @@ class Hours:
         return sum(profile.rows for profile in self.by_start.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What reading a window leaves behind.
+
+    Attributes:
+        suspicion: what is suspected of the feed now.
+        again: windows before it that were written again, for an outage had begun in them.
+    """
+
+    suspicion: Suspicion | None
+    again: tuple[Interval, ...] = ()
+
+
 def read_window(
     session: WriteSession,
     watched: Watched,
     window: Interval,
     suspicion: Suspicion | None,
     now: datetime,
-) -> Suspicion | None:
-    """Look for an outage, write the window's readings, and return what is now suspected."""
+) -> Look:
+    """Look for an outage, and write the window's readings."""
     place = (watched.model_id, watched.environment)
     hours = load_hours(session, watched, window)
     after, begun = _look_for_outage(session, watched, hours, suspicion, now)
-    if begun is not None and begun < window.start:  # it began in a window that is read already
-        before = Interval(window.start - window.length, window.start)
-        _write(session, watched, before, load_hours(session, watched, before), now)
-        _write(session, watched, window, hours, now)
-        watching.watch(session, place, [before], now=now, rules=watched.alerts, again=True)
-    else:
-        _write(session, watched, window, hours, now)
+    before: list[Interval] = []
+    if begun is not None and begun < window.start:  # it began in windows that are read already
+        before = _between(begun, window)
+        write_again(session, watched, before, now)
+    _write(session, watched, window, hours, now)
     watching.watch(session, place, [window], now=now, rules=watched.alerts)
-    return after
+    return Look(after, tuple(before))
+
+
+def write_again(
+    session: WriteSession, watched: Watched, windows: Sequence[Interval], now: datetime
+) -> None:
+    """Write the readings of windows that were read before, as their rows are now."""
+    place = (watched.model_id, watched.environment)
+    for window in windows:
+        _write(session, watched, window, load_hours(session, watched, window), now, again=True)
+    watching.watch(session, place, windows, now=now, rules=watched.alerts, again=True)
+
+
+def _between(begun: datetime, window: Interval) -> list[Interval]:
+    """Return the windows from the one in which an outage began to the one before this."""
+    first = max(window_of(begun, window.length).start, window.start - MAX_AGAIN * window.length)
+    count = (window.start - first) // window.length
+    starts = [first + number * window.length for number in range(count)]
+    return [Interval(start, start + window.length) for start in starts]
 
 
 def load_hours(session: ReadSession, watched: Watched, window: Interval) -> Hours:
@@ -126,10 +158,10 @@ def _look_for_outage(
     now: datetime,
 ) -> tuple[Suspicion | None, datetime | None]:
     """Fold the window's hours; return what is suspected after them, and a new outage's start."""
-    reference = _shares(watched.reference, watched.at_risk)
+    reference = shares_of(watched.reference, watched.at_risk)
     begun = None
     for start, profile in hours.by_start.items():
-        hour = HourShares(start, profile.rows, _shares(profile, watched.at_risk))
+        hour = HourShares(start, profile.rows, shares_of(profile, watched.at_risk))
         outcome = step(suspicion, hour, reference, RULE)
         outages.record_step(session, (watched.model_id, watched.environment), outcome, now)
         suspicion = outcome.suspicion
@@ -138,7 +170,8 @@ def _look_for_outage(
     return suspicion, begun
 
 
-def _shares(profile: Profile | None, features: Iterable[str]) -> dict[str, float]:
+def shares_of(profile: Profile | None, features: Iterable[str]) -> dict[str, float]:
+    """Return by feature the share of rows at its default or missing."""
     if profile is None:
         return {}
     return {
@@ -149,7 +182,13 @@ def _shares(profile: Profile | None, features: Iterable[str]) -> dict[str, float
 
 
 def _write(
-    session: WriteSession, watched: Watched, window: Interval, hours: Hours, now: datetime
+    session: WriteSession,
+    watched: Watched,
+    window: Interval,
+    hours: Hours,
+    now: datetime,
+    *,
+    again: bool = False,
 ) -> None:
     down = readings.outage_intervals(session, watched.model_id, window)
     kept = hours.outside(down)
@@ -161,6 +200,8 @@ def _write(
         found += estimating.estimates(session, estimated, window, down)
     else:
         found = [_mark(window, monitor, state, hours.rows) for monitor in WHOLE]
+    if again:
+        found = replacing(session, place, window, found, state)
     readings.write_readings(session, place, found, now=now)
     waiting = [_mark(window, name, "immature", hours.rows) for name in awaited(watched.task)]
     readings.write_readings(session, place, waiting, now=now, keep=True)

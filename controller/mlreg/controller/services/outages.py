@@ -1,7 +1,8 @@
 """Outages on record: told once, grown hour by hour, ended with the first good hour.
 
 What always holds: an outage has exactly one incident, which closes by itself when the feed is back,
-unless a person closed it before; its alert opens and ends with it, and says what it explains.
+unless a person closed it before; its alert opens and ends with it, and says what it explains. One
+that only a backfill brings to light has neither: it was over before anybody could know of it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,24 @@ def record_step(session: WriteSession, place: Place, outcome: OutageStep, now: d
         _end_outage(session, place, outcome.ended, now)
 
 
+def record_past(session: WriteSession, model_id: int, found: Suspicion) -> None:
+    """Write down an outage that was over before anybody could know of it."""
+    if readings.find_outage(session, model_id, found.start) is None:
+        session.add(_row(model_id, found, None))
+        session.flush()
+
+
+def _row(model_id: int, found: Suspicion, incident: int | None) -> Outage:
+    return Outage(
+        model_id=model_id,
+        start=found.start,
+        end=found.end,
+        features=sorted(found.worst),
+        share=max(found.worst.values()),
+        incident_id=incident,
+    )
+
+
 def _open_outage(session: WriteSession, place: Place, found: Suspicion, now: datetime) -> None:
     model_id, environment = place
     if readings.find_outage(session, model_id, found.start) is not None:
@@ -60,15 +79,7 @@ def _open_outage(session: WriteSession, place: Place, found: Suspicion, now: dat
         evidence={"shares": dict(found.worst), "rows": found.rows, "hours": found.hours},
     )
     number = incidents.open_incident(session, alarm, actor=MONITOR, now=now)
-    outage = Outage(
-        model_id=model_id,
-        start=found.start,
-        end=found.end,
-        features=features,
-        share=share,
-        incident_id=number,
-    )
-    session.add(outage)
+    session.add(_row(model_id, found, number))
     session.flush()
     cause = _cause(place, alarm.title)
     alerting.raise_alert(session, cause, [], now=now, rule=DEFAULTS["outage"], incident=number)

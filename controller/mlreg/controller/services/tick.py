@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.memory import PolicyMemory
-from mlreg.controller.domain.windows import Interval, closed_windows, window_of
+from mlreg.controller.domain.windows import HOUR, Interval, closed_windows, window_of
 from mlreg.controller.services import (
     comparing,
     guarding,
@@ -24,12 +24,14 @@ from mlreg.controller.services import (
     monitoring,
     profiles,
     referencing,
+    rereading,
     watching,
 )
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.triggering import Automation, Fired, judge_triggers
+from mlreg.controller.store import late_hours
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.installation import is_virtual
 from mlreg.controller.store.serving import Serving, find_serving
@@ -128,7 +130,7 @@ def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: Ti
     if state is None or not state.enabled or state.next_fire_at is None:
         return
     in_force = policy_in_force(session, state.model_id, state.environment)
-    if in_force is None or state.next_fire_at > now:
+    if in_force is None:
         return
     beat = _Beat(
         session=session,
@@ -139,6 +141,9 @@ def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: Ti
         waiting_since=rows.waiting_since(session, state.model_id),
     )
     before = PolicyMemory.from_json(state.memory)
+    _read_late(beat, before)
+    if state.next_fire_at > now:
+        return
     memory = _read_closed(beat, before)
     if memory.closed_until > before.closed_until:
         width = in_force.policy.data.window
@@ -154,6 +159,24 @@ def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: Ti
     session.add(state)
 
 
+def _read_late(beat: _Beat, memory: PolicyMemory) -> None:
+    """Read windows again that rows came for after they had been read."""
+    if beat.serving is not None and _lacks_profiles(beat):
+        return
+    width = beat.in_force.policy.data.window
+    place = (beat.in_force.model_id, beat.in_force.environment)
+    hours = late_hours.take(
+        beat.session, place, memory.closed_until, MAX_WINDOWS_PER_TICK * (width // HOUR)
+    )
+    watched = _watched(beat) if hours else None
+    for window in dict.fromkeys(window_of(hour, width) for hour in hours):
+        border = memory.suspicion.start if memory.suspicion else memory.closed_until
+        if watched is not None:
+            written = rereading.read_again(beat.session, watched, window, border, beat.now)
+            beat.report.jobs += rereading.follow(beat.session, beat.in_force, memory, written)
+        beat.report.windows += 1
+
+
 def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
     """Read the windows that closed and whose batches are drained, oldest first."""
     width = beat.in_force.policy.data.window
@@ -165,13 +188,14 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
             beat.report.jobs += 1
             break
         watched = watched or _watched(beat)
-        suspicion = monitoring.read_window(
-            beat.session, watched, window, memory.suspicion, beat.now
-        )
+        place = (watched.model_id, watched.environment)
+        late_hours.forget(beat.session, place, window)
+        look = monitoring.read_window(beat.session, watched, window, memory.suspicion, beat.now)
+        beat.report.jobs += rereading.follow(beat.session, beat.in_force, memory, look.again)
         if beat.serving is not None and comparing.is_watched(beat.in_force):
             beat.report.jobs += comparing.enqueue_joint(beat.session, beat.in_force, window)
         beat.report.jobs += invariant_readings.enqueue_window(beat.session, beat.in_force, window)
-        memory = replace(memory, closed_until=window.end, suspicion=suspicion)
+        memory = replace(memory, closed_until=window.end, suspicion=look.suspicion)
         beat.report.windows += 1
     return memory
 

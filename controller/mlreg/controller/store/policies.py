@@ -8,7 +8,15 @@ from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from mlreg.controller.store.tables import Batch, Firing, Job, Policy, PolicyState, Run
+from mlreg.controller.store.tables import (
+    Batch,
+    Firing,
+    Job,
+    LateHour,
+    Policy,
+    PolicyState,
+    Run,
+)
 from mlreg.registry.store.tables import Environment, Model
 
 if TYPE_CHECKING:
@@ -55,9 +63,14 @@ def lock_state(session: WriteSession, state_id: int) -> PolicyState | None:
 
 def due_states(session: ReadSession, now: datetime) -> Sequence[int]:
     """Return the ids of the enabled policies that have something due, in a fixed order."""
+    late = select(LateHour.start).where(
+        LateHour.model_id == PolicyState.model_id,
+        LateHour.environment == PolicyState.environment,
+        LateHour.start < PolicyState.evaluated_until,
+    )
     query = (
         select(PolicyState.id)
-        .where(col(PolicyState.enabled), col(PolicyState.next_fire_at) <= now)
+        .where(col(PolicyState.enabled), (col(PolicyState.next_fire_at) <= now) | late.exists())
         .order_by(col(PolicyState.id))
     )
     return [one for one in session.exec(query).all() if one is not None]

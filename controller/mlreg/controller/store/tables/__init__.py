@@ -28,6 +28,7 @@ from mlreg.controller.store.tables.jobs import Chore, Job, Leader
 from mlreg.controller.store.tables.policies import Firing, Policy, PolicyState
 from mlreg.controller.store.tables.profiles import (
     ContractBins,
+    LateHour,
     Outage,
     ReferenceProfile,
     RolledProfile,
@@ -58,6 +59,7 @@ __all__ = [
     "InvariantSet",
     "Job",
     "LabelProfile",
+    "LateHour",
     "Leader",
     "LossModel",
     "LostSegment",

@@ -1,4 +1,4 @@
-"""The tables of profiles: windows, references, the bins of contracts, outages."""
+"""The tables of profiles: windows, references, the bins of contracts, outages, late hours."""
 
 from __future__ import annotations
 
@@ -84,3 +84,18 @@ class Outage(SQLModel, table=True):
     features: list[str] = document()
     share: float
     incident_id: int | None = optional_number()
+
+
+class LateHour(SQLModel, table=True):
+    """A past hour that a drain has just added rows to: its window may have to be read again.
+
+    It stands here until the controller has looked, of each environment that has a policy.
+    """
+
+    __tablename__ = "late_hour"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    environment: str = Field(primary_key=True)
+    start: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
