@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from mlreg.client.errors import InvalidError
 from mlreg.client.feedback import arrow_of, content_type_of, json_of
 from mlreg.controller.domain.batches import (
     InvalidRowsError,
@@ -17,8 +18,9 @@ from mlreg.controller.domain.batches import (
     UnreadableBodyError,
 )
 from mlreg.controller.feedback.bodies import ARROW, CSV, JSON, JSON_LINES, PARQUET, read_rows
+from mlreg.controller.feedback.casting import cast_column
 from mlreg.controller.feedback.rows import RowRules, checked_rows
-from mlreg.controller.feedback.schemas import LABELS
+from mlreg.controller.feedback.schemas import CLASS_SCORES, LABELS, NUMBERS, PREDICTIONS
 from tests.feedback_makers import NOW, labels, predictions
 
 ROWS = labels(predictions(0, 30))
@@ -140,3 +142,110 @@ def test_what_is_no_form_of_rows():
     with pytest.raises(UnknownContentTypeError):
         read_rows(b"", "text/html", LABELS)
     assert content_type_of("a/b.PARQUET") == PARQUET
+
+
+def checked_json(rows, schema=LABELS):
+    read = read_rows(json.dumps({"rows": rows}).encode(), JSON, schema)
+    return checked_rows(read.table, RowRules(schema, NOW, "multiclass", 3, 0, {}))
+
+
+LABEL = {"prediction_id": "a", "time": "2013-06-01T00:00:00Z", "label": 1, "weight": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weight": True}, "column 'weight', row 3: True is of another type than the other rows"),
+        ({"weight": "1"}, "column 'weight', row 3: '1' is of another type than the rows before"),
+        ({"time": None}, "column 'time', row 3: it is missing"),
+        ({"label": ...}, "column 'label', row 3: it is missing"),
+    ],
+)
+def test_a_row_of_json_is_judged_as_if_it_were_alone(change, said):
+    row = {name: value for name, value in {**LABEL, **change}.items() if value is not ...}
+    for rows in ([LABEL, LABEL, row], [LABEL, LABEL, row, LABEL]):
+        with pytest.raises(InvalidRowsError, match=said):
+            checked_json(rows)
+
+
+def test_a_row_may_lack_what_is_optional_and_no_row_may_lack_all():
+    rows = [LABEL, {name: LABEL[name] for name in ("prediction_id", "time", "label")}]
+    assert checked_json(rows)["weight"].to_pylist() == [0.5, None]
+    with pytest.raises(InvalidRowsError, match="column 'prediction_id', row 1: it is missing"):
+        checked_json([{}])
+
+
+def test_true_is_no_score_of_a_class():
+    schema = pa.schema([*PREDICTIONS, CLASS_SCORES])
+    row = {"prediction_id": "a", "time": LABEL["time"], "scores": [0.1, 0.2, 0.7]}
+    with pytest.raises(InvalidRowsError, match="column 'scores', row 2"):
+        checked_json([row, {**row, "scores": [0.1, True, 0.2]}], schema)
+
+
+def test_a_stream_that_was_cut_or_glued_is_refused():
+    halves = [ROWS.slice(0, 10), ROWS.slice(10)]
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, ROWS.schema) as stream:
+        for half in halves:
+            stream.write_table(half)
+    whole = sink.getvalue()
+    assert read_rows(whole, ARROW, LABELS).table.num_rows == 30
+    with pytest.raises(UnreadableBodyError, match="no end"):
+        read_rows(whole[:-8], ARROW, LABELS)
+    for more in (STREAM, b"\0"):
+        with pytest.raises(UnreadableBodyError, match="bytes follow its end"):
+            read_rows(whole + more, ARROW, LABELS)
+
+
+def replaced(name, column):
+    table = ROWS.slice(0, 1).take(pa.array(np.zeros(len(column), np.int64)))
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def test_what_a_dictionary_or_a_list_stands_for_is_bounded():
+    places = pa.array(np.zeros(300_000, np.int8))
+    bomb = replaced("prediction_id", pa.DictionaryArray.from_arrays(places, ["x" * 1_024]))
+    assert len(streamed(bomb)) < 20 * 2**20
+    with pytest.raises(InvalidRowsError, match="values take 292 MiB, 256 is the most"):
+        checked_rows(read_rows(streamed(bomb), ARROW, LABELS).table, RULES)
+    for nulls in (
+        pa.FixedSizeListArray.from_arrays(pa.nulls(2**27), 2**27),
+        pa.ListArray.from_arrays(pa.array([0, 2**27], pa.int32()), pa.nulls(2**27)),
+    ):
+        with pytest.raises(InvalidRowsError, match="values take 1,024 MiB"):
+            cast_column("scores", pa.chunked_array([nulls]), NUMBERS)
+
+
+def test_a_dictionary_of_what_is_not_taken_is_refused():
+    views = pa.DictionaryArray.from_arrays([0], pa.array(["a"], pa.string_view()))
+    with pytest.raises(InvalidRowsError, match="where text is needed"):
+        checked_rows(replaced("prediction_id", views), RULES)
+
+
+@pytest.mark.parametrize("letter", ["\0", "\x1b", "\x7f", "\x85", "\u202e", "\u200f", "\u061c"])
+def test_letters_that_nobody_sees_are_refused_in_every_form(letter):
+    table = replaced("prediction_id", pa.array(["é😀\t\n", f"a{letter}b"]))
+    with pytest.raises(InvalidRowsError, match=r"row 2: .* has control or bidirectional"):
+        checked_rows(table, RULES)
+    assert checked_rows(table.slice(0, 1), RULES).num_rows == 1
+
+
+def test_a_number_that_is_too_large_is_not_called_no_number():
+    for value, kind in ((2**53 + 1, pa.float64()), (2**40, pa.int32()), (1e300, pa.int64())):
+        with pytest.raises(InvalidRowsError, match=r"row 1: .* is too large to be kept exactly"):
+            cast_column("x", pa.chunked_array([[value]]), kind)
+    with pytest.raises(InvalidRowsError, match=r"1\.5 is not a whole number"):
+        cast_column("x", pa.chunked_array([[1.5]]), pa.int64())
+
+
+def test_the_client_takes_every_column_of_every_row():
+    rows = [{"a": 1}, {"a": 2, "entity": "x", "features": {"b": 3.0}}]
+    with pytest.raises(InvalidError, match="column 'b', row 1: it is missing"):
+        arrow_of(rows)
+    rows[0]["b"] = None
+    assert pa.ipc.open_stream(arrow_of(rows)).read_all().to_pylist() == [
+        {"a": 1, "b": None, "entity": None},
+        {"a": 2, "b": 3.0, "entity": "x"},
+    ]
+    with pytest.raises(InvalidError, match="column 'a', row 2: true or false stands beside"):
+        arrow_of([{"a": 1.5}, {"a": True}])

@@ -8,7 +8,7 @@ JSON (at most 1 MiB a batch) where it is not.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -45,6 +45,9 @@ SUFFIXES = {
     ".json": JSON,
 }
 SEND_SECONDS = 300.0
+OPTIONAL = frozenset({"entity", "weight", "version", "score", "scores", "arm", "propensity"})
+"""The columns that a row may be without."""
+_NUMBERS = (int, float)
 
 
 class FeedbackLog:
@@ -227,10 +230,35 @@ def _table(rows: Any) -> pa.Table:  # noqa: ANN401 - any kind of table
     if isinstance(rows, pa.Table):
         return rows
     if isinstance(rows, Sequence):
-        return pa.Table.from_pylist([_flat(row) for row in rows])
+        return pa.table(_columns([_flat(row) for row in rows]))
     if hasattr(rows, "to_dict") and hasattr(rows, "index"):
         return pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
     return pa.table(rows)
+
+
+def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    """Return the columns of rows: each that any row names (pyarrow looks at the first row only).
+
+    Raises:
+        InvalidError: a row lacks a column that others have and that must be there; or has a true
+            or false where others have numbers, which pyarrow takes for 1 and 0.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    for name, values in columns.items():
+        if name not in OPTIONAL and None in values:
+            _refuse(name, (name not in row for row in rows), "it is missing")
+        kinds = set(map(type, values))
+        if bool in kinds and not kinds.isdisjoint(_NUMBERS):
+            flags = (isinstance(value, bool) for value in values)
+            _refuse(name, flags, "true or false stands beside numbers")
+    return columns
+
+
+def _refuse(name: str, wrong: Iterable[bool], problem: str) -> None:
+    row = next((number for number, flag in enumerate(wrong, start=1) if flag), None)
+    if row is not None:
+        raise InvalidError(f"column {name!r}, row {row}: {problem}", code="invalid_rows")
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:

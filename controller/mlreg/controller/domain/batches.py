@@ -26,6 +26,8 @@ Kind = Literal["predictions", "labels"]
 MAX_ROWS = 1_000_000
 MAX_BODY_BYTES = 64 * 2**20
 MAX_TABLE_BYTES = 512 * 2**20
+MAX_CHECKED_BYTES = 256 * 2**20
+"""Of a batch as it is kept: a dictionary, or a list of nulls, may stand for gigabytes."""
 MAX_TEXT_LENGTH = 1_024
 FUTURE_TOLERANCE = timedelta(days=1)
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+@=-]{0,199}")

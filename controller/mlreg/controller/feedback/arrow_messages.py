@@ -1,8 +1,12 @@
-"""Arrow IPC messages, read far enough to see whether their buffers are compressed.
+"""Arrow IPC messages, read far enough to see where they end, and whether they are compressed.
 
 A few compressed kilobytes may stand for gigabytes, and pyarrow inflates them before anyone is
 asked. The flag is in each record batch's metadata (a flatbuffer):
 https://github.com/apache/arrow/blob/main/format/Message.fbs
+
+A stream that was cut off between two messages reads as a shorter one, and of two streams in a row
+pyarrow reads the first: rows would be acknowledged that nobody keeps. So the end must be marked,
+and stand at the end.
 """
 
 from __future__ import annotations
@@ -19,19 +23,35 @@ def is_compressed(stream: bytes) -> bool:
     """Say whether any record batch or dictionary of a stream has compressed buffers.
 
     Raises:
-        pyarrow.ArrowInvalid, OSError, ValueError: the bytes are not a stream of messages.
+        pyarrow.ArrowInvalid, OSError, ValueError: the bytes are not a stream of messages, whole and
+            alone.
     """
-    messages = pa.ipc.MessageReader.open_stream(stream)
+    source = pa.BufferReader(stream)
+    messages = pa.ipc.MessageReader.open_stream(source)
     while True:
+        begin = source.tell()
         try:
             message = messages.read_next_message()
         except StopIteration:
+            _check_end(stream, begin, source.tell())
             return False
         try:
             if _has_compression(message.metadata.to_pybytes()):
                 return True
         except struct.error as error:
             raise ValueError("broken metadata of a message") from error
+
+
+def _check_end(stream: bytes, begin: int, end: int) -> None:
+    """Check that the last message was the mark of the end, with nothing behind it.
+
+    Raises:
+        ValueError: it was not.
+    """
+    if begin == end:
+        raise ValueError("it has no end; was it cut off?")
+    if end < len(stream):
+        raise ValueError(f"{len(stream) - end} bytes follow its end; send one stream a request")
 
 
 def _has_compression(metadata: bytes) -> bool:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mlreg.controller.domain.batches import (
     MAX_ROWS,
+    PREDICTION_ID,
     InvalidRowsError,
     UnknownContentTypeError,
     UnreadableBodyError,
@@ -23,6 +24,7 @@ from mlreg.controller.domain.batches import (
 from mlreg.controller.feedback.arrow_messages import is_compressed
 from mlreg.controller.feedback.casting import shown
 from mlreg.controller.feedback.file_reader import read_file
+from mlreg.controller.feedback.schemas import OPTIONAL
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
@@ -68,7 +70,7 @@ def read_rows(body: bytes, content_type: str, schema: pa.Schema) -> Rows:
         return Rows(read_arrow(body))
     if kind == JSON:
         document = read_json(body)
-        return Rows(table_of(document.rows), document.batch_id)
+        return Rows(table_of(document.rows, schema), document.batch_id)
     if kind in FILES:
         text = [field.name for field in schema if pa.types.is_string(field.type)]
         return Rows(flattened(read_arrow(read_file(body, kind, text))))
@@ -143,14 +145,26 @@ def read_json(body: bytes) -> JsonRows:
     return JsonRows(rows, batch_id)
 
 
-def table_of(rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    """Return flat rows as a table; a row is null where it does not name a column of another.
+def table_of(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    """Return flat rows as a table; a row is null where it does not name an optional column.
 
     Raises:
-        InvalidRowsError: a column mixes types; names the row.
+        InvalidRowsError: a column mixes types, or a row lacks one of the schema's that others have;
+            names the row.
     """
     names = dict.fromkeys(name for row in rows for name in row)
+    if any(len(row) < len(names) for row in rows):
+        _check_none_lacks(rows, {name for name in schema.names if name in names} - OPTIONAL)
+    if rows and not names:
+        raise InvalidRowsError(column=PREDICTION_ID, problem="it is missing", row=1)
     return pa.table({name: _json_column(name, [row.get(name) for row in rows]) for name in names})
+
+
+def _check_none_lacks(rows: Sequence[Mapping[str, object]], needed: set[str]) -> None:
+    for number, row in enumerate(rows, start=1):
+        lacking = sorted(needed - row.keys())
+        if lacking:
+            raise InvalidRowsError(column=lacking[0], problem="it is missing", row=number)
 
 
 def _flat(number: int, row: object) -> Mapping[str, object]:
@@ -167,15 +181,37 @@ def _flat(number: int, row: object) -> Mapping[str, object]:
 
 def _json_column(name: str, values: list[object]) -> pa.Array:
     try:
-        return pa.array(values)
+        array = pa.array(values)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
-        kinds = [type(value) for value in values]
-        known = next(kind for kind in kinds if kind is not type(None))
-        wrong = [i for i, kind in enumerate(kinds) if kind not in {known, type(None)}]
-        if not wrong:
+        row = _row_of_another_type(values)
+        if row is None:
             raise InvalidRowsError(column=name, problem=_first_line(error)) from error
-        problem = f"{shown(values[wrong[0]])} is of another type than the rows before"
-        raise InvalidRowsError(column=name, problem=problem, row=wrong[0] + 1) from error
+        problem = f"{shown(values[row - 1])} is of another type than the rows before"
+        raise InvalidRowsError(column=name, problem=problem, row=row) from error
+    row = _row_of_flag(array.type, values)
+    if row is not None:
+        problem = f"{shown(values[row - 1])} is of another type than the other rows"
+        raise InvalidRowsError(column=name, problem=problem, row=row)
+    return array
+
+
+def _row_of_another_type(values: list[object]) -> int | None:
+    kinds = [type(value) for value in values]
+    known = next(kind for kind in kinds if kind is not type(None))
+    rows = (n for n, kind in enumerate(kinds, start=1) if kind not in {known, type(None)})
+    return next(rows, None)
+
+
+def _row_of_flag(kind: pa.DataType, values: list[object]) -> int | None:
+    """Find a true or false beside numbers, which pyarrow takes for 1 and 0 where one is a float."""
+    if pa.types.is_floating(kind) and bool in map(type, values):
+        return next(n for n, value in enumerate(values, start=1) if isinstance(value, bool))
+    if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
+        lists = (
+            n for n, v in enumerate(values, start=1) if isinstance(v, list) and bool in map(type, v)
+        )
+        return next(lists, None)
+    return None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -13,7 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlreg.controller.domain.batches import MAX_TEXT_LENGTH, InvalidRowsError
+from mlreg.controller.domain.batches import (
+    MAX_CHECKED_BYTES,
+    MAX_TEXT_LENGTH,
+    InvalidRowsError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +41,7 @@ def cast_column(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.A
     """
     array = _one_array(column)
     if pa.types.is_dictionary(array.type):
-        array = _decoded(name, array)
+        array = _decoded(name, array, wanted)
     if array.type == wanted:
         return _nan_as_null(array) if pa.types.is_floating(wanted) else array
     if pa.types.is_null(array.type):
@@ -45,7 +49,21 @@ def cast_column(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.A
     if not _fits(array.type, wanted):
         problem = f"it is {array.type}, where {_SAID[str(wanted)]} is needed"
         raise InvalidRowsError(column=name, problem=problem)
+    if pa.types.is_list(wanted):
+        check_size(name, _BYTES_OF_NUMBER * _values_in(array))
     return _nan_as_null(_cast(name, array, wanted))
+
+
+def check_size(name: str, size: int) -> None:
+    """Refuse what would take more memory than a batch may, before it takes it.
+
+    Raises:
+        InvalidRowsError: it is more; `size` is that of the batch as far as this column.
+    """
+    if size > MAX_CHECKED_BYTES:
+        most = MAX_CHECKED_BYTES >> 20
+        problem = f"with it the values take {size >> 20:,} MiB, {most} is the most; send fewer rows"
+        raise InvalidRowsError(column=name, problem=problem)
 
 
 def is_finite(array: pa.Array) -> bool:
@@ -79,6 +97,7 @@ def shown_at(array: pa.Array, place: int) -> str:
         return f"the time {scalar.value} {scalar.type.unit} after 1970"
 
 
+_BYTES_OF_NUMBER = 8
 _sum = np.errstate(over="ignore", invalid="ignore")(np.add.reduce)
 
 
@@ -88,14 +107,26 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
 
 
-def _decoded(name: str, array: pa.DictionaryArray) -> pa.Array:
+def _decoded(name: str, array: pa.DictionaryArray, wanted: pa.DataType) -> pa.Array:
     """Decode a dictionary, whose longest value may stand in every row."""
-    if _is_text(array.type.value_type):
+    values = array.type.value_type
+    if pa.types.is_nested(values) or not _fits(values, wanted):
+        problem = f"it is {array.type}, where {_SAID[str(wanted)]} is needed"
+        raise InvalidRowsError(column=name, problem=problem)
+    if _is_text(values):
         longest = pc.max(pc.utf8_length(array.dictionary)).as_py() or 0
         if longest > MAX_TEXT_LENGTH:
             problem = f"a text has {longest} letters, {MAX_TEXT_LENGTH} is the most"
             raise InvalidRowsError(column=name, problem=problem)
+        lengths = pc.binary_length(array.dictionary).take(array.indices)
+        check_size(name, pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
     return array.dictionary_decode()
+
+
+def _values_in(lists: pa.Array) -> int:
+    if pa.types.is_fixed_size_list(lists.type):
+        return len(lists) * int(lists.type.list_size)
+    return int(pc.sum(pc.cast(pc.list_value_length(lists), pa.int64())).as_py() or 0)
 
 
 def _fits(given: pa.DataType, wanted: pa.DataType) -> bool:
@@ -143,8 +174,18 @@ def _cast(name: str, array: pa.Array, wanted: pa.DataType) -> pa.Array:
         place = _first_failure(array, attempt)
         if place is None:
             raise InvalidRowsError(column=name, problem=str(error)) from error
-        problem = f"{shown_at(array, place)} is not {_SAID[str(wanted)]}"
+        problem = f"{shown_at(array, place)} is {_misfit(array[place], wanted)}"
         raise InvalidRowsError(column=name, problem=problem, row=place + 1) from error
+
+
+def _misfit(value: pa.Scalar, wanted: pa.DataType) -> str:
+    """Say what is wrong with a value; a number that is one may be too large to be kept as it is."""
+    whole = pa.types.is_integer(value.type) or (
+        pa.types.is_floating(value.type) and value.as_py().is_integer()
+    )
+    if whole and (pa.types.is_integer(wanted) or pa.types.is_floating(wanted)):
+        return f"too large to be kept exactly, as {wanted}"
+    return f"not {_SAID[str(wanted)]}"
 
 
 def _first_failure(array: pa.Array, attempt: Callable[[pa.Array], pa.Array]) -> int | None:

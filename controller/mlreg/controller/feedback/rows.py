@@ -6,11 +6,12 @@ first column that breaks a rule, and the first row in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,7 +30,13 @@ from mlreg.controller.domain.batches import (
     WEIGHT,
     InvalidRowsError,
 )
-from mlreg.controller.feedback.casting import cast_column, first_row, is_finite, shown_at
+from mlreg.controller.feedback.casting import (
+    cast_column,
+    check_size,
+    first_row,
+    is_finite,
+    shown_at,
+)
 from mlreg.controller.feedback.schemas import ABSENT, MOMENT, OPTIONAL
 
 if TYPE_CHECKING:
@@ -37,6 +44,11 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.tables import Model
 
+_UNSEEN_LETTERS = (
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}"
+    r"\x{202a}-\x{202e}\x{2066}-\x{2069}\x{200e}\x{200f}\x{61c}]"
+)
+_SPACE, _DELETE = 0x20, 0x7F
 NAN_HINT = "null and NaN are the same, and a label must be known"
 
 
@@ -88,7 +100,7 @@ def checked_rows(table: pa.Table, rules: RowRules) -> pa.Table:
     sent = set(table.column_names)
     fields = [field for field in rules.schema if field.name in sent or field.name not in ABSENT]
     given = dict(zip(table.column_names, table.itercolumns(), strict=True))
-    columns = [_column(given, table.num_rows, field) for field in fields]
+    columns = _columns(given, table.num_rows, fields)
     checked = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     for field, column in zip(fields, columns, strict=True):
         _check_values(field, column, rules)
@@ -106,6 +118,18 @@ def _check_columns(names: list[str], schema: pa.Schema) -> None:
     for name in schema.names:
         if name not in OPTIONAL and name not in names:
             raise InvalidRowsError(column=name, problem="it is missing")
+
+
+def _columns(
+    given: Mapping[str, pa.ChunkedArray], rows: int, fields: Sequence[pa.Field]
+) -> list[pa.Array]:
+    """Return the columns one after the other, until they take too much together."""
+    columns, size = [], 0
+    for field in fields:
+        columns.append(_column(given, rows, field))
+        size += columns[-1].nbytes
+        check_size(field.name, size)
+    return columns
 
 
 def _column(given: Mapping[str, pa.ChunkedArray], rows: int, field: pa.Field) -> pa.Array:
@@ -133,10 +157,23 @@ def _check_values(field: pa.Field, column: pa.Array, rules: RowRules) -> None:
 
 
 def _check_text(name: str, column: pa.Array) -> None:
-    """Refuse long texts; the sum of all lengths usually says that none is."""
-    if len(column.buffers()[-1] or b"") > MAX_TEXT_LENGTH:
+    """Refuse long texts, and letters that JSON's door does not let in either (`strict_json`).
+
+    A glance at all bytes usually says that there is nothing of it.
+    """
+    letters = column.buffers()[-1] or b""
+    if len(letters) > MAX_TEXT_LENGTH:
         too_long = pc.greater(pc.utf8_length(column), MAX_TEXT_LENGTH)
         _refuse(name, column, too_long, f"has more than {MAX_TEXT_LENGTH} letters")
+    if not _is_plain(letters):
+        unseen = pc.match_substring_regex(column, _UNSEEN_LETTERS)
+        _refuse(name, column, unseen, "has control or bidirectional characters")
+
+
+def _is_plain(letters: pa.Buffer | bytes) -> bool:
+    """Say whether all bytes are printable ASCII."""
+    values = np.frombuffer(letters, np.uint8)
+    return not len(values) or bool(values.min() >= _SPACE and values.max() < _DELETE)
 
 
 def _check_ids(column: pa.Array, _rules: RowRules) -> None:

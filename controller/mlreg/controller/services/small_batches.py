@@ -127,14 +127,10 @@ def _read(place: int, body: SmallBody) -> SmallBatch:
 
 
 def _likeness(batch: SmallBatch) -> object:
-    """Return what requests have in common that may be judged as one table.
-
-    The columns they name, lest one seem to be null that is missing; and which of them are true or
-    false, which pyarrow takes for 1 and 0 beside numbers.
-    """
-    values = [item for row in batch.rows for item in row.items()]
-    flags = frozenset(name for name, value in values if isinstance(value, bool))
-    return frozenset(name for name, _ in values), flags
+    """Return the columns that a request names: of unlike ones, one might seem null, or to lack."""
+    if len(batch.rows) == 1:
+        return frozenset(batch.rows[0])
+    return frozenset(name for row in batch.rows for name in row)
 
 
 def _checked(
@@ -144,7 +140,8 @@ def _checked(
     alone = len(members) == 1
     if alone or all(member.rows for member in members):
         try:
-            table = checked_rows(table_of([r for one in members for r in one.rows]), rules)
+            rows = [row for one in members for row in one.rows]
+            table = checked_rows(table_of(rows, rules.schema), rules)
         except InvalidRowsError as error:
             if alone:
                 errors[members[0].place] = error
