@@ -19,6 +19,7 @@ from pyarrow import parquet
 
 from mlreg.controller.domain.batches import BATCH, PREDICTION_ID, ROW, TIME, Kind
 from mlreg.controller.feedback.schemas import segment_schema
+from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.artifacts.reading import read_blob
 
 if TYPE_CHECKING:
@@ -108,6 +109,19 @@ def read_groups(
     for group in range(file.num_row_groups):
         if span is None or _overlaps(file, group, span):
             yield file.read_row_group(group, names, use_threads=False)
+
+
+def count_stored_rows(store: ArtifactStore, digest: str) -> int:
+    """Return how many rows a segment has; 0 where its bytes are gone.
+
+    Raises:
+        BlobCorruptError, StoreUnreachableError: as the store.
+    """
+    try:
+        content = read_blob(store, digest, max_bytes=MAX_SEGMENT_BYTES)
+    except BlobNotFoundError:
+        return 0
+    return int(parquet.ParquetFile(pa.BufferReader(content)).metadata.num_rows)
 
 
 def _read(content: bytes, columns: Sequence[str] | None, span: Interval | None) -> pa.Table:

@@ -1,5 +1,8 @@
 """Compaction: many small segments become one, so that reading a season does not open every minute.
 
+Where rows are kept for some days only, segments are merged with their neighbours alone: a segment
+goes as a whole, so one that grows for ever would take its oldest rows along for ever.
+
 What always holds: the rows, and when each arrived, stay as they were; the new segment takes the
 place of the old ones in one transaction, or not at all if any of them is gone by then. Snapshots
 that were frozen before go on reading the old segments, which they refer to; those that nobody
@@ -9,11 +12,13 @@ refers to are left for the sweep.
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mlreg.controller.feedback.drain import MAX_ROUND_ROWS
 from mlreg.controller.feedback.segments import NewSegment, make_segment, read_segments
-from mlreg.controller.store import feedback
+from mlreg.controller.store import feedback, log_upkeep
 from mlreg.controller.store.tables import Segment
 from mlreg.registry.services.uploads import BlobFile, keep_blob, send_blob
 from mlreg.registry.store.blobs import refer_to_blobs
@@ -22,7 +27,6 @@ from mlreg.registry.store.lineage import add_edges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from mlreg.controller.domain.batches import Kind
     from mlreg.registry.artifacts.store import ArtifactStore
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 SMALL_ROWS = 65_536
 FEW_SEGMENTS = 32
 SEGMENT = "segment"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def compact_model(database: Database, store: ArtifactStore, model_id: int, *, now: datetime) -> int:
@@ -70,7 +75,9 @@ def _compact(
     database: Database, store: ArtifactStore, model_id: int, kind: Kind, now: datetime
 ) -> int:
     with database.reading() as session:
-        small = _first_rows(feedback.list_small(session, model_id, kind, SMALL_ROWS))
+        kept = log_upkeep.find_retention(session, model_id)
+        found = feedback.list_small(session, model_id, kind, SMALL_ROWS)
+        small = _first_rows(found if kept is None else _neighbours(found, _width(kept.days)))
     if len(small) < FEW_SEGMENTS:
         return 0
     merged = make_segment(kind, read_segments(store, small, None))
@@ -86,6 +93,24 @@ def _compact(
         add_edges(session, sources, (SEGMENT, blob.digest), now, model_id=model_id)
         failpoint("compact_before_commit")
     return len(small)
+
+
+def _width(days: int) -> timedelta:
+    """Return within which time segments may begin that are merged, if rows are kept for so long."""
+    return max(timedelta(hours=12), timedelta(days=days) / 20)
+
+
+def _neighbours(segments: Sequence[Segment], width: timedelta) -> list[Segment]:
+    """Return the first segments that begin within a time of each other, if they are not few.
+
+    Whatever is merged spans no more than twice that time; segments that span more alone are left.
+    """
+    short = [one for one in segments if one.end - one.start <= width]
+    for _, group in groupby(short, lambda one: (one.start - EPOCH) // width):
+        near = list(group)
+        if len(near) >= FEW_SEGMENTS:
+            return near
+    return []
 
 
 def _first_rows(segments: Sequence[Segment]) -> list[str]:

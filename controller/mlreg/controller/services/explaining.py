@@ -23,15 +23,18 @@ from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.explained import Drawn, explain
 from mlreg.controller.services.explaining_rows import scored_rows
 from mlreg.controller.services.labelled_rows import shape_of
+from mlreg.controller.services.losses import check_still_there
 from mlreg.controller.store import explanations, readings
 from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.services import audit, catalog
+from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlreg.controller.domain.snapshots import SnapshotBody
     from mlreg.controller.services.explaining_rows import ScoredRows
     from mlreg.controller.store.tables import Job
     from mlreg.registry.domain.actor import Actor
@@ -153,6 +156,7 @@ def perform(attempt: Attempt) -> None:
 
     Raises:
         NothingToExplainError: there is nothing to be said of it.
+        RowsLostError: rows were erased meanwhile; it looks again.
     """
     payload: dict[str, Any] = dict(attempt.lease.payload)
     window = Interval(*(datetime.fromisoformat(payload[side]) for side in ("start", "end")))
@@ -160,26 +164,38 @@ def perform(attempt: Attempt) -> None:
     draining.drain_model(attempt.database, attempt.store, payload["model_id"], now=now)
     with attempt.database.reading() as session:
         model = model_of(session, payload["model_id"])
-    rows = _draw(attempt, model, window, payload)
+    read: list[SnapshotBody] = []
+
+    def draw(span: Interval) -> ScoredRows | None:
+        return _draw(attempt, model, span, read)
+
+    rows = draw(window)
     if rows is None:
         raise NothingToExplainError(cause="the window has no rows with a score")
     week = Interval(window.start - max(WEEK, window.length), window.start)
-    drawn = Drawn(model, window, payload, rows, lambda: _draw(attempt, model, week, payload))
+    drawn = Drawn(model, window, payload, rows, lambda: draw(week))
     found = explain(attempt, drawn)
     if found is None:
         raise NothingToExplainError(
             cause="too few rows have a label, and nothing was logged in the week before"
         )
-    with attempt.finish():
+    failpoint("explain_found")
+    with attempt.finish() as session:
+        check_still_there(session, payload["model_id"], read)
         attempt.outcome = found.model_dump(mode="json")
 
 
 def _draw(
-    attempt: Attempt, model: Model, window: Interval, payload: dict[str, Any]
+    attempt: Attempt, model: Model, window: Interval, read: list[SnapshotBody]
 ) -> ScoredRows | None:
-    """Draw the scored rows of a window, all their columns; None where there are none."""
+    """Draw the scored rows of a window, all their columns; None where there are none.
+
+    What was selected is added to `read`.
+    """
+    payload: dict[str, Any] = dict(attempt.lease.payload)
     with attempt.database.reading() as session:
         body = logged_rows.select_rows(session, model, window, attempt.clock.now())
+    read.append(body)
     table = logged_rows.sample_rows(attempt.store, body, payload["rows"], payload["seed"])
     if table is None:
         return None

@@ -26,6 +26,7 @@ from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.checking import Checked, check_rows, columns_of
 from mlreg.controller.services.invariants import PREFIX, Declared, find_invariants
 from mlreg.controller.services.logged_rows import sample_rows, select_rows
+from mlreg.controller.services.losses import check_still_there
 from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT
 from mlreg.controller.store import readings
 from mlreg.controller.store.policies import model_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlreg.controller.domain.readings import ReadingState, Verdict
+    from mlreg.controller.domain.snapshots import SnapshotBody
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.registry.store.database import WriteSession
     from mlreg.registry.store.tables import Model
@@ -82,10 +84,11 @@ def perform(attempt: Attempt) -> None:
         declared = find_invariants(session, model)
     if declared is None:
         return
-    look, checked = _check(attempt, model, _Look(Interval(start, end), declared))
+    look, checked, read = _check(attempt, model, _Look(Interval(start, end), declared))
     failpoint("invariants_checked")
     attempt.check()
     with attempt.finish() as session:
+        check_still_there(session, catalog.id_of(model), [read])
         place = (catalog.id_of(model), str(payload["environment"]))
         found = [_reading(one, look) for one in checked]
         now = attempt.clock.now()
@@ -93,7 +96,10 @@ def perform(attempt: Attempt) -> None:
         watching.watch(session, place, [look.window], now=now)
 
 
-def _check(attempt: Attempt, model: Model, look: _Look) -> tuple[_Look, Sequence[Checked]]:
+def _check(
+    attempt: Attempt, model: Model, look: _Look
+) -> tuple[_Look, Sequence[Checked], SnapshotBody]:
+    """Return what was looked at, what was found, and the rows that were selected for it."""
     window, invariants = look.window, look.declared.invariants
     looks_back = any(one.looks_back for one in invariants)
     span = Interval(window.start - window.length, window.end) if looks_back else window
@@ -104,9 +110,11 @@ def _check(attempt: Attempt, model: Model, look: _Look) -> tuple[_Look, Sequence
     seed = int(window.start.timestamp())
     table = sample_rows(attempt.store, body, MAX_ROWS, seed, columns_of(invariants))
     if table is None:
-        return look, [Checked(one, Finding(0, 0, None, None), ()) for one in invariants]
+        nothing = [Checked(one, Finding(0, 0, None, None), ()) for one in invariants]
+        return look, nothing, body
     look = replace(look, is_sample=table.num_rows >= MAX_ROWS)
-    return look, check_rows(invariants, Rows(table, window.start if looks_back else None))
+    found = check_rows(invariants, Rows(table, window.start if looks_back else None))
+    return look, found, body
 
 
 def _reading(one: Checked, look: _Look) -> WindowReading:

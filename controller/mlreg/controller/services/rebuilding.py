@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.client.scoring.tree_hash import hash_model
 from mlreg.controller.domain.connections import ConnectionNotFoundError
+from mlreg.controller.domain.losses import SnapshotLostError
 from mlreg.controller.domain.reproduction import (
     Finding,
     Parting,
@@ -133,6 +134,8 @@ def _train(
 def _rows(attempt: Attempt, record: Record) -> pa.Table:
     try:
         return read_rows(attempt.sources, record.model, record.snapshot)
+    except SnapshotLostError as error:
+        raise NotReproducibleError(reason=f"its {error}") from error
     except (SourceFileError, NotAllowedError, ConnectionNotFoundError) as error:
         reason = f"its snapshot {record.snapshot.digest} cannot be read: {error}"
         raise NotReproducibleError(reason=reason) from error

@@ -23,6 +23,7 @@ from mlreg.controller import trainers
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile
 from mlreg.controller.services.label_drift import training_labels
+from mlreg.controller.services.losses import check_whole
 from mlreg.controller.services.profiles import profile_table, store_reference
 from mlreg.controller.services.recipe import BINS, ROWS
 from mlreg.controller.services.run_signing import sign_trained
@@ -70,11 +71,22 @@ def register_trained(attempt: Attempt, folder: Path, training: Training, trained
         run = rows.lock_run(session, training.run.id or 0) or training.run
         _keep_blobs(session, attempt, [manifest, stage.manifest], now)
         version = register_version(session, registration, actor=training.actor, now=now)
+        _check_rows(session, training)
         _keep_profile(session, folder, training, version.number, trained, now)
         run.version, run.lane, run.parent = version.number, trained.lane, trained.parent
         run.train_seconds = trained.answer.seconds
         session.add(run)
     return version.number
+
+
+def _check_rows(session: WriteSession, training: Training) -> None:
+    """Register nothing that rows were trained on, or lie beside, which were erased meanwhile.
+
+    The registration holds the model, so no erasure of its log can come in between.
+    """
+    for snapshot in (training.snapshot, training.holdout):
+        if snapshot is not None:
+            check_whole(session, snapshot.body)
 
 
 def _provenance(training: Training, trained: Trained) -> Provenance:

@@ -6,8 +6,9 @@ InvalidError
 ```
 
 What always holds: a segment goes as a whole, when its newest row is older than the model's days, in
-business time; one that a version or a fresh snapshot needs stays in the log until they do not; what
-went is written down; aggregates (profiles, readings) stay.
+business time; one that a version or a fresh snapshot needs stays in the log until they do not, and
+one that the log has merged since goes when no snapshot needs it; what went is written down;
+aggregates (profiles, readings) stay, but for the single rows that they name.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.losses import EXPIRED
+from mlreg.controller.feedback.segments import count_stored_rows
 from mlreg.controller.services.chore import Chore
-from mlreg.controller.store import log_upkeep
+from mlreg.controller.store import log_upkeep, row_traces
 from mlreg.controller.store.feedback import lock_model
+from mlreg.controller.store.log_upkeep import Loss
 from mlreg.controller.store.tables import Retention
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.services import audit
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 MAX_DAYS = 36_500
 TURN_SEGMENTS = 200
 TURN_BATCHES = 20_000
+TURN_HELD = 20
+"""Fewer, for each is opened to count its rows."""
 
 
 class InvalidRetentionError(InvalidError):
@@ -81,21 +86,35 @@ def expire(room: ChoreRoom) -> str:
         asked = [(row.model_id, row.days) for row in log_upkeep.list_retentions(session)]
     segments = rows = 0
     for model_id, days in asked:
+        before = now - timedelta(days=days)
+        _forget_rows(room.database, model_id, before)
         while not room.halt.is_set():
-            went = _expire_some(room.database, model_id, now - timedelta(days=days), now)
+            went = _expire_some(room, model_id, before, now)
             segments, rows = segments + went[0], rows + went[1]
             if went == (0, 0, 0):
                 break
     return f"{segments} segments with {rows} rows went"
 
 
-def _expire_some(
-    database: Database, model_id: int, before: datetime, now: datetime
-) -> tuple[int, int, int]:
-    """Let some segments and batch ids go in one transaction; return segments, rows, ids."""
+def _forget_rows(database: Database, model_id: int, before: datetime) -> None:
+    """Take the single rows out of what was found in windows that are older."""
     with database.writing() as session:
         lock_model(session, model_id)
+        row_traces.forget_before(session, model_id, before)
+
+
+def _expire_some(
+    room: ChoreRoom, model_id: int, before: datetime, now: datetime
+) -> tuple[int, int, int]:
+    """Let some segments and batch ids go in one transaction; return segments, rows, ids."""
+    with room.database.reading() as session:
+        held = log_upkeep.list_expired_held(session, model_id, before, TURN_HELD)
+    rows = {digest: count_stored_rows(room.store, digest) for digest in held}
+    with room.database.writing() as session:
+        lock_model(session, model_id)
         losses = log_upkeep.list_expired(session, model_id, before, TURN_SEGMENTS)
+        still = log_upkeep.list_expired_held(session, model_id, before, TURN_HELD)
+        losses += [Loss(digest, rows[digest]) for digest in still if digest in rows]
         log_upkeep.lose(session, model_id, losses, cause=EXPIRED, now=now)
         ids = log_upkeep.forget_batches(session, model_id, before, TURN_BATCHES)
     return len(losses), sum(loss.rows for loss in losses), ids

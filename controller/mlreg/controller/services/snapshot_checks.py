@@ -15,6 +15,7 @@ from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.checking import check_rows, columns_of
 from mlreg.controller.services.invariants import get_invariants
+from mlreg.controller.services.losses import check_still_there
 from mlreg.controller.services.snapshot_rows import read_rows
 from mlreg.controller.services.snapshots import SnapshotNotFoundError, get_snapshot
 from mlreg.controller.store.jobs import find_job
@@ -110,7 +111,8 @@ def perform(attempt: Attempt) -> None:
     found = check_rows(declared.invariants, Rows(table))
     broken = [one.invariant for one in found if one.finding.holds is False]
     attempt.check()
-    with attempt.finish():
+    with attempt.finish() as session:
+        check_still_there(session, catalog.id_of(model), [body])
         attempt.outcome = {
             "snapshot": payload["snapshot"],
             "number": declared.number,

@@ -26,6 +26,7 @@ from mlreg.controller.domain.batches import (
 from mlreg.controller.feedback.joins import COUNTS, JoinCounts
 from mlreg.controller.feedback.rows import rules_of
 from mlreg.controller.feedback.schemas import LABELS
+from mlreg.controller.services.losses import check_whole
 from mlreg.controller.services.snapshots import read_snapshot
 from mlreg.controller.sources.columns import Choice, schema_of
 from mlreg.controller.sources.errors import SourceFileChangedError, SourceTooLargeError
@@ -63,8 +64,10 @@ def read_rows(
         BlobNotFoundError, BlobCorruptError, StoreUnreachableError: a segment cannot be had.
         SourceFileError: a file of a source is not what was frozen, or is gone.
         SourceTooLargeError: there are more than twenty million.
+        SnapshotLostError: some were erased, or have expired.
         KeyError: a wanted column is in none of them.
     """
+    _check(parts, body)
     if body.source is None:
         return read_snapshot(parts.store, body, columns)
     wanted = [*(columns or _names(body.source)), LABEL]
@@ -90,6 +93,7 @@ def iterate_rows(
     Raises:
         As `read_rows`.
     """
+    _check(parts, body)
     if body.source is None:
         yield read_snapshot(parts.store, body, columns)
         return
@@ -107,6 +111,12 @@ def iterate_rows(
         with parts.database.writing() as session:
             forget_digest(session, error.file)
         raise
+
+
+def _check(parts: SourceParts, body: SnapshotBody) -> None:
+    """Refuse what lost rows, though their bytes may be there for some days."""
+    with parts.database.reading() as session:
+        check_whole(session, body)
 
 
 def _names(source: FrozenSource) -> list[str]:

@@ -32,7 +32,7 @@ from mlreg.controller.feedback.joins import (
 from mlreg.controller.feedback.segments import read_segments
 from mlreg.controller.services.losses import check_whole
 from mlreg.controller.store import snapshots
-from mlreg.controller.store.feedback import count_rows, list_segments
+from mlreg.controller.store.feedback import count_rows, hold_model, list_segments
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.services import audit
 from mlreg.registry.services.catalog import id_of, target_contract_of
@@ -119,6 +119,7 @@ def freeze(  # noqa: PLR0913 - each of them is part of the snapshot's name
         InvalidSnapshotError: the times are out of order or have no zone.
     """
     span = asked_range(start, end)
+    hold_model(session, id_of(model))  # lest a segment be erased between the look and the claim
     if labels_until.tzinfo is None:
         raise InvalidSnapshotError(problem="labels_until needs a zone, as 2013-07-01T00:00:00Z")
     body = select(

@@ -121,5 +121,8 @@ def forget_before(session: WriteSession, model_id: int, before: datetime) -> int
 
 
 def _sum(session: WriteSession, statements: list[TextClause], given: Mapping[str, object]) -> int:
-    done = [session.execute(statement, given) for statement in statements]
-    return sum(cast("int", one.rowcount) for one in done)  # type: ignore[attr-defined]
+    forgotten = 0
+    for statement in statements:
+        done = session.execute(statement, given)
+        forgotten += cast("int", done.rowcount)  # type: ignore[attr-defined]
+    return forgotten
