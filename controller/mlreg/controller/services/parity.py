@@ -18,6 +18,7 @@ from mlreg.controller.services import draining, jobs, watching
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.logged_rows import select_rows
+from mlreg.controller.services.losses import check_still_there
 from mlreg.controller.services.replaying import Replay, replay
 from mlreg.controller.services.run_folder import get_source, open_folder
 from mlreg.controller.store import readings
@@ -176,6 +177,7 @@ def perform(attempt: Attempt) -> None:
         raise NothingToReplayError(cause=cause)
     failpoint("parity_replayed")
     with attempt.finish() as session:
+        check_still_there(session, payload["model_id"], [body])
         if found is not None:
             place = (payload["model_id"], payload["environment"])
             is_champion = serving is not None and serving.champion == source.number
