@@ -26,7 +26,9 @@ from mlreg.controller.services.chore import ChoreRoom
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.store.jobs import find_job
 from mlreg.controller.trainers.child import train
+from mlreg.registry.domain.contracts import TargetContract
 from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.services import deployments
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.faults.workers import job_state
@@ -374,3 +376,86 @@ def test_replays_are_bounded(served, monkeypatch):
     other = changed(other, "rain", [not one for one in rows["rain"].to_pylist()])
     found = served.replay(offline=served.offline(other))
     assert sorted(one.rescored for one in found.skew.features) == [0, 0, 0, 7]
+
+
+@pytest.fixture
+def classes(served):
+    """The model with three classes: what it says of rows, and its log."""
+    with served.database.writing() as session:
+        model = session.get_one(tables.Model, served.model.id)
+        target = TargetContract.from_json({"task": "multiclass", "classes": ["a", "b", "c"]})
+        model.task, model.target_contract = "multiclass", target.to_json()
+    rows, _ = stream(START, 5)
+    rng = np.random.default_rng(3)
+    parameters = {"objective": "multiclass", "num_class": 3, "num_leaves": 7, "verbosity": -1}
+    matrix = encode(served.contract, rows).matrix
+    labels = (matrix[:, 0] > 20) + rng.integers(0, 2, len(matrix))
+    learnt = lightgbm.Dataset(matrix, labels, feature_name=list(FEATURES))
+    served.booster = lightgbm.train(parameters, learnt, 5)
+    folder = served.folder / "classes"
+    folder.mkdir()
+    served.booster.save_model(folder / "model.txt")
+    forms = [FeatureForm(**form) for form in served.contract["features"]]
+    provenance = ProvenanceForm(contract=forms)
+    served.client.versions.register(
+        "flights",
+        folder,
+        lambda files: VersionRequest(files=files, provenance=provenance, allow_missing=ALLOWED),
+    )
+    with served.database.writing() as session:
+        change = deployments.Change("flights", "production", PERSON, "three classes")
+        deployments.promote(session, change, version=2, force=True, now=TRAINED)
+    return served
+
+
+def class_rows(served, scores=None):
+    rows, _ = stream(DAY_OF_ROWS, 1)
+    scores = served.score(rows) if scores is None else scores
+    rows = rows.drop_columns(["score"]).append_column("scores", pa.array(scores.tolist()))
+    return rows.append_column("version", pa.array([2] * len(rows), pa.int32()))
+
+
+def test_a_row_of_classes_differs_where_any_of_its_scores_does(classes):
+    scores = classes.score(stream(DAY_OF_ROWS, 1)[0])
+    swapped = scores.copy()
+    swapped[:30] = scores[:30][:, [1, 0, 2]]
+    rows = class_rows(classes, swapped)
+    classes.log(rows)
+    classes.log(rows.drop_columns(["scores"]).slice(0, 5), "without")  # logged already
+    found = classes.replay()
+    apart = np.abs(swapped - scores).max(axis=1)
+    assert (found.version, found.rows, found.differ) == (2, 200, int((apart > 1e-6).sum()))
+    assert found.differ >= 20
+    assert found.largest == pytest.approx(apart.max())
+    assert found.examples[0] == rows["prediction_id"][int(apart.argmax())].as_py()
+    assert found.value == "confidence"
+    assert found.offline.p50 == pytest.approx(np.median(scores.max(axis=1)))
+    assert classes.readings("parity")[""].verdict == "unusual"
+
+
+def test_what_a_feature_does_to_scores_of_classes(classes):
+    rows = class_rows(classes)
+    classes.log(rows)
+    warmer = changed(rows, "temp", [t + 12.0 for t in rows["temp"].to_pylist()])
+    found = classes.replay(offline=classes.offline(warmer.select(["prediction_id", *FEATURES])))
+    assert found.differ == 0
+    expected = np.abs(classes.score(warmer) - classes.score(rows)).max(axis=1)
+    assert found.skew.features[0].score_shift == pytest.approx(float(expected.mean()))
+
+
+def test_a_champion_of_classes_is_replayed_daily_and_another_version_is_refused(classes):
+    classes.log(class_rows(classes))
+    drain_model(classes.database, classes.store, classes.model.id, now=NOW)
+    room = ChoreRoom(classes.database, classes.store, NOW)
+    assert parity_chore.replay_yesterday(room) == "1 champions are replayed"
+    assert classes.work() == "succeeded"
+    with classes.database.writing() as session:
+        model = session.get_one(tables.Model, classes.model.id)
+        target = TargetContract.from_json({"task": "binary"})
+        model.task, model.target_contract = "binary", target.to_json()
+    scored = stream(DAY_OF_ROWS, 1)[0]
+    scored = changed(scored, "prediction_id", [f"x{n}" for n in range(len(scored))])
+    classes.log(scored.append_column("version", pa.array([2] * len(scored), pa.int32())), "one")
+    classes.client.parity.check("flights", ParityRequest(start=DAY_OF_ROWS))
+    with pytest.raises(replaying.OtherClassesError, match="version 2 answers 3 scores for a row"):
+        classes.work()

@@ -13,7 +13,9 @@ from mlreg.controller.domain.parity import (
     differs,
     distribution_of,
     largest_difference,
+    score_differences,
     score_effect,
+    scores_differ,
 )
 from mlreg.controller.domain.shares import Share, wilson
 
@@ -86,3 +88,15 @@ def test_scores_without_a_finite_one_have_no_distribution():
     assert largest_difference(np.array([np.nan]), np.array([1.0])) is None
     found = distribution_of(np.arange(101.0))
     assert (found.mean, found.p50, found.p99) == (50.0, 50.0, 99.0)
+
+
+def test_scores_of_classes_are_one_row():
+    online = np.array([[0.2, 0.8], [0.5, 0.5], [0.1, 0.9]])
+    offline = np.array([[0.2, 0.8], [0.6, 0.4], [0.9, 0.1]])
+    assert scores_differ(online, offline, 1e-6).tolist() == [False, True, True]
+    assert score_differences(online, offline) == pytest.approx([0.0, 0.1, 0.8])
+    assert largest_difference(online, offline) == pytest.approx(0.8)
+    assert distribution_of(online).p50 == 0.8
+    effect = score_effect(online, offline, 1e-6)
+    assert effect["score_differs"] == pytest.approx(2 / 3)
+    assert effect["score_shift"] == pytest.approx(0.3)

@@ -69,7 +69,7 @@ def _found(found: ParityFound) -> str:
     if found.skew is not None:
         sides = {"online": found.online, "offline": found.offline}
         whole = {**sides, "with offline features": found.skew.scores}
-        lines += [_words(name, scores) for name, scores in whole.items()]
+        lines += [_words(f"{found.value} {name}", scores) for name, scores in whole.items()]
         lines.append(f"{found.skew.rows:,} of them are in the offline table")
     return "\n".join(lines) + "\n"
 
@@ -84,7 +84,8 @@ def _table(found: ParityFound) -> Table:
     if found.skew is not None:
         return _skew(found.skew)
     sides = [("online", found.online), ("offline", found.offline)]
-    return Table(("scores", "mean", "p50", "p99"), [_scores(*side) for side in sides])
+    headers = ("scores" if found.value == "score" else found.value, "mean", "p50", "p99")
+    return Table(headers, [_scores(*side) for side in sides])
 
 
 def _scores(name: str, scores: Scores | None) -> tuple[object, ...]:

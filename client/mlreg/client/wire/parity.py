@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -69,6 +70,8 @@ class Skew(Answer):
 class ParityFound(Answer):
     """What a replay found: `share` of `rows` have another score offline, 95 % `low` to `high`.
 
+    A row of several classes differs where any of its scores does; `value` says of what `online` and
+    `offline` are distributions: of the score, or of the `confidence`, the highest of several.
     `examples` are prediction ids of the rows that are furthest apart.
     """
 
@@ -83,6 +86,7 @@ class ParityFound(Answer):
     largest: float | None = None
     tolerance: float | None = None
     seed: int | None = None
+    value: Literal["score", "confidence"] = "score"
     online: Scores | None = None
     offline: Scores | None = None
     examples: list[str] = Field(default_factory=list)

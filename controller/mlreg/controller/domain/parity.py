@@ -5,13 +5,15 @@ stored version: a difference is in the model, the encoding or the logging. `comp
 logged features against an offline table's: a difference is training/serving skew.
 
 What always holds: two numbers differ where they are further apart than `tolerance` times the larger
-of 1 and the offline one; missing equals missing and nothing else.
+of 1 and the offline one; missing equals missing and nothing else. Scores are one number for a row,
+or one for each class of it: then a row differs where any of them does, by the largest difference,
+and what is said of its distribution is said of its confidence, the highest probability.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +83,30 @@ def differs(online: Floats, offline: Floats, tolerance: float) -> Booleans:
     return found
 
 
+def scores_differ(online: Floats, offline: Floats, tolerance: float) -> Booleans:
+    """Return the rows of which a score differs."""
+    found: Booleans = _by_row(differs(online, offline, tolerance)).any(axis=1)
+    return found
+
+
+def score_differences(online: Floats, offline: Floats) -> Floats:
+    """Return the absolute difference of each row's scores, of several the largest."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart: Floats = _by_row(np.abs(online - offline)).max(axis=1)
+    return apart
+
+
 def largest_difference(online: Floats, offline: Floats) -> float | None:
     """Return the largest absolute difference; None where there is none."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(online - offline)
+    apart = score_differences(online, offline)
     apart = apart[np.isfinite(apart)]
     return float(apart.max()) if len(apart) else None
 
 
 def distribution_of(scores: Floats) -> Distribution:
     """Return mean, median and 99th percentile of the finite scores."""
-    known = scores[np.isfinite(scores)]
+    of_rows = _by_row(scores).max(axis=1)
+    known = of_rows[np.isfinite(of_rows)]
     if not len(known):
         return Distribution(None, None, None)
     p50, p99 = np.quantile(known, [0.5, 0.99])
@@ -139,9 +155,14 @@ def score_effect(logged: Floats, swapped: Floats, tolerance: float) -> Mapping[s
     if not len(logged):
         return {"rescored": 0}
     with np.errstate(invalid="ignore"):
-        shift = float(np.mean(np.abs(logged - swapped)))
+        shift = float(np.mean(score_differences(logged, swapped)))
     return {
         "rescored": len(logged),
-        "score_differs": float(differs(swapped, logged, tolerance).mean()),
+        "score_differs": float(scores_differ(swapped, logged, tolerance).mean()),
         "score_shift": shift if np.isfinite(shift) else None,
     }
+
+
+def _by_row(values: NDArray[T]) -> NDArray[T]:
+    """Return one number for each row, or several, as rows by numbers."""
+    return values[:, None] if values.ndim == 1 else values

@@ -17,6 +17,7 @@ from mlreg.controller.domain.windows import DAY, Interval, window_of
 from mlreg.controller.services import draining, jobs, watching
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.labelled_rows import shape_of
 from mlreg.controller.services.logged_rows import select_rows
 from mlreg.controller.services.losses import check_still_there
 from mlreg.controller.services.replaying import Replay, replay
@@ -100,7 +101,7 @@ def request_parity(
     """Ask for logged predictions to be replayed; return the number of the check.
 
     Raises:
-        NothingToReplayError: nothing serves, or the model answers more than one score.
+        NothingToReplayError: nothing serves.
         VersionNotFoundError: there is no such version.
         NotLoadableError: mlreg cannot score it.
         InvalidSnapshotError: the window is none.
@@ -169,6 +170,7 @@ def perform(attempt: Attempt) -> None:
         payload["seed"],
         payload["tolerance"],
         payload["offline"],
+        shape_of(model, ()).classes if model.task == "multiclass" else 1,
     )
     with open_folder(attempt, f"parity-{attempt.lease.job_id}") as folder:
         found = replay(attempt, folder, asked)
@@ -201,8 +203,6 @@ def _version(session: ReadSession, model: Model, asked: Asked) -> int:
 
 
 def _source(session: ReadSession, model: Model, number: int) -> ModelSource:
-    if model.task == "multiclass":
-        raise NothingToReplayError(cause="the model answers a score for each class")
     return get_source(session, catalog.get_version(session, model, number))
 
 

@@ -48,10 +48,11 @@ OFFLINE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How many rows are drawn, and by which seed."""
+    """How many rows are drawn, by which seed, and which column has their score."""
 
     limit: int
     seed: int
+    score: str = SCORE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,15 +93,17 @@ def draw_scored(
         BlobNotFoundError, BlobCorruptError, StoreUnreachableError: a segment cannot be had.
     """
     lowest = Lowest(sample.limit, sample.seed)
-    columns = needed_columns([PREDICTION_ID, TIME, VERSION, SCORE, *contract.names])
+    columns = needed_columns([PREDICTION_ID, TIME, VERSION, sample.score, *contract.names])
     for digest in body.predictions:
         for rows in read_groups(store, digest, columns, body.range):
-            mine = pc.and_(pc.equal(rows[VERSION], version), pc.is_finite(rows[SCORE]))
+            if sample.score not in rows.column_names:
+                continue
+            mine = pc.and_(pc.equal(rows[VERSION], version), rows[sample.score].is_valid())
             lowest.add(within(rows.filter(pc.fill_null(mine, fill_value=False)), body))
     taken = lowest.taken()
     if not taken or not sum(one.num_rows for one in taken):
         return None
-    return join_rows(taken, [], body).select([PREDICTION_ID, SCORE, *contract.names])
+    return join_rows(taken, [], body).select([PREDICTION_ID, sample.score, *contract.names])
 
 
 def read_offline(

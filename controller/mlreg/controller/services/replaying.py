@@ -7,21 +7,22 @@ again with the offline value, the ones of the features that differ most often.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlreg.controller.domain.batches import PREDICTION_ID, SCORE
+from mlreg.controller.domain.batches import PREDICTION_ID, SCORE, SCORES
 from mlreg.controller.domain.parity import (
     Distribution,
     FeatureSkew,
     Floats,
-    differs,
     distribution_of,
     largest_difference,
+    score_differences,
     score_effect,
+    scores_differ,
 )
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
 from mlreg.controller.domain.shares import Share
@@ -44,6 +45,7 @@ from mlreg.controller.services.run_folder import (
     place_model,
     write_rows,
 )
+from mlreg.registry.domain.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,11 +65,24 @@ AT_MOST = {"parity": 0.001, "skew": 0.01}
 """A share that is surely above this is unusual."""
 
 
+class OtherClassesError(RefusedError):
+    """The version answers another number of scores for a row than the model has classes."""
+
+    code = "other_classes"
+
+    def __init__(self, *, number: int, answers: int, classes: int) -> None:
+        super().__init__(
+            f"version {number} answers {answers} score{'s' if answers != 1 else ''} for a row,"
+            f" where the model has {classes}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What is to be replayed.
 
     Attributes:
+        classes: how many scores a row has; 1: one number.
         rows: at most so many, chosen by a hash of their ids and the seed.
         offline: the digest of an uploaded table, if there is one.
     """
@@ -78,6 +93,12 @@ class Replay:
     seed: int
     tolerance: float
     offline: str | None = None
+    classes: int = 1
+
+    @property
+    def score(self) -> str:
+        """The column of the scores."""
+        return SCORE if self.classes == 1 else SCORES
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +120,18 @@ class FoundSkew:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found; `examples` are the ids of the rows that are furthest apart."""
+    """What a replay found.
+
+    Attributes:
+        value: of what `online` and `offline` are distributions.
+        examples: the ids of the rows that are furthest apart.
+    """
 
     share: Share
     largest: float | None
     tolerance: float
     seed: int
+    value: Literal["score", "confidence"]
     online: Distribution
     offline: Distribution
     examples: tuple[str, ...]
@@ -133,10 +160,11 @@ def replay(attempt: Attempt, folder: Path, asked: Replay) -> Replayed | None:
 
     Raises:
         InvalidRowsError, UnreadableBodyError: the offline table is none for this model.
+        OtherClassesError: the version is none for this model.
         ChildRefusedError, ChildOverLimitError, ChildCrashedError, HaltedError: as `call_child`.
     """
     contract = asked.source.contract
-    sample = Sample(asked.rows, asked.seed)
+    sample = Sample(asked.rows, asked.seed, asked.score)
     rows = draw_scored(attempt.store, asked.body, asked.source.number, sample, contract)
     if rows is None:
         return None
@@ -149,7 +177,10 @@ def replay(attempt: Attempt, folder: Path, asked: Replay) -> Replayed | None:
     if offline is not None:
         parts += _swapped(parts[0], offline, skewed)
     again = _score(attempt, folder, asked.source, parts)
-    logged = floats(rows, SCORE)
+    logged = _scores(rows, asked.score)
+    if again[0].shape[1:] != logged.shape[1:]:
+        answers = again[0].size // len(again[0])
+        raise OtherClassesError(number=asked.source.number, answers=answers, classes=asked.classes)
     return replace(
         _compared(rows, logged, again[0], asked),
         skew=None if offline is None else _found_skew(offline, skewed, again, asked.tolerance),
@@ -157,14 +188,15 @@ def replay(attempt: Attempt, folder: Path, asked: Replay) -> Replayed | None:
 
 
 def _compared(rows: pa.Table, logged: Floats, again: Floats, asked: Replay) -> Replayed:
-    differ = differs(logged, again, asked.tolerance)
-    apart = np.where(differ, np.nan_to_num(np.abs(logged - again), nan=np.inf), -1.0)
+    differ = scores_differ(logged, again, asked.tolerance)
+    apart = np.where(differ, np.nan_to_num(score_differences(logged, again), nan=np.inf), -1.0)
     worst = np.argsort(-apart, kind="stable")[: min(EXAMPLES, int(differ.sum()))]
     return Replayed(
         share=Share.of(differ),
         largest=largest_difference(logged, again),
         tolerance=asked.tolerance,
         seed=asked.seed,
+        value="score" if asked.classes == 1 else "confidence",
         online=distribution_of(logged),
         offline=distribution_of(again),
         examples=tuple(rows[PREDICTION_ID].take(pa.array(worst)).to_pylist()),
@@ -215,9 +247,18 @@ def _score(
         "models": [{"role": ROLE, **files_of(ROLE)}],
     }
     call_child(attempt, folder, ChildCall(ENTRY, job, ignore_lines, LIMITS))
-    scores = floats(pq.read_table(folder / "scores.parquet"), ROLE)
+    scores = _scores(pq.read_table(folder / "scores.parquet"), ROLE)
     ends = np.cumsum([part.num_rows for part in parts])
     return np.split(scores, ends[:-1])
+
+
+def _scores(rows: pa.Table, column: str) -> Floats:
+    """Return the scores of rows that all have them: a number each, or one for each class."""
+    if pa.types.is_floating(rows.schema.field(column).type):
+        return floats(rows, column)
+    lists = rows[column].combine_chunks()
+    scores: Floats = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    return scores
 
 
 def _places(one: Skewed) -> NDArray[np.int64]:

@@ -36,7 +36,6 @@ def list_replayable(session: ReadSession, window: Interval) -> Sequence[tuple[in
         .where(
             Version.flavour == "lightgbm-text",
             col(Version.feature_contract).is_not(None),
-            Model.task != "multiclass",
             col(Model.archived_at).is_(None),
             logged,
         )

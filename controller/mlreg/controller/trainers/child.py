@@ -35,7 +35,8 @@ reference profile), `bins.bin` and `stage/` into the folder, and `result.json`:
  "models": [{"role": "challenger", "model": "challenger/model.txt",
              "contract": "challenger/contract.json"}, ...]}
 ```
-writes `scores.parquet` (float64 columns named by role, in the order of the rows) and `result.json`
+writes `scores.parquet` (columns named by role, in the order of the rows: float64, or of several
+classes lists of it) and `result.json`
 `{"outcome": "scored", "rows": n, "unseen": {role: {feature: n}}, "seconds": {...}}`.
 
 A refusal (bad label, wrong parent, ...) is `{"outcome": "failed", "code": ..., "message": ...,
@@ -309,5 +310,12 @@ def score_models(
 
 
 def write_scores(folder: Path, scores: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write scores.parquet: a float64 column for each role."""
-    pq.write_table(pa.table(dict(scores)), folder / SCORES)
+    """Write scores.parquet: a column for each role."""
+    columns = {role: _column(values) for role, values in scores.items()}
+    pq.write_table(pa.table(columns), folder / SCORES)
+
+
+def _column(scores: NDArray[np.float64]) -> pa.Array:
+    if scores.ndim == 1:
+        return pa.array(scores)
+    return pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1])
