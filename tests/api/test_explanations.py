@@ -41,7 +41,7 @@ def automation(database, store, tmp_path):
     automation.executor.close()
 
 
-def give_model(automation, folder):
+def give_model(automation, folder, **parameters):
     """Give version 1 a model that scores by the temperature."""
     table, values = rows_of(START - 30 * DAY, rows=2_000)
     matrix = np.column_stack(
@@ -55,7 +55,8 @@ def give_model(automation, folder):
     rows = lightgbm.Dataset(matrix, values, feature_name=NAMES, categorical_feature=[2])
     params = {"objective": "binary", "verbosity": -1, "num_threads": 1, "num_leaves": 7}
     folder.mkdir()
-    (folder / "model.txt").write_text(lightgbm.train(params, rows, 20).model_to_string())
+    booster = lightgbm.train(params | parameters, rows, 20)
+    (folder / "model.txt").write_text(booster.model_to_string())
     with automation.database.writing() as session:
         manifest = uploads.store_folder(session, automation.store, folder, now=START)
         session.add(
