@@ -1,20 +1,19 @@
 """What leaves the log for good: an erased entity, and rows that are older than they are kept."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 
 import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
-from mlreg.client.errors import InvalidError, NotFoundError
+from mlreg.cli import app as cli_app
+from mlreg.cli.output import OUTPUT
+from mlreg.client.errors import InvalidError, NotFoundError, RunFailedError
 from mlreg.controller.api import feedback, log_upkeep, snapshots
 from mlreg.controller.domain.losses import SnapshotLostError
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.services import retention
+from mlreg.controller.services import erasing, retention
 from mlreg.controller.services.chore import ChoreRoom
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.feedback import accept
@@ -169,23 +168,70 @@ def test_a_fresh_snapshot_pins_and_an_old_one_does_not(client, database, store, 
     assert str(lost).startswith(f"segment {lost.digest} (10 rows expired at 2013-07-01")
 
 
-def test_the_command_line(api, database, store, tmp_path, model):
-    rows = about(predictions(0, 20))
-    log(database, model, "predictions", "a", rows)
+@pytest.fixture
+def run(api, monkeypatch, capsys):
+    """Call `mlreg log …` in this process; return exit code, stdout and stderr."""
+    monkeypatch.setenv("MLREG_URL", api.url)
+    monkeypatch.setenv("MLREG_TOKEN", api.token)
+    monkeypatch.setattr(cli_app.signal, "signal", lambda *_given: None)
 
-    def run(*words):
-        environ = {**os.environ, "MLREG_URL": api.url, "MLREG_TOKEN": api.token}
-        command = [sys.executable, "-m", "mlreg.cli", "log", *words]
-        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    def call(*words):
+        monkeypatch.setattr(OUTPUT, "json", False)
+        with pytest.raises(SystemExit) as ended:
+            cli_app.main(["log", *words])
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
 
-    assert run("retention", "flights").stdout == "logged rows of flights are kept for ever\n"
-    assert run("retention", "flights", "400d").stdout.endswith("are kept for 400 days\n")
-    assert run("retention", "flights", "36h").returncode == 2
+    return call
+
+
+def test_the_command_line(run, database, store, tmp_path, model):
+    log(database, model, "predictions", "a", about(predictions(0, 20)))
+    assert run("retention", "flights")[1] == "logged rows of flights are kept for ever\n"
+    assert run("retention", "flights", "400d")[1].endswith("are kept for 400 days\n")
+    assert run("retention", "flights", "36h")[0] == 2
+    asked = ("erase", "flights", "--entity", ENTITY, "--reason", "asked", "--wait")
     with worker(database, store, SystemClock(), tmp_path / "work"):
-        done = run("erase", "flights", "--entity", ENTITY, "--reason", "asked", "--wait", "--json")
-    answer = json.loads(done.stdout)
-    assert (answer["predictions"], answer["labels"]) == (2, 0)
-    assert "2 predictions, 0 labels" in run("erasures", "flights").stdout
+        answer = json.loads(run(*asked, "--json")[1])
+        again = run(*asked)
+    assert (answer["predictions"], answer["labels"], answer["state"]) == (2, 0, "succeeded")
+    assert answer["report"]["segments"] == 1
+    assert "2 predictions, 0 labels" in run("erasures", "flights")[1]
+    assert again[:2] == (0, "erasure 2: the log of flights has no row about it\n")
+    assert run("erasure", "1")[1] == "erasure 1: 2 predictions, 0 labels are gone\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("erase", "flights", "--entity", "x"), 2, "--reason"),
+        (("erase", "flights", "--entity", " ", "--reason", "r"), 2, "--entity is empty"),
+        (("erase", "flights", "--entity", "x", "--reason", ""), 2, "--reason is empty"),
+        (("erase", "flights", "--entity", "x" * 1025, "--reason", "r"), 2, "1024"),
+        (("erase", "flights", "--entity", "ada", "--reason", "Ada asked"), 2, "names the entity"),
+        (("erase", "trains", "--entity", "x", "--reason", "r"), 3, "trains"),
+        (("erasure", "7"), 3, "no erasure 7"),
+        (("erasure", "0"), 2, "greater than or equal to 1"),
+    ],
+)
+@pytest.mark.usefixtures("model")
+def test_the_command_line_refuses(run, words, code, said):
+    ended, out, err = run(*words)
+    assert (ended, out) == (code, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_who_waits_for_an_erasure_that_is_dead_is_told(run, client, database, model):
+    with database.writing() as session:
+        erasing.request_erasure(session, model, ENTITY, "asked", actor=SYSTEM, now=NOW)
+        dead = "UPDATE job SET state = 'dead', error = 'the store is gone' WHERE kind = 'erase'"
+        session.execute(text(dead))
+    with pytest.raises(RunFailedError, match="dead: the store is gone; its rows are still there"):
+        client.log.wait_for_erasure(1)
+    said = run("erasure", "1")[1]
+    assert said == "erasure 1 is dead, and its rows are still there: the store is gone\n"
+    assert "dead" in run("erasures", "flights")[1]
 
 
 def test_an_unknown_erasure(client):

@@ -13,9 +13,10 @@ from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from mlreg.client.errors import InvalidError
+from mlreg.client.errors import InvalidError, RunFailedError
 from mlreg.client.log_buffer import BufferBounds, LogBuffer
 from mlreg.client.transport import Call, parsed, path
+from mlreg.client.waiting import await_end
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.feedback import BatchAnswer
 from mlreg.client.wire.log_upkeep import (
@@ -125,6 +126,21 @@ class FeedbackLog:
     def erasure(self, number: int) -> ErasureAnswer:
         """Return how far an erasure is."""
         return self._transport.get(path("erasures", number), ErasureAnswer)
+
+    def wait_for_erasure(self, number: int) -> ErasureAnswer:
+        """Wait until an erasure has ended, and return it.
+
+        Raises:
+            RunFailedError: it failed or is dead; the rows are still there.
+        """
+        ended = await_end(lambda: self.erasure(number), lambda _seen: None)
+        if ended.ended_at is None:
+            raise RunFailedError(
+                f"erasure {number} is {ended.state}: {ended.error or 'nobody knows why'};"
+                " its rows are still there",
+                code=f"erasure_{ended.state}",
+            )
+        return ended
 
     def erasures(self, model: str, *, limit: int = 100) -> Page[ErasureAnswer]:
         """List the newest erasures of a model."""

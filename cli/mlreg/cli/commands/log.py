@@ -11,7 +11,7 @@ from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
-from mlreg.client.wire.log_upkeep import ErasureAnswer
+from mlreg.client.wire.log_upkeep import ErasureAnswer, ErasureReport, RemainderAnswer
 
 app = typer.Typer()
 Model = Annotated[str, typer.Argument(help="The model's name.")]
@@ -23,6 +23,11 @@ BatchId = Annotated[
     str | None,
     typer.Option("--batch-id", help="Names the batch, so that it is kept once. [default: digest]"),
 ]
+_PLACES = {
+    "version_file": "file of version",
+    "source": "your own source",
+    "frozen_answer": "frozen answer of snapshot",
+}
 
 
 @app.command()
@@ -60,14 +65,23 @@ def erase(
     wait: Annotated[bool, typer.Option("--wait", help="Until it is done.")] = False,
 ) -> None:
     """Take every row about an entity out of the log, with its labels, for good."""
-    from mlreg.client.waiting import await_end
-
+    _check_given("--entity", entity)
+    _check_given("--reason", reason)
     with open_client() as client:
         answer = client.log.erase(model, entity, reason=reason)
         if wait:
-            number = answer.number
             with progress("erasing"):
-                answer = await_end(lambda: client.log.erasure(number), lambda _: None)
+                answer = client.log.wait_for_erasure(answer.number)
+    show(answer, text=_erased(answer))
+
+
+@app.command()
+def erasure(
+    number: Annotated[int, typer.Argument(min=1, help="The number of the erasure.")],
+) -> None:
+    """Show how far an erasure is, what it took, and where rows of the entity are left."""
+    with open_client() as client:
+        answer = client.log.erasure(number)
     show(answer, text=_erased(answer))
 
 
@@ -85,15 +99,53 @@ def erasures(model: Model) -> None:
 
 def _erased(erasure: ErasureAnswer) -> str:
     if erasure.ended_at is None:
-        return f"erasure {erasure.number} is asked for; `mlreg log erasures` shows how far it is"
-    gone = f"{erasure.predictions} predictions and {erasure.labels} labels"
-    return f"erasure {erasure.number}: {gone} are gone"
+        return _not_ended(erasure)
+    if erasure.report is not None and erasure.report.joined is not None:
+        return f"erasure {erasure.number} was done by erasure {erasure.report.joined}"
+    if not (erasure.predictions or erasure.labels):
+        lines = [f"erasure {erasure.number}: the log of {erasure.model} has no row about it"]
+    else:
+        lines = [f"erasure {erasure.number}: {_rows(erasure)} are gone"]
+    if erasure.report is not None:
+        lines += _also(erasure.report)
+        lines += [f"left: {_left(one)}" for one in erasure.report.remaining]
+    return "\n".join(lines)
+
+
+def _not_ended(erasure: ErasureAnswer) -> str:
+    if erasure.is_open:
+        seen = f"`mlreg log erasure {erasure.number}` shows how far it is"
+        return f"erasure {erasure.number} is asked for; {seen}"
+    why = f": {erasure.error}" if erasure.error else ""
+    return f"erasure {erasure.number} is {erasure.state}, and its rows are still there{why}"
+
+
+def _also(report: ErasureReport) -> list[str]:
+    """Return what went beside the rows of the log, in a line; none where nothing did."""
+    counted = {
+        "snapshots lost rows": report.snapshots,
+        "files of frozen answers went": report.answers,
+        "findings named such rows": report.evidence,
+    }
+    said = [f"{count} {what}" for what, count in counted.items() if count]
+    return [", ".join(said)] if said else []
+
+
+def _left(one: RemainderAnswer) -> str:
+    rows = "perhaps" if one.rows is None else f"{one.rows} rows"
+    return f"{_PLACES.get(one.what, one.what)} {one.name} ({rows})"
 
 
 def _rows(erasure: ErasureAnswer) -> str:
     if erasure.ended_at is None:
-        return "not yet"
-    return f"{erasure.predictions} predictions, {erasure.labels} labels"
+        return "not yet" if erasure.is_open else erasure.state
+    predictions = f"{erasure.predictions} prediction{'' if erasure.predictions == 1 else 's'}"
+    return f"{predictions}, {erasure.labels} label{'' if erasure.labels == 1 else 's'}"
+
+
+def _check_given(option: str, value: str) -> None:
+    if not value.strip():
+        raise InvalidError(f"{option} is empty", code="invalid_option")
 
 
 def _days(keep: str) -> int | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
+from mlreg.client.redaction import redact_text
 from mlreg.client.wire.base import Answer, Request
 
 
@@ -28,7 +29,7 @@ class ErasureRequest(Request):
     """An entity whose rows go, by the value of its column `entity`, and why."""
 
     entity: Annotated[str, Field(min_length=1, max_length=1024)]
-    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    reason: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(redact_text)]
 
 
 class RemainderAnswer(Answer):
