@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,19 @@ def test_nothing_else_is_raised(body):
     except InvalidJsonError:
         return
     json.loads(body)
+
+
+@given(
+    sign=st.sampled_from(["", "-"]),
+    digits=st.text("0123456789", min_size=1, max_size=400),
+    rest=st.sampled_from(["", ".5", "e5", "E+99", "e100", "E+0308", "e-400", "e+309", ".0E0999"]),
+)
+def test_numbers_are_those_of_a_double_or_of_64_bits(sign, digits, rest):
+    text = f"{sign}{digits.lstrip('0') or '0'}{rest}"
+    value = json.loads(text) if rest else int(text)
+    keeps = math.isfinite(value) if rest else -(2**63) <= value < 2**63
+    try:
+        assert check_json(f'{{"rows":[{text}]}}'.encode()) == {"rows": [value]}
+        assert keeps
+    except InvalidJsonError:
+        assert not keeps

@@ -23,6 +23,7 @@ from mlreg.controller.domain.batches import Kind
 from mlreg.controller.services.group_commit import SmallRequest
 from mlreg.controller.services.small_batches import SmallBody
 from mlreg.registry.api.context import caller_of
+from mlreg.registry.api.limits import read_here
 from mlreg.registry.api.permission import permit
 
 MAX_SMALL_BYTES = 16 * 2**10
@@ -56,7 +57,8 @@ async def log_small(request: Request) -> Response:
     model = request.path_params["model"]
     permit(caller_of(request), "log.write", model)
     kind = cast("Kind", request.scope["path"].rsplit("/", 1)[-1])
-    body = SmallBody(await request.body(), _batch_id(request.scope))
+    batch_id = _batch_id(request.scope)
+    body = SmallBody(await request.body(), batch_id, read_here(request.scope))
     waiting: Waiting = asyncio.get_running_loop().create_future()
     parts = await log_parts_of(request)
     parts.commits.submit(SmallRequest(model, kind, body, waiting))

@@ -132,6 +132,11 @@ def read_json(body: bytes) -> JsonRows:
         document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError(content_type=JSON, cause=_first_line(error)) from error
+    return rows_of_json(document)
+
+
+def rows_of_json(document: object) -> JsonRows:
+    """Return the rows of a JSON document, which stays as it is; errors as above."""
     if not isinstance(document, dict) or not isinstance(document.get("rows"), list):
         cause = 'it must be {"batch_id": "…", "rows": [{…}, …]}'
         raise UnreadableBodyError(content_type=JSON, cause=cause)
@@ -170,13 +175,15 @@ def _check_none_lacks(rows: Sequence[Mapping[str, object]], needed: set[str]) ->
 def _flat(number: int, row: object) -> Mapping[str, object]:
     if not isinstance(row, dict):
         raise InvalidRowsError(column="rows", problem="it is not an object", row=number)
+    row = dict(row)
     features = row.pop(_FEATURES, {})
     if not isinstance(features, dict):
         raise InvalidRowsError(column=_FEATURES, problem="it is not an object", row=number)
     twice = sorted(row.keys() & features.keys())
     if twice:
         raise InvalidRowsError(column=twice[0], problem="it is there twice", row=number)
-    return {**row, **features}
+    row.update(features)
+    return row
 
 
 def _json_column(name: str, values: list[object]) -> pa.Array:

@@ -19,6 +19,7 @@ from mlreg.controller.domain.batches import (
     ARM,
     FUTURE_TOLERANCE,
     LABEL,
+    MAX_CHECKED_BYTES,
     MAX_ROWS,
     MAX_TEXT_LENGTH,
     PREDICTION_ID,
@@ -127,8 +128,9 @@ def _columns(
     columns, size = [], 0
     for field in fields:
         columns.append(_column(given, rows, field))
-        size += columns[-1].nbytes
-        check_size(field.name, size)
+        size += columns[-1].get_total_buffer_size()  # quick; too much where rows are a slice
+        if size > MAX_CHECKED_BYTES:
+            check_size(field.name, sum(column.nbytes for column in columns))
     return columns
 
 

@@ -22,7 +22,7 @@ from mlreg.controller.domain.batches import (
     Kind,
     checked_batch_id,
 )
-from mlreg.controller.feedback.bodies import read_json, table_of
+from mlreg.controller.feedback.bodies import read_json, rows_of_json, table_of
 from mlreg.controller.feedback.rows import checked_rows, rules_of
 from mlreg.controller.feedback.schemas import batch_schema
 from mlreg.controller.store import feedback
@@ -42,10 +42,11 @@ Outcome: TypeAlias = Accepted | RegistryError
 
 @dataclass(frozen=True, slots=True)
 class SmallBody:
-    """One request: its JSON, and the batch id that its query names."""
+    """One request: its JSON, the batch id that its query names, and what the JSON was read as."""
 
     content: bytes
     batch_id: str | None = None
+    document: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def keep_together(
 
 
 def _read(place: int, body: SmallBody) -> SmallBatch:
-    document = read_json(body.content)
+    known = body.document
+    document = read_json(body.content) if known is None else rows_of_json(known)
     digest = digest_of(body.content)
     batch_id = checked_batch_id(body.batch_id or document.batch_id or digest)
     return SmallBatch(place, batch_id, digest, document.rows)

@@ -2,7 +2,8 @@
 
 What always holds: no route sees a JSON body beyond 1 MiB, with duplicate keys, NaN or infinity,
 depth over 32, more than 10,000 keys, an over-long string, control or bidirectional characters, or a
-lone surrogate. Streams (Arrow, Parquet, CSV, octets) are counted as they pass.
+lone surrogate. Streams (Arrow, Parquet, CSV, octets) are counted as they pass. A short JSON body is
+handed on as it was understood here (`read_here`), so that nobody need read it again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LIMITS: dict[bytes, int] = {
     b"application/octet-stream": 64 * 1024 * MIB,
 }
 IN_THREAD_BYTES = 32 * 2**10
+_READ = "json"
 BODY_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -64,23 +66,31 @@ class Limits:
             await self.app(scope, receive, send)
             return
         try:
-            receive = await _limited(dict(scope["headers"]), receive)
+            receive = await _limited(scope, receive)
         except InvalidError as error:
             await problem_of(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
 
-async def _limited(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
+def read_here(scope: Scope) -> object:
+    """Return what a short JSON body is; None where there is none."""
+    return scope.get("state", {}).get(_READ)
+
+
+async def _limited(scope: Scope, receive: Receive) -> Receive:
     """Return a `receive` that hands out no body but one that is taken here."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if kind not in LIMITS and _has_body(headers):
         raise UnsupportedMediaTypeError(kind=kind.decode("latin-1"))
     limit = LIMITS.get(kind, 0)
-    return await _checked_json(receive, limit) if kind in JSON_TYPES else _counted(receive, limit)
+    if kind in JSON_TYPES:
+        return await _checked_json(scope, receive, limit)
+    return _counted(receive, limit)
 
 
-async def _checked_json(receive: Receive, limit: int) -> Receive:
+async def _checked_json(scope: Scope, receive: Receive, limit: int) -> Receive:
     """Read the whole body, check it, and return a `receive` that hands it out."""
     chunks: list[bytes] = []
     size, more = 0, True
@@ -96,7 +106,7 @@ async def _checked_json(receive: Receive, limit: int) -> Receive:
     if len(body) > IN_THREAD_BYTES:
         await run_in_threadpool(check_json, body)
     elif body:
-        check_json(body)
+        scope.setdefault("state", {})[_READ] = check_json(body)
     rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
