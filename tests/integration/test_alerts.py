@@ -1,6 +1,7 @@
 """Alerts of readings just written: one for a cause, folded, explained, told of once."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -173,6 +174,21 @@ def test_a_policy_may_want_none_of_a_kind(stream):
     stream.drifts(3, "temp")
     stream.drifts(4, "temp")
     assert len(stream.alerts()) == 1
+
+
+def test_a_broken_invariant_is_as_loud_as_it_says(stream):
+    def broken(number, name, alert):
+        found = reading(number, "", "unusual", f"invariant:{name}")
+        return replace(found, evidence={"severity": "block", "alert": alert})
+
+    stream.reads(0, broken(0, "way", "info"))
+    (alert,) = stream.alerts()
+    assert (alert.kind, alert.severity) == ("invariant", "info")  # less than the kind's own
+    stream.reads(1, broken(1, "way", "info"), broken(1, "load", None))
+    assert stream.alerts()[0].severity == "warning"
+    stream.reads(2, broken(2, "way", "info"), broken(2, "load", "critical"))
+    assert stream.alerts()[0].severity == "critical"
+    assert len(stream.all(tables.Incident)) == 1
 
 
 def test_others_raise_and_resolve_what_they_know(stream, database):

@@ -13,6 +13,7 @@ from sqlmodel import select
 
 from mlreg.cli.notifications import read_targets
 from mlreg.cli.settings import Settings, SettingsError
+from mlreg.controller.domain.alert_rule import AlertRules
 from mlreg.controller.services import delivering
 from mlreg.controller.services.chore import ChoreRoom, ChoreSettings
 from mlreg.registry.domain.notice_targets import NoticeTarget, NoticeTargets
@@ -83,6 +84,20 @@ def test_it_is_told_of_what_the_file_says_and_follows_a_change(database, receive
     with database.reading() as session:
         webhook = get_webhook(session, "team", actor=PERSON)
     assert (webhook.topics, webhook.models) == (["run.failed"], ["m"])
+
+
+def test_a_target_may_want_only_what_is_loud(database, receiver, stream):
+    loud = NoticeTarget(url=SecretStr(url_of(receiver)), min_severity="critical")
+    targets = NoticeTargets({"pager": loud})
+    enrol(database, targets, START)
+    for number in range(2):
+        stream.drifts(number, "temp")
+    room = room_of(database, receiver, targets)
+    assert delivering.send(room) == "0 sent"
+    stream.rules = AlertRules.model_validate_json('{"drift": {"severity": "critical"}}')
+    stream.drifts(2, "temp")
+    assert delivering.send(room) == "1 sent"
+    assert receiver.bodies[0]["title"] == "mlreg: incident.opened"
 
 
 def test_what_somebody_disabled_or_named_is_left(database, receiver):

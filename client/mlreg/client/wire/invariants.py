@@ -31,13 +31,17 @@ class InvariantReading(Answer):
 
 
 class InvariantAnswer(Answer):
-    """One invariant; `at_most` is the share of rows that may break it, null where it has none."""
+    """One invariant; `at_most` is the share of rows that may break it, null where it has none.
+
+    `alert` is how loud its alert is, null where the policy says.
+    """
 
     name: str
     kind: str
     rule: str
     severity: str
     at_most: float | None
+    alert: str | None = None
     latest: InvariantReading | None = None
 
 

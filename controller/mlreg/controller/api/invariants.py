@@ -119,6 +119,7 @@ def answer_of(declared: Declared, latest: dict[str, ReadingRow]) -> InvariantsAn
                 rule=one.rule,
                 severity=one.severity,
                 at_most=one.at_most if isinstance(one, RowInvariant) else None,
+                alert=one.alert,
                 latest=_reading_of(latest.get(invariants.PREFIX + one.name)),
             )
             for one in declared.invariants

@@ -15,7 +15,7 @@ from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.policy_part import PolicyPart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -60,6 +60,14 @@ class AlertRule(PolicyPart):
             message = f"{self.windows} windows of {self.of} are never unusual"
             raise ValueError(message)
         return self
+
+
+def as_loud_as(rule: AlertRule, declared: Iterable[Severity | None]) -> AlertRule:
+    """Return a rule as loud as the loudest of what says so itself; None: as loud as the rule."""
+    found = [rule.severity if one is None else one for one in declared]
+    if not found:
+        return rule
+    return rule.model_copy(update={"severity": max(found, key=SEVERITIES.index)})
 
 
 AT_ONCE = AlertRule(windows=1, of=1)

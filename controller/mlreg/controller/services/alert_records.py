@@ -175,6 +175,7 @@ def _bring_to_incident(
         title=alert.title,
         line=line,
         evidence={"alert": alert.id, "culprits": alert.culprits[:TOLD_CULPRITS]},
+        severity="critical",
     )
     alert.incident_id = incidents.open_incident(session, alarm, actor=WATCHER, now=occasion.now)
     return True

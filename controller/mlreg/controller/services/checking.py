@@ -63,6 +63,7 @@ class Checked:
             "kind": one.kind,
             "rule": one.rule,
             "severity": one.severity,
+            "alert": one.alert,
             "at_most": one.at_most if isinstance(one, RowInvariant) else None,
             "checked": found.checked,
             "broken": found.broken,

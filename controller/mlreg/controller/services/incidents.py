@@ -15,6 +15,7 @@ from sqlmodel import col, func, select
 
 from mlreg.controller.store.tables import Incident, IncidentEntry
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
+from mlreg.registry.domain.events import Severity
 from mlreg.registry.services import audit, catalog
 from mlreg.registry.services.outbox import tell
 from mlreg.registry.store.tables import Model
@@ -47,7 +48,10 @@ class IncidentClosedError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """What is wrong, where, and the first line of the timeline."""
+    """What is wrong, where, and the first line of the timeline.
+
+    `severity`: how loud it is, where that is known; else as any incident is.
+    """
 
     model_id: int
     environment: str
@@ -55,6 +59,7 @@ class Alarm:
     title: str
     line: str
     evidence: Mapping[str, Any] | None = None
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def open_incident(session: WriteSession, alarm: Alarm, *, actor: Actor, now: dat
     session.flush()
     number = incident.id or 0
     add_entry(session, number, alarm.line, evidence=alarm.evidence, actor=actor, now=now)
-    _tell(session, "incident.opened", incident, actor, now)
+    _tell(session, "incident.opened", incident, actor, now, alarm.severity)
     return number
 
 
@@ -215,7 +220,12 @@ def report_incident(story: IncidentStory) -> str:
 
 
 def _tell(
-    session: WriteSession, topic: str, incident: Incident, actor: Actor, now: datetime
+    session: WriteSession,
+    topic: str,
+    incident: Incident,
+    actor: Actor,
+    now: datetime,
+    severity: Severity | None = None,
 ) -> dict[str, object]:
     """Tell of an incident, and return what was told."""
     model = session.get_one(Model, incident.model_id)
@@ -227,6 +237,8 @@ def _tell(
         "title": incident.title,
         "actor": actor.name,
     }
+    if severity is not None:
+        body["severity"] = severity
     tell(session, topic, body, now=now)
     return body
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 KIND = "invariants"
 PRIORITY = 30
 MAX_ROWS = 500_000
-EVIDENCE = ("kind", "rule", "severity", "at_most", "broken", "examples")
+EVIDENCE = ("kind", "rule", "severity", "alert", "at_most", "broken", "examples")
 
 
 @dataclass(frozen=True, slots=True)

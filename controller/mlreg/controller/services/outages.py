@@ -77,6 +77,7 @@ def _open_outage(session: WriteSession, place: Place, found: Suspicion, now: dat
         " or are missing; these hours are left out of training, drift, performance and guards,"
         " and start no retrain",
         evidence={"shares": dict(found.worst), "rows": found.rows, "hours": found.hours},
+        severity="critical",
     )
     number = incidents.open_incident(session, alarm, actor=MONITOR, now=now)
     session.add(_row(model_id, found, number))

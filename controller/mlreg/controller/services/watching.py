@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlreg.controller.domain.alert_rule import KINDS, AlertKind, AlertRules
+from mlreg.controller.domain.alert_rule import KINDS, AlertKind, AlertRules, Severity, as_loud_as
 from mlreg.controller.domain.alerts import Sighting
 from mlreg.controller.domain.causes import (
     EXPLAINED,
@@ -133,6 +133,12 @@ def rules_in_force(session: ReadSession, place: Place) -> AlertRules:
     return AlertRules() if in_force is None else in_force.policy.alerts
 
 
+def _declared(broken: WindowReading) -> Severity | None:
+    """Return how loud an invariant says that it is, if it does."""
+    said: Severity | None = (broken.evidence or {}).get("alert")
+    return said
+
+
 def _window(session: ReadSession, place: Place, window: Interval, looked: rows.Looked) -> _Window:
     unusual: dict[AlertKind, list[WindowReading]] = defaultdict(list)
     is_down = False
@@ -157,6 +163,8 @@ def _look(session: WriteSession, view: _View, window: _Window, kind: AlertKind) 
     if rule is None:
         alerting.resolve(session, cause, "the policy wants no such alerts", now=view.now)
         return
+    if kind == "invariant":
+        rule = as_loud_as(rule, [_declared(one) for one in window.unusual.get(kind, ())])
     occasion = Occasion(view.now, evidence=Evidence.of(window.unusual.get(kind, ())))
     alerting.sight(session, cause, sighting, rule, occasion)
     if sighting.explained or not sighting.judged:

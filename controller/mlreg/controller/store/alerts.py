@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 LIVE = ("pending", "open")
 _WORTH_A_LOOK = text("""
     WITH judged AS MATERIALIZED (
-        SELECT monitor, subject, start, "end", value, low, high, rows, state, verdict
+        SELECT monitor, subject, start, "end", value, low, high, rows, state, verdict,
+               CASE WHEN monitor LIKE 'invariant:%' THEN evidence END AS evidence
         FROM reading
         WHERE model_id = :model_id AND environment = :environment AND start = ANY(:starts)
           AND (verdict IS NOT NULL OR (monitor = 'rows' AND state = 'outage'))
@@ -37,7 +38,7 @@ _WORTH_A_LOOK = text("""
     UNION ALL
     (SELECT DISTINCT ON (start, monitor) * FROM judged WHERE verdict = 'normal')
     UNION ALL
-    SELECT kind, subject, created_at, created_at, NULL, NULL, NULL, 0, 'alert', NULL
+    SELECT kind, subject, created_at, created_at, NULL, NULL, NULL, 0, 'alert', NULL, NULL
     FROM alert
     WHERE model_id = :model_id AND environment = :environment AND state IN ('pending', 'open')
 """)
@@ -104,6 +105,7 @@ def _reading(row: Row[Any]) -> WindowReading:
         row.low,
         row.high,
         row.verdict,
+        row.evidence,
     )
 
 

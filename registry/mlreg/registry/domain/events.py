@@ -18,6 +18,7 @@ from typing_extensions import override
 
 Paging = Literal["no", "trigger", "acknowledge", "resolve"]
 Severity = Literal["critical", "error", "warning", "info"]
+LOUDEST_FIRST: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True, slots=True)

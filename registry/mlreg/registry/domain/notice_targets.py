@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from mlreg.registry.domain.events import TOPICS
+from mlreg.registry.domain.events import TOPICS, Severity
 from mlreg.registry.domain.names import Name
 from mlreg.registry.domain.webhooks import ANY, unknown_topics
 
@@ -46,6 +46,7 @@ class NoticeTarget(BaseModel):
         url: as Apprise has it: `mailto://…`, `tgram://…`, `slack://…`.
         topics: what it is told of; `*` is everything.
         models: only of these; None is every one, and what is about no model.
+        min_severity: what is less loud it is not told of; `info` is everything.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +54,7 @@ class NoticeTarget(BaseModel):
     url: SecretStr = Field(min_length=1)
     topics: tuple[str, ...] = Field(default=DEFAULT_TOPICS, min_length=1)
     models: tuple[Name, ...] | None = Field(default=None, min_length=1)
+    min_severity: Severity = "info"
 
     @field_validator("topics")
     @classmethod

@@ -33,7 +33,7 @@ Action = Literal[
     "deployment.write",  # freeze, unfreeze, fall back, lift a bar
     "deployment.protect",  # how many approvals a promote needs
     "approve",
-    "log.write",  # predictions and labels
+    "log.write",  # predictions, labels, business metrics
     "log.erase",  # take rows out of the log for good: retention, erasures
     "snapshot.write",
     "policy.write",

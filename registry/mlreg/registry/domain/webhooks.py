@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlreg.registry.domain.events import SILENT, TEST, Event
+from mlreg.registry.domain.events import LOUDEST_FIRST, SILENT, TEST, Event, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,12 +42,14 @@ class Subscription:
     Attributes:
         topics: `*` is every one.
         models: only events of these; None is every event, those of no model too.
+        min_severity: only events as loud as this, or louder.
     """
 
     name: str
     kind: HookKind
     topics: frozenset[str]
     models: frozenset[str] | None
+    min_severity: Severity = "info"
 
     def wants(self, event: Event) -> bool:
         """Say whether it wants to be told of an event."""
@@ -63,7 +65,9 @@ class Subscription:
         return self.models is None and self._is_for_its_kind(event) and self._asked_for(event)
 
     def _asked_for(self, event: Event) -> bool:
-        return ANY in self.topics or event.topic in self.topics
+        least = LOUDEST_FIRST.index(self.min_severity)
+        is_loud = LOUDEST_FIRST.index(event.severity) <= least
+        return is_loud and (ANY in self.topics or event.topic in self.topics)
 
     def _is_for_its_kind(self, event: Event) -> bool:
         """Say whether pagers page of it, and people are to be told of it."""

@@ -10,7 +10,6 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from mlreg.registry.services.webhooks import subscription_of
 from mlreg.registry.store import webhooks as rows
 
 if TYPE_CHECKING:
@@ -30,7 +29,9 @@ def announce(database: Database, dispatcher: Dispatcher, event: Event, now: date
     """Send an event at once; False when somebody should have had it and nobody has."""
     with database.reading() as session:
         found = rows.list_all(session)
-    wanted = [one for one in found if one.enabled and subscription_of(one).wants_at_once(event)]
+    wanted = [
+        one for one in found if one.enabled and dispatcher.subscription_of(one).wants_at_once(event)
+    ]
     if not wanted:
         return True
 

@@ -21,7 +21,6 @@ from mlreg.registry.domain.events import TEST
 from mlreg.registry.domain.webhooks import ATTEMPTS, GONE, pause_after
 from mlreg.registry.services.dispatch import Dispatcher
 from mlreg.registry.services.outbox import list_events, order_events
-from mlreg.registry.services.webhooks import subscription_of
 from mlreg.registry.store import outbox
 from mlreg.registry.store import webhooks as rows
 from mlreg.registry.store.database import Database
@@ -80,7 +79,7 @@ def _deliver_to(work: Round, webhook_id: int) -> int:
 
 def _next_wanted(work: Round, webhook: Webhook, events: list[Event]) -> Event | None:
     """Return the first event that a webhook wants, and move it past those before that."""
-    subscription = subscription_of(webhook)
+    subscription = work.dispatcher.subscription_of(webhook)
     wanted = next((event for event in events if subscription.wants(event)), None)
     passed = events[-1].seq if wanted is None else wanted.seq - 1
     if passed > webhook.position:

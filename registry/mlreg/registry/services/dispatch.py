@@ -5,7 +5,7 @@ What always holds: it is tried once, within a bounded time; nothing is written d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlreg.registry.domain.errors import RegistryError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.registry.domain.events import Event
+    from mlreg.registry.domain.webhooks import Subscription
     from mlreg.registry.store.tables import Webhook
 
 _SUCCESS = range(200, 300)
@@ -39,6 +40,15 @@ class Dispatcher:
 
     postman: Postman
     targets: NoticeTargets = field(default_factory=NoticeTargets)
+
+    def subscription_of(self, webhook: Webhook) -> Subscription:
+        """Return what a webhook wants to be told of; how loud that has to be, its target says."""
+        subscription = subscription_of(webhook)
+        name = webhook.url.removeprefix(SCHEME)
+        target = self.targets.by_name.get(name) if name != webhook.url else None
+        if target is None:
+            return subscription
+        return replace(subscription, min_severity=target.min_severity)
 
     def send(self, webhook: Webhook, event: Event, now: datetime) -> Answer:
         """Send an event once."""

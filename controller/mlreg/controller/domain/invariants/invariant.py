@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
+from mlreg.controller.domain.alert_rule import Severity as Loudness
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.registry.domain.contracts import MAX_NAME_LENGTH, Dtype
 from mlreg.registry.domain.names import Name
@@ -66,12 +67,14 @@ class Invariant(PolicyPart):
     Attributes:
         name: of the readings `invariant:<name>`.
         severity: of a training snapshot: block refuses the run, alert is a line in its log.
+        alert: how loud its alert is when the log breaks it; None: as the policy says.
     """
 
     kind: ClassVar[str]
     dtypes: ClassVar[frozenset[Dtype]] = ANY
     name: Name
     severity: Severity = "block"
+    alert: Loudness | None = None
 
     @property
     @abstractmethod
