@@ -156,3 +156,23 @@ class TestClasses:
             truth = measure(name, rows, scores).values(np.ones((1, 1)))[0]
             assert found[name].value == pytest.approx(truth, abs=0.03), name
             assert found[name].low <= found[name].value <= found[name].high
+
+
+def rare_day(rng, rows, base):
+    """Labels of which about one in a thousand is positive, and scores twice too sure of it."""
+    signal = rng.normal(base, 1.5, rows)
+    return (rng.random(rows) < sigmoid(signal)).astype(float), sigmoid(signal + np.log(2.0))
+
+
+def test_rare_positives_are_estimated_where_nearly_all_scores_are_small():
+    """Twenty equal bins have 99.9 % of these scores in one, and see no shift within it."""
+    rng = np.random.default_rng(5)
+    history = [outcomes_of(*rare_day(rng, 30_000, -8.0)) for _ in range(10)]
+    labels, scores = rare_day(rng, 600_000, -7.0)
+    assert 5e-4 < history[0]["positives"].sum() / 30_000 < 2e-3
+    found, truth = estimated(history, scores), truth_of(labels, scores)
+    assert found["log_loss"].value == pytest.approx(truth["log_loss"], rel=0.1)
+    assert found["brier"].value == pytest.approx(truth["brier"], rel=0.15)
+    assert found["auc"].value == pytest.approx(truth["auc"], abs=0.03)
+    expected = np.array([one.table for one in history]).sum(axis=0)
+    assert expected.shape[1] == len(EVEN_EDGES) + 1

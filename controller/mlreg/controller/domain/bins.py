@@ -35,6 +35,9 @@ BINS = 20
 EVEN_BINS = 16
 TAILS = np.array([0.001, 0.005, 0.01, 0.025])
 RESOLVED = 0.95
+NEAR = np.array([1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02])
+"""Further edges of probabilities, so far from 0 and from 1: where one of a thousand is positive,
+nearly all scores lie below the first of twenty equal bins."""
 LEAST_UNIT = 1e-30
 MAX_DISTINCT = 32
 NULL_CODE = -1
@@ -158,6 +161,12 @@ def _ranks(values: NDArray[np.float64], center: float, unit: float) -> NDArray[n
     return grid.rank(grid.cells_of(values, center, unit))
 
 
+def probability_edges() -> NDArray[np.float64]:
+    """Return the inner edges of the bins of a probability: twenty equal ones, finer at the ends."""
+    even = np.linspace(0.0, 1.0, BINS + 1)[:-1]
+    return np.unique(np.concatenate([even, NEAR, 1.0 - NEAR, [np.nextafter(1.0, 2.0)]]))
+
+
 def _feature_bins(feature: Feature, values: NDArray[np.generic]) -> ColumnBins:
     if feature.dtype == "category":
         categories = feature.categories or ()
@@ -183,13 +192,12 @@ def _code_bins(name: str, categories: tuple[str, ...], default: float | None) ->
 
 
 def _score_bins(rows: Columns) -> ColumnBins:
-    """Return twenty equal bins of [0, 1] for probabilities, else bins of equal counts."""
+    """Return the bins of [0, 1] for probabilities, else bins of equal counts."""
     values = np.asarray(rows.get(SCORE, rows.get("label", np.empty(0))), dtype=np.float64)
     values = values[np.isfinite(values)]
     if len(values) and (values.min() < 0.0 or values.max() > 1.0):
         return number_bins(SCORE, values, None)
-    marks = np.append(np.linspace(0.0, 1.0, BINS + 1)[:-1], np.nextafter(1.0, 2.0))
-    return _number_bins(SCORE, "edges", marks, (0.5, 1.0), None)
+    return _number_bins(SCORE, "edges", probability_edges(), (0.5, 1.0), None)
 
 
 def _center_and_unit(known: NDArray[np.float64]) -> tuple[float, float]:

@@ -33,6 +33,7 @@ DRAWS = 200
 MIN_WINDOWS = 7
 MIN_ROWS = 200
 MIN_OF_CLASS = 20
+CERTAIN = 1e-6
 LEAN = 2.0
 """How many rows the score itself counts for in the share of positives of a bin."""
 
@@ -63,9 +64,9 @@ class ScoreCounts:
 
 
 def middles_of(edges: Floats) -> Floats:
-    """Return what a score in each bin says: the middle of its edges, within 0.1 % and 99.9 %."""
+    """Return what a score in each bin says: the middle of its edges, but neither 0 nor 1."""
     bounds = np.concatenate([[0.0], edges, [1.0]])
-    middles: Floats = np.clip((bounds[:-1] + bounds[1:]) / 2, 0.001, 0.999)
+    middles: Floats = np.clip((bounds[:-1] + bounds[1:]) / 2, CERTAIN, 1.0 - CERTAIN)
     return middles
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlreg.controller.domain.bins import probability_edges
 from mlreg.controller.domain.metrics import Booleans, Floats, Integers
 from mlreg.controller.domain.metrics.blocks import Rows
 from mlreg.controller.domain.metrics.classes import class_log_losses
@@ -39,7 +40,7 @@ STATISTICS = (
     "scores",  # the sum of scores
 )
 _AT = {name: number for number, name in enumerate(STATISTICS)}
-EVEN_EDGES = np.append(np.linspace(0.0, 1.0, 21)[:-1], np.nextafter(1.0, 2.0))
+EVEN_EDGES = probability_edges()
 """The inner edges of the bins of a class's score."""
 
 

@@ -90,7 +90,7 @@ def estimated_of_classes(
     counts = [np.bincount(bin_scores(one, EVEN_EDGES), minlength=size) for one in scores.T]
     asked = ScoreCounts(np.stack(counts), middles_of(EVEN_EDGES), None)
     outcomes = [sum(each[1:], each[0]) for each in past if each]
-    outcomes = [one for one in outcomes if one.table.shape[0] == scores.shape[1]]
+    outcomes = [one for one in outcomes if one.table.shape[:2] == asked.counts.shape]
     found = estimate(outcomes, asked, _rng(window))
     basis = _basis("confidence", [sum(one.rows for one in outcomes)], len(outcomes))
     return [_reading(window, one, len(scores), basis) for one in found]
