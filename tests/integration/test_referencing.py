@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from sqlmodel import select
 
+from mlreg.controller.domain.labels import label_bins
+from mlreg.controller.domain.profile import Profile
 from mlreg.controller.domain.windows import DAY, HOUR, Interval
 from mlreg.controller.services import comparing, referencing
+from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.profiles import find_bins, find_reference, window_profiles
 from mlreg.controller.services.rollups import load_stack
 from mlreg.controller.services.snapshots import freeze
@@ -91,8 +94,6 @@ def test_hours_before_the_bins_are_profiled_once(by_hand):
 def test_the_reference_is_of_the_snapshot_that_the_registration_names(by_hand):
     log_before(by_hand, 3)
     by_hand.work()
-    from mlreg.controller.services.draining import drain_model
-
     drain_model(by_hand.database, by_hand.store, by_hand.model.id, now=START)
     with by_hand.database.writing() as session:
         model = session.get_one(Model, by_hand.model.id)
@@ -122,6 +123,32 @@ def test_with_nothing_logged_windows_are_read_all_the_same(by_hand):
     assert [job.kind for job in by_hand.all(tables.Job)].count("profile") == 1
 
 
+def test_a_reference_from_before_label_profiles_gets_one(by_hand):
+    """Of its snapshot alone, once, and no window waits for it."""
+    log_before(by_hand, 3)
+    by_hand.work()
+    drain_model(by_hand.database, by_hand.store, by_hand.model.id, now=START)
+    by_hand.promote(1, START - HOUR)
+    by_hand.apply(POLICY)
+    by_hand.pass_to(START + DAY)
+    with by_hand.database.writing() as session:
+        session.get_one(tables.ReferenceProfile, (by_hand.model.id, 1)).labels = None
+        model = session.get_one(Model, by_hand.model.id)
+        times = {"start": START - 2 * DAY, "end": START, "labels_until": START}
+        snapshot = freeze(session, model, **times, exclude=(), actor=SYSTEM, now=START)
+        session.get_one(Version, (model.id, 1)).snapshots = [snapshot.digest]
+    before = [job.kind for job in by_hand.all(tables.Job)].count("profile")
+    by_hand.clock_now = START + 2 * DAY
+    assert by_hand.tick().windows == 1
+    by_hand.pass_to(START + 3 * DAY)
+    _, _, row = by_hand.stored()
+    with by_hand.database.reading() as session:
+        bins = find_bins(session, by_hand.log_of[1])
+    labels = Profile.from_bytes(row.labels, label_bins(("0", "1"), bins))
+    assert labels.rows == 2 * 480 - 19  # the last hour's labels came later
+    assert [job.kind for job in by_hand.all(tables.Job)].count("profile") == before + 1
+
+
 def test_a_drain_between_reading_and_writing_is_not_lost(by_hand, monkeypatch):
     """Rows of the same day are drained just before the day's hours are written."""
     log_before(by_hand, 2)
@@ -134,7 +161,6 @@ def test_a_drain_between_reading_and_writing_is_not_lost(by_hand, monkeypatch):
         found = real(attempt, bins, day, digests)
         if digests and not once:
             once.append(day)
-            from mlreg.controller.services.draining import drain_model
             from tests.automation_makers import rows_of
 
             table, _ = rows_of(day, seed=7, rows=100)

@@ -3,11 +3,13 @@
 A version that a run trained brings all of it. One that was registered by hand has none: its
 reference is made of the snapshot that its registration names or, where none can be read, of what
 was logged in the last four weeks; and hours that were logged before its contract had bins are
-profiled from their segments, back as far as histories reach.
+profiled from their segments, back as far as histories reach. A reference of the time before label
+profiles gets one, of its snapshot alone: what was logged later are not the labels of its training.
 
 What always holds: it is one job per promotion, however it ends; windows wait for it, for without it
-they would be read as empty. A day's hours are written anew as a whole, under the model's lock, and
-only if no segment of that day came or went since they were read; so every row is counted once.
+they would be read as empty (for label profiles, by a job of their own, nothing waits). A day's
+hours are written anew as a whole, under the model's lock, and only if no segment of that day came
+or went since they were read; so every row is counted once.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from mlreg.controller.store.serving import find_serving
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError, UnavailableError
 from mlreg.registry.services import catalog
-from mlreg.registry.store.tables import Model
+from mlreg.registry.store.tables import Model, Version
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.bins import Bins
@@ -78,7 +80,12 @@ class _Champion:
 def enqueue_if_needed(session: WriteSession, place: Place, serving: Serving) -> bool:
     """Have a champion's profiles made where it lacks any; whether windows are to wait for that."""
     key = f"{KIND}:{place[0]}:{place[1]}:{serving.champion}:{serving.promoted_at.isoformat()}"
-    if serving.contract is None or not _lacks(session, place[0], serving):
+    if serving.contract is None:
+        return False
+    reference = rows_of.find_reference(session, place[0], serving.champion)
+    if reference is not None and reference.labels is None:
+        _enqueue_labels(session, place, serving, f"{key}:labels")
+    if not _lacks(session, place[0], serving):
         return False
     if policies.has_ended(session, key):
         return False
@@ -87,10 +94,21 @@ def enqueue_if_needed(session: WriteSession, place: Place, serving: Serving) -> 
     return True
 
 
+def _enqueue_labels(session: WriteSession, place: Place, serving: Serving, key: str) -> None:
+    """Have the training labels of a reference profiled, unless none can be, or it was tried."""
+    version = session.get(Version, (place[0], serving.champion))
+    if version is not None and version.snapshots and not policies.has_ended(session, key):
+        payload = {"model_id": place[0], "environment": place[1], "labels": True}
+        jobs.enqueue(session, kind=KIND, payload=payload, dedupe_key=key, priority=25)
+
+
 def perform(attempt: Attempt) -> None:
     """Make the profiles that the champion lacks."""
     payload: dict[str, Any] = dict(attempt.lease.payload)
     place, now = (payload["model_id"], payload["environment"]), attempt.clock.now()
+    if payload.get("labels"):
+        _add_labels(attempt, place)
+        return
     draining.drain_model(attempt.database, attempt.store, place[0], now=now)
     with attempt.database.reading() as session:
         champion = _champion(session, place)
@@ -157,23 +175,46 @@ def _make_reference(attempt: Attempt, champion: _Champion, now: datetime) -> boo
     return True
 
 
+def _add_labels(attempt: Attempt, place: Place) -> None:
+    """Profile the labels that a reference's version was trained on, where they can be read."""
+    with attempt.database.reading() as session:
+        champion = _champion(session, place)
+        found = champion and profiles.find_reference(session, place[0], champion.version)
+    rows = champion and _snapshot_rows(attempt, champion, [TIME, LABEL])
+    if champion is None or not found or rows is None:
+        return
+    labels = _labels(rows)
+    if np.isfinite(labels).any():
+        with attempt.effect() as session:
+            body = training_labels(champion.model, found.bins, labels)
+            rows_of.add_labels(session, place[0], champion.version, body)
+
+
 def _training_rows(
     attempt: Attempt, champion: _Champion, now: datetime
 ) -> tuple[pa.Table | None, Source]:
     """Return rows of the snapshot that the version names, else the last logged ones."""
     columns = [TIME, SCORE, LABEL, *champion.contract.names]
+    found = _snapshot_rows(attempt, champion, columns)
+    if found is not None:
+        return found, "snapshot"
+    with attempt.database.reading() as session:
+        body = logged_rows.select_rows(
+            session, champion.model, Interval(now - FIRST_ROWS, now), now
+        )
+    return _sample(attempt, champion.model, body, columns), "log"
+
+
+def _snapshot_rows(attempt: Attempt, champion: _Champion, columns: list[str]) -> pa.Table | None:
+    """Return rows of the first snapshot that has any and can be read."""
     for body in champion.snapshots:
         try:
             found = _sample(attempt, champion.model, body, columns)
         except (NotFoundError, RefusedError, InvalidError):  # lost, erased, or no longer there
             continue
         if found is not None and found.num_rows:
-            return found, "snapshot"
-    with attempt.database.reading() as session:
-        body = logged_rows.select_rows(
-            session, champion.model, Interval(now - FIRST_ROWS, now), now
-        )
-    return _sample(attempt, champion.model, body, columns), "log"
+            return found
+    return None
 
 
 def _sample(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, text
+from sqlalchemy import func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -237,6 +237,20 @@ def keep_reference(session: WriteSession, reference: ReferenceProfile) -> None:
     """Write the profile of a version's training rows, once."""
     row = reference.model_dump()
     session.execute(insert(ReferenceProfile).values(row).on_conflict_do_nothing())
+
+
+def add_labels(session: WriteSession, model_id: int, version: int, labels: bytes) -> None:
+    """Write the profile of a version's training labels beside its reference, once."""
+    statement = (
+        update(ReferenceProfile)
+        .where(
+            col(ReferenceProfile.model_id) == model_id,
+            col(ReferenceProfile.version) == version,
+            col(ReferenceProfile.labels).is_(None),
+        )
+        .values(labels=labels)
+    )
+    session.execute(statement)
 
 
 def _bodies(
