@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from mlreg.cli.migrations import upgrade
@@ -23,6 +22,7 @@ from mlreg.registry.store.database import Database
 from mlreg.registry.web import pages
 from tests.memory import keep_in_memory
 from tests.servers.api import RunningApi
+from tests.servers.clones import Clones
 from tests.servers.receiver import Receiver
 from tests.servers.running import VIRTUAL_START, RunningMlreg
 from tests.servers.s3 import moto_server, rclone_server
@@ -69,19 +69,22 @@ def template(postgres):
     return "mlreg_template"
 
 
+@pytest.fixture(scope="session")
+def clones(postgres, template):
+    clones = Clones(postgres.url(), template)
+    yield clones
+    clones.close()
+
+
 @pytest.fixture
-def database_url(postgres, template):
+def database_url(postgres, clones):
     """The URL of an empty, migrated database of this test's own, for the service's role.
 
     `postgres.url(name)` is the superuser's URL of the same server.
     """
-    name = f"test_{next(_NUMBERS)}"
-    admin = postgres.url().replace("+psycopg", "")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    name = clones.take()
     yield postgres.url(name, APP)
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    clones.give_back(name)
 
 
 @pytest.fixture
