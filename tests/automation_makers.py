@@ -8,6 +8,7 @@ import pyarrow as pa
 from sqlmodel import select
 
 from mlreg.controller.domain.bins import Bins
+from mlreg.controller.domain.connections import Connections
 from mlreg.controller.services import feedback, guarding, jobs, measuring, profiles
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.draining import drain_model
@@ -73,6 +74,7 @@ class Automation:
     def __init__(self, database, store, *, policy=POLICY, now=START, promoted=True):
         self.database, self.store, self.clock_now = database, store, now
         self.executor = self.folder = None
+        self.connections = Connections()
         self.model = make_model(database, features=FEATURES, delay=10 * DAY)
         with database.writing() as session:
             installation = session.exec(select(tables.Installation)).one()
@@ -147,6 +149,7 @@ class Automation:
                 self.executor,
                 self.folder,
                 threading.Event(),
+                connections=self.connections,
             )
             handlers[lease.kind].perform(attempt)
             if not attempt.finished:

@@ -28,6 +28,7 @@ BY_NAME: dict[str, AlertKind] = {
     "default_share": "quality",
     "infinite_share": "quality",
     "rows": "volume",
+    "source_rows": "volume",
     "labelled": "volume",
     "labelled_share": "volume",
     "maturity": "volume",

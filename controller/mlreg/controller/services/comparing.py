@@ -17,7 +17,14 @@ from mlreg.controller.domain.batches import TIME
 from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.season import Judgement
 from mlreg.controller.domain.windows import DAY, Interval, window_of
-from mlreg.controller.services import draining, jobs, logged_rows, snapshot_rows, watching
+from mlreg.controller.services import (
+    draining,
+    jobs,
+    logged_rows,
+    snapshot_rows,
+    source_windows,
+    watching,
+)
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.comparing_rows import (
@@ -128,7 +135,12 @@ def request_comparison(
 
 
 def enqueue_joint(session: WriteSession, in_force: PolicyInForce, window: Interval) -> bool:
-    """Have a closed window told apart from the training rows; False when that is asked already."""
+    """Have a closed window told apart from the training rows; False when that is asked already.
+
+    Only logged rows are: those of a source are not kept, but for what training freezes.
+    """
+    if source_windows.is_read(session, in_force):
+        return False
     asked = Asked("joint", in_force.environment)
     key = f"{KIND}:{in_force.model_id}:{in_force.environment}:{window.start.isoformat()}"
     return _enqueue(session, in_force.model_id, asked, window, key) is not None

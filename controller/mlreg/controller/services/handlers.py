@@ -23,6 +23,7 @@ from mlreg.controller.services import (
     reproductions,
     runs,
     snapshot_checks,
+    source_windows,
     training_run,
 )
 from mlreg.controller.services.alerts import alert_if_dead
@@ -53,6 +54,7 @@ HANDLERS: Mapping[str, Handler] = {
     parity.KIND: parity.HANDLER,
     invariant_readings.KIND: invariant_readings.HANDLER,
     snapshot_checks.KIND: snapshot_checks.HANDLER,
+    source_windows.KIND: source_windows.HANDLER,
     reproductions.KIND: reproductions.HANDLER,
     chores.KIND: chores.handler(ChoreSettings()),
 }

@@ -25,6 +25,7 @@ from mlreg.controller.services import (
     profiles,
     referencing,
     rereading,
+    source_windows,
     watching,
 )
 from mlreg.controller.services.draining import due_models
@@ -185,6 +186,11 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         if not beat.is_drained(window.end) or beat.report.windows >= MAX_WINDOWS_PER_TICK:
             break
         if watched is None and _lacks_profiles(beat):
+            beat.report.jobs += 1
+            break
+        if beat.serving is not None and source_windows.must_wait(
+            beat.session, beat.in_force, window
+        ):
             beat.report.jobs += 1
             break
         watched = watched or _watched(beat)
