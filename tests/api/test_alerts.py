@@ -40,6 +40,8 @@ def test_list_show_snooze_and_close(client, stream):
     snoozed = client.alerts.snooze(listed.number, timedelta(days=3))
     assert snoozed.snoozed_until - SystemClock().now() > timedelta(days=2)
     assert client.alerts.unsnooze(listed.number).snoozed_until is None
+    with pytest.raises(RefusedError, match="is not snoozed"):
+        client.alerts.unsnooze(listed.number)
     until = SystemClock().now() + DAY
     assert client.alerts.snooze(listed.number, until).snoozed_until == until
     closed = client.alerts.close(listed.number, "a new fare system")

@@ -178,6 +178,8 @@ def test_drift_from_the_command_line(cli, trained):  # noqa: F811 - the fixture
     out = cli("drift", "flights", "--window", "2013-07-01")
     assert "2013-07-01 00:00 to 2013-07-02 00:00" in out
     assert "no time" in cli("drift", "flights", "--window", "yesterday", code=2)
+    later = cli("drift", "flights", "--window", "2014-07-01", code=3)
+    assert "no window that was read begins at 2014-07-01 00:00 UTC" in later
     cli("drift", "flights", "--exact")
     trained.work((comparing.KIND, comparing.HANDLER))
     asked = json.loads(cli("--json", "drift", "flights", "--exact"))

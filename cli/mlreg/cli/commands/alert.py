@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from mlreg.cli.forms import moment
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
-from mlreg.cli.tables import Table
+from mlreg.cli.tables import WIDTH, Table
 from mlreg.client.errors import InvalidError
 from mlreg.client.wire.alerts import AlertAnswer
 
@@ -100,7 +101,7 @@ def _state(answer: AlertAnswer) -> str:
 
 def _title(answer: AlertAnswer) -> str:
     lines = [
-        f"alert {answer.number} ({answer.severity}, {_state(answer)}): {answer.title}",
+        fill(f"alert {answer.number} ({answer.severity}, {_state(answer)}): {answer.title}", WIDTH),
         f"{answer.model} in {answer.environment}, {answer.kind}, opened {answer.opened_at:{MINUTE}}"
         + (f", over {answer.ended_at:{MINUTE}}" if answer.ended_at else ""),
     ]

@@ -10,7 +10,7 @@ import typer
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
-from mlreg.client.errors import InvalidError
+from mlreg.client.errors import InvalidError, NotFoundError
 from mlreg.client.wire.drift import (
     CompareAnswer,
     CompareRequest,
@@ -32,10 +32,16 @@ def drift(
     window: Annotated[
         str, typer.Option(metavar="START", help="This window (UTC); else the newest.")
     ] = "",
-    days: Annotated[int, typer.Option(help="So many last days, side by side.", min=0)] = 0,
+    days: Annotated[
+        int | None, typer.Option(help="So many last days, side by side.", min=1, max=400)
+    ] = None,
     feature: Annotated[str, typer.Option(help="Of this feature, window by window.")] = "",
-    by: Annotated[Width, typer.Option(help="With --days or --feature: the windows.")] = "day",
-    size: Annotated[Size, typer.Option(help="With --days or --feature: what is shown.")] = "psi",
+    by: Annotated[
+        Width | None, typer.Option(help="The length of windows side by side. [default: day]")
+    ] = None,
+    size: Annotated[
+        Size | None, typer.Option(help="What of windows side by side is shown. [default: psi]")
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Test the rows: p-values.")] = False,
     joint: Annotated[
         bool, typer.Option("--joint", help="Tell the rows from the training's: an AUC.")
@@ -44,23 +50,49 @@ def drift(
 ) -> None:
     """Show how far a window lies from the champion's training rows; * is unusual for the stream."""
     start = _moment(window)
+    series = bool(days or feature or by or size)
     if exact or joint:
+        _check(not (exact and joint), "say --exact or --joint")
+        _check(not (days or by or size), "--exact and --joint are about one window's rows")
         question: Question = "exact" if exact else "joint"
-        _compare(model, CompareRequest(question=question, environment=env, start=start), wait=wait)
+        features = [feature] if feature else None
+        request = CompareRequest(question=question, environment=env, start=start, features=features)
+        _compare(model, request, wait=wait)
         return
+    _check(not (series and window), "--window shows one window, --days and --feature the newest")
     with open_client() as client:
-        if days or feature:
+        if series:
             matrix = client.drift.matrix(
-                model, env, days=days or 14, width=by, size=size, feature=feature or None
+                model,
+                env,
+                days=days or 14,
+                width=by or "day",
+                size=size or "psi",
+                feature=feature or None,
             )
             show(matrix, text=_title(matrix), table=_one(matrix) if feature else _matrix(matrix))
             return
         answer = client.drift.show(model, env, window=start)
-    if answer.start is None:
+    if answer.start is None or answer.end is None:
+        _check_found(answer, start)
         show(answer, text="no window was read yet")
         return
     title = f"{model} in {env}, {answer.start:%Y-%m-%d %H:%M} to {answer.end:%Y-%m-%d %H:%M} UTC\n"
     show(answer, text=title, table=_window(answer))
+
+
+def _check(fits: bool, problem: str) -> None:
+    if not fits:
+        raise InvalidError(problem, code="invalid_option")
+
+
+def _check_found(answer: DriftAnswer, start: datetime | None) -> None:
+    if start is not None:
+        raise NotFoundError(
+            f"no window that was read begins at {start:%Y-%m-%d %H:%M} UTC",
+            code="window_not_found",
+            hint=f"`mlreg drift {answer.model} --days 14` shows the newest ones.",
+        )
 
 
 def _compare(model: str, request: CompareRequest, *, wait: bool) -> None:
@@ -76,7 +108,8 @@ def _window(answer: DriftAnswer) -> Table:
     headers = ("feature", "psi", "js", "wasserst", "ks", "cramer_v", "nulls", "unseen", "verdict")
     rows = [_window_row(one) for one in answer.features]
     spare = ("js", "unseen", "cramer_v", "nulls")
-    return Table(headers, rows, f"nothing to compare ({answer.state})", spare, {"verdict"})
+    empty = f"nothing to compare ({answer.state}); `--days 14` shows the windows around it"
+    return Table(headers, rows, empty, spare, {"verdict"})
 
 
 def _window_row(one: FeatureDrift) -> tuple[object, ...]:
@@ -118,8 +151,16 @@ def _title(found: DriftMatrix) -> str:
     whose = f"{found.features[0].feature} of " if len(found.features) == 1 else ""
     return (
         f"{found.size} of {whose}{found.model} in {found.environment}, by {found.width}:"
-        f" {len(found.starts)} windows, {rows:,} rows\n"
+        f" {len(found.starts)} windows, {rows:,} rows\n{_unknown_score(found)}"
     )
+
+
+def _unknown_score(found: DriftMatrix) -> str:
+    """Say why the score has no sizes, where it has none."""
+    whole = {one.feature: one for one in found.whole}.get("score")
+    if whole is None or whole.psi is not None:
+        return ""
+    return "score: no scores to compare with were logged in the 4 weeks before the champion\n"
 
 
 def _found(answer: CompareAnswer) -> str:

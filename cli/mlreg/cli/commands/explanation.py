@@ -33,12 +33,14 @@ def explain(
     window: Annotated[
         str, typer.Option(metavar="START", help="This window (UTC); else the newest.")
     ] = "",
-    days: Annotated[int, typer.Option(help="So many days; else that window.", min=0, max=92)] = 0,
+    days: Annotated[
+        int | None, typer.Option(help="So many days; else that window.", min=1, max=92)
+    ] = None,
     env: Annotated[str, typer.Option("--env", help="The environment.")] = "production",
     by: Annotated[
         By | None, typer.Option(help="What slices are ranked by; loss, where labels are there.")
     ] = None,
-    least: Annotated[int, typer.Option(help="Rows that a slice needs.", min=0)] = 0,
+    least: Annotated[int | None, typer.Option(help="Rows that a slice needs.", min=20)] = None,
     worst: Annotated[int, typer.Option(help="How many rows to name.", min=0, max=100)] = 10,
     features: Annotated[
         str, typer.Option(help="Values to keep beside these rows: FEATURE,FEATURE; else none.")
@@ -49,9 +51,9 @@ def explain(
     request = ExplainRequest(
         environment=env,
         start=moment(window, "--window") if window else None,
-        days=days or None,
+        days=days,
         by=by,
-        least=least or None,
+        least=least,
         worst=worst,
         show=[name for name in features.split(",") if name],
     )
@@ -121,6 +123,7 @@ def _looks(found: Explanation) -> str:
 def _slices(found: Explanation) -> Table:
     empty = "no slice is surely worse than the rest"
     if found.by == "score":
+        empty = "the score of no slice has surely moved otherwise than that of the rest"
         rows = [(_shift(one), _bound(one), one.rows, _where(one)) for one in found.slices]
         return Table(("before > now", "moved at least", "rows", "slice"), rows, empty)
     told = any(one.promised is not None for one in found.slices)

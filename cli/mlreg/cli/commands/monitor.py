@@ -1,12 +1,13 @@
 """`mlreg monitor`: what is watched.
 
 In tables `~` marks a value whose labels are still awaited (it is corrected for their delay), `≈`
-one that was estimated before any, and `*` one that was measured again since.
+one that was estimated before any, `*` one that was measured again since, `!` one that is unusual.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from mlreg.cli.commands.explanation import explain, explanation
 from mlreg.cli.forms import moment
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
-from mlreg.cli.tables import Table
+from mlreg.cli.tables import WIDTH, Table
 from mlreg.client.wire.monitors import ReadingAnswer
 
 app = typer.Typer(add_completion=False)
@@ -27,12 +28,15 @@ Environment = Annotated[str, typer.Option("--env", help="The environment.")]
 OVERVIEW = ("rows", "score_mean", "labelled_share", "auc", "log_loss", "rmse", "skill_log_loss")
 INSTEAD = {name: f"estimated_{name}" for name in ("auc", "log_loss", "rmse")}
 """What the overview shows while there is no value."""
+HEADERS = ("window", "monitor", "feature", "value", "rows", "state", "verdict")
 AGAIN = "*"
+UNUSUAL = "!"
 MARKS = {"immature": "~", "estimate": "≈"}
 LEGEND = {
     "~": "~ labels are awaited: corrected for their delay",
     "≈": "≈ estimated before labels: blind to a change of what the features mean",
     AGAIN: "* measured again since, with labels that came late",
+    UNUSUAL: "! unusual for this stream",
 }
 
 
@@ -46,14 +50,13 @@ def show_readings(
 ) -> None:
     """Show the readings of the last windows: an overview, or one monitor."""
     with open_client() as client:
+        after = client.clock.get().now - timedelta(days=days + 1)
         found = client.monitors.readings(
-            model,
-            env,
-            monitor=monitor or None,
-            subject=feature or None,
-            after=client.clock.get().now - timedelta(days=days + 1),
+            model, env, monitor=monitor or None, subject=feature or None, after=after
         )
-    table = _one_monitor(found) if monitor or feature else _overview(found)
+        others = found or client.monitors.readings(model, env, after=after)
+    asked = {name for name, value in (("monitor", monitor), ("feature", feature)) if value}
+    table = _one_by_one(found, asked, _empty(others)) if asked else _overview(found)
     show(found, text=_legend(found), table=table)
 
 
@@ -82,9 +85,7 @@ def _overview(found: list[ReadingAnswer]) -> Table:
         if not one.subject:
             windows.setdefault(_start(one), {})[one.monitor] = one
     shown = [
-        name
-        for name in OVERVIEW
-        if any(name in window or INSTEAD.get(name) in window for window in windows.values())
+        name for name in OVERVIEW if any(_is_known(window, name) for window in windows.values())
     ]
     rows = [
         (start, *(_newest(window, name) for name in shown)) for start, window in windows.items()
@@ -93,20 +94,36 @@ def _overview(found: list[ReadingAnswer]) -> Table:
     return Table(("window", *shown), rows, "no window was read yet", spare)
 
 
-def _one_monitor(found: list[ReadingAnswer]) -> Table:
+def _is_known(window: dict[str, ReadingAnswer], name: str) -> bool:
+    """Whether a window says something of a monitor, be it only that its labels are awaited."""
+    one = window.get(name)
+    return INSTEAD.get(name) in window or (one is not None and one.state not in {"empty", "outage"})
+
+
+def _one_by_one(found: list[ReadingAnswer], asked: set[str], empty: str) -> Table:
+    """Return a reading a line, without the columns that were asked for by their one value."""
     rows = [
-        (
-            f"{one.start:%Y-%m-%d %H:%M}",
-            one.monitor,
-            one.subject,
-            _bounded(one),
-            one.rows,
-            one.state,
-        )
+        {
+            "window": _start(one),
+            "monitor": one.monitor,
+            "feature": one.subject,
+            "value": _bounded(one),
+            "rows": one.rows,
+            "state": one.state,
+            "verdict": one.verdict,
+        }
         for one in found
     ]
-    headers = ("window", "monitor", "feature", "value", "rows", "state")
-    return Table(headers, rows, "no readings", ("state", "monitor"))
+    headers = [name for name in HEADERS if name not in asked]
+    cells = [[row[name] for name in headers] for row in rows]
+    return Table(headers, cells, empty, ("state",), {"value", "verdict"})
+
+
+def _empty(others: list[ReadingAnswer]) -> str:
+    """Say that there is no such reading, and which monitors there are."""
+    names = sorted({one.monitor for one in others})
+    there = f"; there are: {', '.join(names)}" if names else ""
+    return fill(f"no readings{there}", WIDTH, break_on_hyphens=False)
 
 
 def _newest(window: dict[str, ReadingAnswer], name: str) -> object:
@@ -123,8 +140,9 @@ def _cell(one: ReadingAnswer | None) -> object:
         return None
     if one.value is None:
         return one.state
-    mark, again = MARKS.get(one.state, ""), AGAIN if _is_again(one) else ""
-    return f"{mark}{one.value:.5g}{again}" if mark or again else one.value
+    before, behind = MARKS.get(one.state, ""), AGAIN if _is_again(one) else ""
+    behind += UNUSUAL if one.verdict == "unusual" else ""
+    return f"{before}{one.value:.5g}{behind}" if before or behind else one.value
 
 
 def _bounded(one: ReadingAnswer) -> object:
@@ -149,4 +167,5 @@ def _legend(found: list[ReadingAnswer]) -> str | None:
     valued = [one for one in found if one.value is not None]
     marks = {MARKS.get(one.state, "") for one in valued}
     marks |= {AGAIN for one in valued if _is_again(one)}
+    marks |= {UNUSUAL for one in valued if one.verdict == "unusual"}
     return "\n".join(line for mark, line in LEGEND.items() if mark in marks) or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ import typer
 from mlreg.cli.moments import FORMATS, aware
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
-from mlreg.cli.tables import Table
+from mlreg.cli.tables import WIDTH, Table
+from mlreg.client.errors import InvalidError
 from mlreg.client.wire.parity import ParityFound, ParityRequest, Scores, Skew
 
 
@@ -36,6 +38,8 @@ def parity(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for what is found.")] = False,
 ) -> None:
     """Score logged predictions again with the stored version; compare scores and features."""
+    if until is not None and window is None:
+        raise InvalidError("--until goes with --window", code="invalid_option")
     with open_client() as client:
         request = ParityRequest(
             environment=env,
@@ -65,7 +69,8 @@ def _found(found: ParityFound) -> str:
     share = f"{found.differ:,} of {found.rows:,} rows ({found.share:.2%})"
     lines = [title, f"{share} score differently{apart}"]
     if found.examples:
-        lines.append(f"the furthest apart: {' '.join(found.examples)}")
+        examples = f"the furthest apart: {' '.join(found.examples)}"
+        lines.append(fill(examples, WIDTH, break_long_words=False, break_on_hyphens=False))
     if found.skew is not None:
         sides = {"online": found.online, "offline": found.offline}
         whole = {**sides, "with offline features": found.skew.scores}

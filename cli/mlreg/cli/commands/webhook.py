@@ -93,7 +93,10 @@ def test(name: WebhookName) -> None:
         before = client.events.after(2**62).newest
         client.webhooks.test(name)
         outcome = _await_outcome(client, name, before)
-    show(outcome, text=f"{outcome.state}: {outcome.error or outcome.status}")
+    show(
+        outcome,
+        text=outcome.state if outcome.status is None else f"{outcome.state}: {outcome.status}",
+    )
 
 
 @app.command("enable")

@@ -45,6 +45,15 @@ class AlertOverError(RefusedError):
         super().__init__(f"alert {number} is {state} already")
 
 
+class NotSnoozedError(RefusedError):
+    """There is no snooze to be ended."""
+
+    code = "not_snoozed"
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(f"alert {number} is not snoozed")
+
+
 class SnoozeError(InvalidError):
     """A snooze that ends before it begins."""
 
@@ -104,9 +113,11 @@ def unsnooze_alert(session: WriteSession, number: int, *, actor: Actor, now: dat
     """End the snooze of an alert.
 
     Raises:
-        AlertNotFoundError, AlertOverError: as they say.
+        AlertNotFoundError, AlertOverError, NotSnoozedError: as they say.
     """
     alert = _lock_open(session, number)
+    if alert.snoozed_until is None:
+        raise NotSnoozedError(number=number)
     rule = rule_of(alert, rules_in_force(session, (alert.model_id, alert.environment)))
     step = domain.unsnooze(state_of(alert), rule, now)
     _keep(session, alert, step, "alert.unsnooze", actor, now)
