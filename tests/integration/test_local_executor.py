@@ -149,6 +149,7 @@ def test_hard_ends(run):
 def test_the_child_sees_no_secret_and_no_file_of_ours(run, tmp_path):
     run("look_around")
     seen = json.loads((tmp_path / "result.json").read_text())
+    assert seen["environment"].pop("TMPDIR") == str(tmp_path)
     assert "secret" not in json.dumps(seen)
     assert not any(name.startswith("MLREG_") for name in seen["environment"])
     assert seen["files"] <= 4  # stdin, stdout, stderr, and the listing itself

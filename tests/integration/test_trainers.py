@@ -14,9 +14,10 @@ from mlreg.client.scoring.encoding import encode
 from mlreg.client.scoring.lightgbm_text import validate
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.profile import Profile
+from mlreg.controller.domain.steps.outages import Outages
+from mlreg.controller.domain.steps.step import TrainingRows
 from mlreg.controller.services.judging import judge
 from mlreg.controller.trainers.child import score, train
-from mlreg.controller.trainers.outages import copy_with_defaults
 from mlreg.registry.domain.contracts import FeatureContract
 from tests.integration.training_folder import (
     SCHEMA,
@@ -217,7 +218,7 @@ REFUSED = {
     "twice": (make_rows(), {"params": {"eta": 0.1, "learning_rate": 0.2}}, "given twice"),
     "bad value": (make_rows(), {"params": {"num_leaves": -1}}, "training failed"),
     "objective": (make_rows(), {"params": {"objective": "l2"}}, "must be one of binary"),
-    "task": (make_rows(), {"target": {"task": "ranking", "group_key": "q"}}, "ranking"),
+    "task": (make_rows(), {"target": {"task": "ranking", "group_key": "q"}}, "no column 'q'"),
     "no parent": (make_rows(), {"lane": "refit"}, "needs one"),
     "trainer": (make_rows(), {"trainer": "forest"}, "no trainer 'forest'"),
     "outage feature": (
@@ -273,11 +274,14 @@ def test_outage_copies_stand_at_their_defaults_and_are_recorded(parent, tmp_path
     assert result["model_digest"] != read_result(parent)["model_digest"]
     contract = FeatureContract.from_json(result["contract"])
     matrix = encode(contract.to_document(), make_rows()).matrix
-    copies, chosen, _ = copy_with_defaults(matrix, contract, ["temp", "wind"], share=0.1, seed=1)
+    rows = TrainingRows(matrix, np.arange(2000.0))
+    step = Outages(outages=("temp", "wind"), share=0.1)
+    stepped, touched = step.apply(rows, contract, np.random.default_rng(1))
+    copies, chosen = stepped.matrix[2000:], stepped.labels[2000:].astype(int)
     assert (copies[:, 0] == 0.0).all()  # the contract's default
     assert np.isnan(copies[:, 1]).all()  # none: missing
     np.testing.assert_array_equal(copies[:, 2:], matrix[chosen, 2:])
-    assert len(set(chosen.tolist())) == 200
+    assert len(set(chosen.tolist())) == touched == 200
 
 
 def test_outage_copies_make_a_model_that_bears_the_outage(tmp_path):

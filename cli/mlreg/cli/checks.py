@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from mlreg.cli.installation import check_schema, clock_of
 from mlreg.cli.server import store_of
+from mlreg.controller.confinement import find_confinement
 from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.store.clock import SystemClock, VirtualClock
 
@@ -52,6 +53,7 @@ def examine(settings: Settings, database: Database, folder: Path | None) -> list
         "role": lambda: _role(database),
         "clock": lambda: _clock(database, settings),
         "artifacts": lambda: _artifacts(settings),
+        "training": _training,
     }
     if folder is not None:
         questions["space"] = lambda: _space(folder)
@@ -120,6 +122,14 @@ def _artifacts(settings: Settings) -> Finding:
         f"{name}: {'yes' if yes else 'no (mlreg does)'}" for name, yes in able.items()
     )
     return Finding("artifacts", well=True, text=f"{found.kind} {found.where}; {words}")
+
+
+def _training() -> Finding:
+    """Say what the kernel lets trainings be confined to; that it does not is told, and no fault."""
+    found = find_confinement()
+    network = "without network" if found.network else "WITH network (the kernel permits no other)"
+    writes = "its folder" if found.writes else "ALL that its user may (no Landlock)"
+    return Finding("training", well=True, text=f"children run {network}; each writes in {writes}")
 
 
 def _space(folder: Path) -> Finding:

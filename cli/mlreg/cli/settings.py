@@ -13,6 +13,7 @@
 | `MLREG_TRUSTED_PROXIES` | proxies whose `X-Forwarded-For` and `-Proto` count, by commas; none |
 | `MLREG_CONNECTIONS_FILE` | what may be read beside the feedback log, with secrets: YAML, 0600 |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
+| `MLREG_TRAINER_COMMANDS` | programs that runs may train with, by name: YAML, 0600 |
 | `MLREG_SIGNING_KEY` | the Ed25519 key (a file) that workers sign with what they train |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
 | `MLREG_CHECKPOINT_KEY` | the key that signs them, where it shall not lie in that folder |
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[list[str], NoDecode] = []
     connections_file: FilePath | None = None
     work_folder: Path = Path(tempfile.gettempdir())
+    trainer_commands: FilePath | None = None
     signing_key: FilePath | None = None
     checkpoint_folder: Path | None = None
     checkpoint_key: SecretStr | None = None

@@ -2,12 +2,14 @@
 
 What always holds: the order of the matrix is the contract's, whatever the order of the columns;
 a category's code is its index in the contract's `categories`, never one that pandas or LightGBM
-made; null, NaN and (where the contract says `unseen: missing`) unknown categories are NaN; a column
-that is missing or of another dtype is an error that names it.
+made; null, NaN and (where the contract says `unseen: missing`) unknown categories are NaN; where it
+says `unseen: hash` they are codes behind the known ones, the same for the same value for ever; a
+column that is missing or of another dtype is an error that names it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
@@ -26,6 +28,7 @@ from mlreg.client.scoring.errors import (
 
 MISSING = -1
 UNSEEN = -2
+MAX_BUCKETS = 4_096
 Dtype = Literal["float", "int", "bool", "category"]
 Columns: TypeAlias = Mapping[str, Any] | pa.Table | pa.RecordBatch
 """Column name to a list, numpy array or Arrow array; or an Arrow table. Others are ignored."""
@@ -38,7 +41,8 @@ class Feature:
     name: str
     dtype: Dtype
     categories: tuple[str, ...] = ()
-    unseen: Literal["missing", "error"] = "missing"
+    unseen: Literal["missing", "error", "hash"] = "missing"
+    buckets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def features_of(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
             dtype=feature["dtype"],
             categories=tuple(feature.get("categories") or ()),
             unseen=feature.get("unseen") or "missing",
+            buckets=feature.get("buckets") or 0,
         )
         for feature in contract["features"]
     )
@@ -93,9 +98,29 @@ def encode(contract: Mapping[str, Any], columns: Columns) -> Encoded:
         if feature.dtype == "category":
             codes = coded[feature.name] = _codes(feature, array)
             matrix[:, position] = np.where(codes < 0, np.nan, codes)
+            if feature.buckets:
+                _fill_buckets(feature, array, codes, matrix[:, position])
         else:
             matrix[:, position] = _numbers(feature, array)
     return Encoded(matrix=matrix, codes=coded)
+
+
+def bucket_of(value: str, buckets: int) -> int:
+    """Return which of so many buckets a category that no contract lists belongs to: by its hash."""
+    return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=8).digest()) % buckets
+
+
+def _fill_buckets(
+    feature: Feature, array: pa.Array, codes: NDArray[np.int32], column: NDArray[np.float64]
+) -> None:
+    """Write the codes of unknown categories, which stand behind those of the known ones."""
+    unknown = np.flatnonzero(codes == UNSEEN)
+    if not len(unknown):
+        return
+    found = array.take(pa.array(unknown)).dictionary_encode()
+    values = found.dictionary.to_pylist()
+    buckets = np.array([bucket_of(str(value), feature.buckets) for value in values])
+    column[unknown] = len(feature.categories) + buckets[found.indices.to_numpy()]
 
 
 def _array(feature: Feature, columns: Columns) -> pa.Array:

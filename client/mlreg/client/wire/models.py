@@ -22,6 +22,7 @@ class FeatureForm(Request):
     default: DefaultValue = None
     at_risk: bool = False
     unseen: str = "missing"
+    buckets: int = 0
 
 
 class TargetForm(Request):

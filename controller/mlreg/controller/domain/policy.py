@@ -8,13 +8,14 @@ here is an error, a key that is known but not built is refused as not yet suppor
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
     SerializeAsAny,
+    model_validator,
 )
 
 from mlreg.controller.domain.alert_rule import AlertRules
@@ -22,8 +23,11 @@ from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.lanes import Lanes
+from mlreg.controller.domain.limit_rule import LimitRule
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.policy_part import PolicyPart
+from mlreg.controller.domain.preparation_rule import PreparationRule
+from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.triggers import Combination, Trigger
 from mlreg.registry.domain.names import Name
 
@@ -64,10 +68,36 @@ class RetrainRule(PolicyPart):
 
     trainer: str = "lightgbm"
     params: dict[str, Parameter] = Field(default_factory=dict)
+    estimator: str | None = Field(default=None, max_length=200)
+    preparation: PreparationRule = PreparationRule()
+    command: Name | None = None
     rounds: int = Field(default=200, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0, lt=2**31)
     lanes: Lanes = DEFAULT_LANES
     outages: OutageCopies | None = None
+    steps: tuple[AnyStep, ...] = Field(default=(), max_length=20)
+    limits: LimitRule = LimitRule()
+
+    @model_validator(mode="after")
+    def _fits_the_trainer(self) -> Self:
+        """Each trainer has the key that it needs, and none that another one reads."""
+        owners = {"sklearn": "estimator", "command": "command"}
+        for trainer, key in owners.items():
+            given = getattr(self, key) is not None
+            if given != (self.trainer == trainer):
+                rule = f"only the trainer {trainer} has" if given else f"trainer {trainer} needs"
+                message = f"{rule} `{key}`"
+                raise ValueError(message)
+        if self.preparation != PreparationRule() and self.trainer != "sklearn":
+            message = "only the trainer sklearn has `preparation`"
+            raise ValueError(message)
+        return self
+
+    @property
+    def columns(self) -> set[str]:
+        """The features that it names."""
+        named = set(self.outages.features if self.outages else ())
+        return named.union(*(step.columns for step in self.steps))
 
 
 class GuardRule(PolicyPart):

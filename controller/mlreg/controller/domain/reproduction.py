@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 Outcome = Literal["identical", "differs", "not_reproducible"]
 Where = Literal["trees", "data", "params", "library", "platform", "record"]
-MATTER = ("lightgbm", "numpy", "pyarrow", "scipy")
-"""The packages that the trees depend on; others are counted."""
+MATTER = ("lightgbm", "numpy", "pyarrow", "scikit-learn", "scipy", "skops")
+"""The packages that a model depends on; others are counted."""
 MAX_PARTINGS = 50
 NOWHERE = "the data, the parameters, the libraries and the machine are those of the record"
 
@@ -102,6 +102,28 @@ def conclude(version: int, comparison: Comparison, partings: Sequence[Parting]) 
     return Finding(version, outcome, _reason(comparison, found), comparison, tuple(found))
 
 
+def conclude_files(
+    version: int,
+    registered: Mapping[str, str],
+    rebuilt: Mapping[str, str],
+    partings: Sequence[Parting],
+) -> Finding:
+    """Return what the files of a model without trees say, by name and digest: equal, or not."""
+    names = sorted(name for name in {*registered, *rebuilt} if _differ(name, registered, rebuilt))
+    more = [
+        Parting("trees", f"file {name}", registered.get(name), rebuilt.get(name), decisive=True)
+        for name in names
+    ]
+    found = sorted([*more, *partings], key=lambda one: not one.decisive)[:MAX_PARTINGS]
+    decisive = [spell(one) for one in found if one.decisive]
+    outcome: Outcome = "differs" if decisive else "identical"
+    return Finding(version, outcome, "; ".join(decisive[:3]), partings=tuple(found))
+
+
+def _differ(name: str, registered: Mapping[str, str], rebuilt: Mapping[str, str]) -> bool:
+    return registered.get(name) != rebuilt.get(name)
+
+
 def spell(parting: Parting) -> str:
     """Return a parting as a line for people."""
     if parting.registered is None and parting.rebuilt is None:
@@ -131,7 +153,7 @@ def compare_environment(
     yield from compare_mapping("library", _these(one), _these(other), decisive=False)
     others = sum(one.get(name) != other.get(name) for name in {*one, *other} - {*MATTER})
     if others:
-        yield Parting("library", f"{others} packages that no tree depends on are others")
+        yield Parting("library", f"{others} packages that no model depends on are others")
     machine = ("python", "platform", "cpu")
     yield from compare_mapping(
         "platform",

@@ -2,7 +2,8 @@
 
 What always holds: `be_child` never returns. The child leads a session of its own, dies with the
 fork server, holds no open file but its output, and lives under its limits before it imports
-anything named by the task.
+anything named by the task: without network unless the task has it, and writing in its folder only,
+both where the kernel permits (`confinement.py`).
 """
 
 from __future__ import annotations
@@ -19,20 +20,14 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mlreg.controller.confinement import die_with_parent, leave_network, write_only_in
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE = "500"  # the kernel takes the child before the worker, the API or the database
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies; exit at once if it is dead."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def adopt_orphans() -> None:
@@ -55,12 +50,22 @@ def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:
         _reset_signals()
         _redirect(output)
         _restrain(request)
-        gc.enable()
         folder = Path(request["folder"])
+        _confine(folder, parent, network=bool(request["network"]))
+        gc.enable()
         os.chdir(folder)
         code = _call(str(request["entry"]), folder)
     finally:
         os._exit(code)
+
+
+def _confine(folder: Path, parent: int, *, network: bool) -> None:
+    """Take away the network and what may be written beside the folder, where that is permitted."""
+    os.environ["TMPDIR"] = str(folder)  # noqa: TID251 - for what the child itself starts
+    if not network:
+        leave_network()
+        die_with_parent(parent)  # again: new rights take it back
+    write_only_in([folder])
 
 
 def _reset_signals() -> None:

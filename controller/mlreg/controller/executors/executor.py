@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 
-KilledBecause = Literal["halted", "wall_time", "cpu_time"]
+KilledBecause = Literal["halted", "wall_time", "cpu_time", "output"]
 
 
 class ExecutorLostError(UnavailableError):
@@ -37,7 +37,8 @@ class Limits:
     """What one child may take; beyond it the child is killed, or its call fails.
 
     `address_space_bytes` counts reserved memory, of which the preloaded libraries alone take
-    about one GiB.
+    about one GiB. Of its output `output_bytes` are kept; what prints more than `most_output_bytes`
+    has gone wild, and is killed.
     """
 
     wall_seconds: float = 3600.0
@@ -45,6 +46,7 @@ class Limits:
     address_space_bytes: int = 8 * GIBIBYTE
     file_bytes: int = 4 * GIBIBYTE
     output_bytes: int = 1 * MEBIBYTE
+    most_output_bytes: int = 256 * MEBIBYTE
 
 
 def ignore_lines(lines: Sequence[str]) -> None:
@@ -61,12 +63,14 @@ class ChildTask:
         folder: the child's working folder; it exists and belongs to this task alone.
         limits: what the child may take.
         on_lines: called in the thread of `run` with what the child printed, a few times a second.
+        network: whether the child may use it.
     """
 
     entry: str
     folder: Path
     limits: Limits = field(default_factory=Limits)
     on_lines: Callable[[Sequence[str]], None] = ignore_lines
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +137,8 @@ def _killed_line(limits: Limits, because: KilledBecause) -> str:
             return f"the child was killed after its wall time of {limits.wall_seconds:g} seconds"
         case "cpu_time":
             return f"the child was killed after its CPU time of {limits.cpu_seconds} seconds"
+        case "output":
+            most = limits.most_output_bytes
+            return f"the child was killed after it had printed more than {most:,} bytes"
         case "halted":
             return "the child was killed because the run was halted"

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from mlreg.controller.executors.executor import ChildResult, ExecutorLostError
@@ -150,7 +150,14 @@ class _Attendance:
         self._task.on_lines(self._collector.finish())
         if not answer:
             raise ExecutorLostError
-        return ChildResult(**json.loads(answer))
+        result = ChildResult(**json.loads(answer))
+        if result.killed_because == "halted" and not halt.is_set():
+            return replace(result, killed_because="output")
+        return result
+
+    def _is_wild(self) -> bool:
+        limits = self._task.limits
+        return self._collector.dropped + limits.output_bytes > limits.most_output_bytes
 
     def _await_answer(self, halt: threading.Event) -> bytes:
         asked = False
@@ -160,7 +167,7 @@ class _Attendance:
                 self._read()
             if self._answers in ready:
                 return self._hear_answer()
-            if halt.is_set() and not asked:
+            if not asked and (halt.is_set() or self._is_wild()):
                 asked = True
                 with suppress(OSError):
                     self._answers.send(b"halt")
@@ -192,7 +199,12 @@ class _Attendance:
 
 
 def _request(task: ChildTask) -> bytes:
-    document = {"entry": task.entry, "folder": str(task.folder.resolve()), **asdict(task.limits)}
+    document = {
+        "entry": task.entry,
+        "folder": str(task.folder.resolve()),
+        "network": task.network,
+        **asdict(task.limits),
+    }
     return json.dumps(document).encode()
 
 

@@ -33,6 +33,11 @@ class LineCollector:
             self._cut(self._partial[:MAX_LINE_BYTES])
             self._partial = self._partial[MAX_LINE_BYTES:]
 
+    @property
+    def dropped(self) -> int:
+        """How many bytes were beyond the bound."""
+        return self._dropped
+
     def take(self) -> list[str]:
         """Return the whole lines since the last call."""
         lines, self._lines = self._lines, []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
 from mlreg.controller.executors.executor import Executor
 from mlreg.controller.services import jobs
@@ -48,6 +49,7 @@ class Attempt:
         outcome: JSON to be kept on the job; set it inside the block of `finish`.
         signing_key: the file of the key that this worker signs versions with, if it has one.
         connections: what this worker may read beside the feedback log.
+        commands: what it may train with beside its own trainers.
     """
 
     lease: Lease
@@ -61,6 +63,7 @@ class Attempt:
     outcome: dict[str, object] | None = None
     signing_key: Path | None = None
     connections: Connections = field(default_factory=Connections)
+    commands: Commands = field(default_factory=Commands)
 
     @property
     def sources(self) -> SourceParts:

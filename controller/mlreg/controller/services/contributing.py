@@ -89,14 +89,15 @@ def _contributions(
     with attempt.database.reading() as session:
         source = find_source(session, catalog.get_version(session, model, number))
     if source is None:
-        return f"version {number} has no LightGBM text model with a feature contract"
+        return f"version {number} is none that mlreg can score"
     names = set(source.contract.names)
     with open_folder(attempt, "explain") as folder:
         place_model(attempt.store, source, folder, ROLE)
         for place, rows in enumerate((groups.first, groups.second)):
             wanted = [name for name in rows.column_names if name in names]
             write_rows(folder, f"{place}.parquet", rows.select(wanted).take(_some(rows, rng)))
-        job = {"format": 1, "data": ["0.parquet", "1.parquet"], "model": files_of(ROLE)}
+        files = files_of(ROLE, source, attempt.commands)
+        job = {"format": 1, "data": ["0.parquet", "1.parquet"], "model": files}
         result = call_child(attempt, folder, ChildCall(ENTRY, job, lambda _lines: None, LIMITS))
     features = [
         FeatureContribution(feature=name, first=first, second=second)

@@ -23,7 +23,7 @@ rows, models, gates and seed give the same judgement.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -32,11 +32,11 @@ from mlreg.controller.domain.judging import judge as judge_trial
 from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.trial import Contestant, JudgingInput, SliceColumn, TrialTask
 from mlreg.controller.gates.kinds import read_gates
-from mlreg.controller.trainers.child import Stopwatch, answer, score_models, write_scores
+from mlreg.controller.trainers.child import Stopwatch, answer
 from mlreg.controller.trainers.errors import UnsupportedTaskError
 from mlreg.controller.trainers.job import InvalidJobError, JudgeJob
-from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import LABEL, TIME, numbers, read_table, weights_of
+from mlreg.controller.trainers.scores import score_models, write_scores
 from mlreg.registry.domain.contracts import TargetContract
 
 if TYPE_CHECKING:
@@ -59,22 +59,34 @@ def _judge(folder: Path, job: JudgeJob) -> dict[str, object]:
     gates = read_gates(job.gates)
     table = read_table(folder, job.data)
     watch.lap("load")
-    scores, unseen = score_models(folder, table, job.models, open_trainer(job.trainer), job.threads)
+    scores, unseen = score_models(folder, table, job.models, job.trainer, job.threads)
     write_scores(folder, scores)
     watch.lap("score")
-    judgement = judge_trial(
-        judging_input(table, job, scores, slice_columns(gates)),
-        gates,
-        np.random.default_rng(job.seed),
-        draws=job.draws,
-    )
+    found = _judgement(table, job, scores, gates)
     watch.lap("judge")
     return {
         "outcome": "judged",
-        "judgement": {**judgement.to_json(), "seed": job.seed},
+        "judgement": {**found, "seed": job.seed},
         "unseen": unseen,
         "seconds": watch.seconds,
     }
+
+
+def _judgement(
+    table: pa.Table,
+    job: JudgeJob,
+    scores: Mapping[str, NDArray[np.float64]],
+    gates: Sequence[Gate],
+) -> dict[str, Any]:
+    """Return the judgement; nothing is concluded of a task that no gate knows, and that is said."""
+    task = TargetContract.from_json(job.target).task
+    if task not in OF_TASK:
+        reason = f"no gate compares {task} models yet"
+        held = {"verdict": "inconclusive", "superior": False, "reason": reason, "gates": []}
+        return {**held, "format": 1, "rows": len(table)}
+    given = judging_input(table, job, scores, slice_columns(gates))
+    judgement = judge_trial(given, gates, np.random.default_rng(job.seed), draws=job.draws)
+    return dict(judgement.to_json())
 
 
 def judging_input(

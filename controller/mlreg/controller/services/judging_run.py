@@ -32,6 +32,7 @@ from mlreg.registry.store.tables import Model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mlreg.controller.domain.commands import Commands
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Version
@@ -102,10 +103,10 @@ class _Contestant:
     source: ModelSource
     train_end: datetime | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, commands: Commands) -> dict[str, Any]:
         end = None if self.train_end is None else self.train_end.isoformat()
         named = {"role": self.role, "version": self.source.number, "train_end": end}
-        return {**named, **files_of(self.role)}
+        return {**named, **files_of(self.role, self.source, commands)}
 
 
 def judge_challenger(attempt: Attempt, folder: Path, question: Question) -> Judged:
@@ -128,7 +129,8 @@ def judge_challenger(attempt: Attempt, folder: Path, question: Question) -> Judg
     write_rows(folder, ROWS, rows)
     for contestant in contestants:
         place_model(attempt.store, contestant.source, folder, contestant.role)
-    call = ChildCall(ENTRY, _job(question, contestants), question.on_lines)
+    job = _job(question, [one.to_json(attempt.commands) for one in contestants])
+    call = ChildCall(ENTRY, job, question.on_lines)
     answer = call_child(attempt, folder, call)
     return Judged(dict(answer.result["judgement"]), rivals)
 
@@ -167,13 +169,13 @@ def _contestants(session: ReadSession, question: Question, rivals: Rivals) -> li
     ]
 
 
-def _job(question: Question, contestants: Sequence[_Contestant]) -> dict[str, Any]:
+def _job(question: Question, contestants: Sequence[dict[str, Any]]) -> dict[str, Any]:
     snapshot = question.snapshot
     return {
         "format": 1,
         "data": [ROWS],
         "trainer": question.trainer,
-        "models": [contestant.to_json() for contestant in contestants],
+        "models": list(contestants),
         "target": catalog.target_contract_of(question.model).to_json(),
         "gates": list(question.gates),
         "seed": question.seed,

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
-from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
+from mlreg.controller.domain.policy_file import Kinds, read_policy
 from mlreg.controller.domain.windows import window_of
 from mlreg.controller.gates.kinds import gate_kinds
+from mlreg.controller.services.policy_checks import check_policy
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.tables import Policy as PolicyRow
 from mlreg.controller.store.tables import PolicyState
@@ -99,7 +100,7 @@ def apply_policy(
     model = catalog.lock_model(session, policy.model)
     if not rows.environment_exists(session, policy.environment):
         raise catalog.EnvironmentNotFoundError(environment=policy.environment)
-    _check_columns(policy, model)
+    check_policy(policy, model)
     before = rows.newest_policy(session, catalog.id_of(model), policy.environment)
     if before is not None and before.source == text:
         return get_policy(session, model.name, policy.environment)
@@ -217,25 +218,6 @@ def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: 
     state.next_fire_at = now
     session.add(state)
     session.flush()
-
-
-def _check_columns(policy: Policy, model: Model) -> None:
-    """Check that every column the policy names is a feature of the model.
-
-    Raises:
-        InvalidPolicyError: one is not.
-    """
-    schema = catalog.feature_schema_of(model)
-    if schema is None:
-        return
-    outages = policy.retrain.outages
-    named = set(outages.features if outages else ())
-    named.update(*(trigger.columns for trigger in policy.triggers))
-    named.update(*(gate.columns for gate in policy.gates))
-    unknown = sorted(named - set(schema.names))
-    if unknown:
-        problem = f"model {model.name!r} has no feature {', '.join(map(repr, unknown))}"
-        raise InvalidPolicyError(problems=[problem])
 
 
 def _record(

@@ -85,12 +85,14 @@ def read_record(session: ReadSession, model: Model, number: int) -> Record:
     """
     version = catalog.get_version(session, model, number)
     source = find_source(session, version)
-    if version.flavour != "lightgbm-text":
+    if version.run_id is None and version.flavour != "lightgbm-text":
         reason = f"its files are {version.flavour}, which mlreg does not train"
         raise NotReproducibleError(reason=reason)
     if source is None:
         raise NotReproducibleError(reason="it has no feature contract")
     run = _run_of(session, version)
+    if source.command is not None:
+        _check_lock(version, source.command)
     snapshot, altered = _snapshot_of(session, version)
     partings = (
         *altered,
@@ -130,6 +132,18 @@ def _ancestor(session: ReadSession, model: Model, number: int) -> Version:
     if version is None:
         raise NotReproducibleError(reason=f"its ancestor {model.name}/{number} was deleted")
     return version
+
+
+def _check_lock(version: Version, command: str) -> None:
+    """Check that it is known what a command ran with.
+
+    Raises:
+        NotReproducibleError: it is not.
+    """
+    sealed = json.loads((version.hyperparameters or {}).get("command") or "{}")
+    if sealed.get("lock_digest") is None:
+        reason = f"the trainer command {command!r} declared no lock, so what it ran with is unknown"
+        raise NotReproducibleError(reason=reason)
 
 
 def _run_of(session: ReadSession, version: Version) -> Run:
@@ -180,7 +194,7 @@ def _parent_of(session: ReadSession, model: Model, version: Version) -> ModelSou
         raise NotReproducibleError(reason=f"it was made by {version.lane} and names no parent")
     parent = find_source(session, _ancestor(session, model, version.parent))
     if parent is None:
-        reason = f"its parent {model.name}/{version.parent} is no LightGBM model with a contract"
+        reason = f"its parent {model.name}/{version.parent} is no model that can be continued"
         raise NotReproducibleError(reason=reason)
     return parent
 

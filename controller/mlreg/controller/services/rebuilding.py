@@ -7,11 +7,13 @@ those that were just rebuilt; nothing is registered.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.client.scoring.tree_hash import hash_model
+from mlreg.controller.domain.commands import CommandNotAllowedError, CommandNotFoundError
 from mlreg.controller.domain.connections import ConnectionNotFoundError
 from mlreg.controller.domain.losses import SnapshotLostError
 from mlreg.controller.domain.reproduction import (
@@ -21,6 +23,7 @@ from mlreg.controller.domain.reproduction import (
     compare_mapping,
     compare_models,
     conclude,
+    conclude_files,
 )
 from mlreg.controller.services.rebuild_record import NotReproducibleError, Record
 from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
@@ -37,11 +40,13 @@ from mlreg.controller.services.run_folder import (
     ChildRefusedError,
     ModelSource,
     call_child,
+    files_of,
     place_model,
     write_rows,
 )
 from mlreg.controller.services.snapshot_rows import read_rows
-from mlreg.controller.services.training import ENTRY
+from mlreg.controller.services.trainer_commands import CommandFileError, seal
+from mlreg.controller.services.training import ENTRY, limits_of
 from mlreg.controller.sources.errors import SourceFileError
 from mlreg.registry.artifacts.errors import BlobCorruptError, BlobNotFoundError
 from mlreg.registry.domain.digests import digest_of
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mlreg.controller.domain.commands import Commands
     from mlreg.controller.domain.lanes import Lane
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.artifacts.store import ArtifactStore
@@ -64,12 +70,16 @@ CHUNK_BYTES = 2**20
 _COUNTS = ("rows", "unlabelled", "positives")
 
 
+Files = Mapping[str, bytes]
+"""The files of a model by their paths in the artifact, without its contract."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild said, and the model that it made; None where it could not make one."""
+    """What a rebuild said, and the files of the model that it made; None where it made none."""
 
     finding: Finding
-    model: bytes | None
+    model: Files | None
 
 
 class SegmentCorruptError(NotReproducibleError):
@@ -78,11 +88,17 @@ class SegmentCorruptError(NotReproducibleError):
     code = "segment_corrupt"
 
 
+_REFUSALS = (
+    *(NotReproducibleError, ChildRefusedError, ChildOverLimitError),
+    *(CommandNotFoundError, CommandNotAllowedError, CommandFileError),
+)
+
+
 def rebuild(
     attempt: Attempt,
     folder: Path,
     record: Record,
-    parent: bytes | None,
+    parent: Files | None,
     on_lines: Callable[[Sequence[str]], None],
 ) -> Rebuilt:
     """Rebuild a version in an empty folder and compare it.
@@ -99,36 +115,61 @@ def rebuild(
     """
     number = record.version.number
     try:
-        answer, content = _train(attempt, folder, record, parent, on_lines)
-        registered = _registered(attempt.store, folder, record, content)
+        answer, made = _train(attempt, folder, record, parent, on_lines)
+        registered = _registered(attempt.store, folder, record, made)
     except SegmentCorruptError as error:
         parting = Parting("data", str(error), decisive=True)
         partings = (*record.partings, parting)
         return Rebuilt(Finding(number, "differs", str(error), partings=partings), None)
-    except (NotReproducibleError, ChildRefusedError, ChildOverLimitError) as error:
+    except _REFUSALS as error:
         reason = str(error)
         return Rebuilt(Finding(number, "not_reproducible", reason, partings=record.partings), None)
-    comparison = compare_models(
-        hash_model(registered), hash_model(content), same_bytes=registered == content
-    )
     partings = (*record.partings, *_partings(record, answer))
-    return Rebuilt(conclude(number, comparison, partings), content)
+    return Rebuilt(_compare(record, registered, made, partings), made)
+
+
+def _compare(
+    record: Record, registered: Files, made: Files, partings: Sequence[Parting]
+) -> Finding:
+    """Compare tree by tree where there are trees, else file by file."""
+    number = record.version.number
+    if record.source.trainer != "lightgbm":
+        ours, theirs = (_digests(files) for files in (registered, made))
+        return conclude_files(number, ours, theirs, partings)
+    one, other = registered[MODEL], made[MODEL]
+    trees = compare_models(hash_model(one), hash_model(other), same_bytes=one == other)
+    return conclude(number, trees, partings)
+
+
+def _digests(files: Files) -> dict[str, str]:
+    return {name: digest_of(content) for name, content in files.items()}
+
+
+def _read(folder: Path) -> Files:
+    """Return the files of a model by their paths, without its contract."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / CONTRACT
+    }
 
 
 def _train(
     attempt: Attempt,
     folder: Path,
     record: Record,
-    parent: bytes | None,
+    parent: Files | None,
     on_lines: Callable[[Sequence[str]], None],
-) -> tuple[dict[str, Any], bytes]:
+) -> tuple[dict[str, Any], Files]:
     write_rows(folder, ROWS, _rows(attempt, record))
     if record.parent is not None:
         _place_parent(attempt.store, folder, record.parent, parent)
     if record.bins is not None:
         (folder / BINS).write_bytes(record.bins)
-    answer = call_child(attempt, folder, ChildCall(ENTRY, _job(record), on_lines))
-    return dict(answer.result), (folder / OUT / MODEL).read_bytes()
+    limits = limits_of(record.specification.retrain)
+    call = ChildCall(ENTRY, _job(record, attempt.commands), on_lines, limits)
+    answer = call_child(attempt, folder, call)
+    return dict(answer.result), _read(folder / OUT)
 
 
 def _rows(attempt: Attempt, record: Record) -> pa.Table:
@@ -169,12 +210,13 @@ def _spell(what: str, segments: Sequence[str]) -> str:
 
 
 def _place_parent(
-    store: ArtifactStore, folder: Path, source: ModelSource, rebuilt: bytes | None
+    store: ArtifactStore, folder: Path, source: ModelSource, rebuilt: Files | None
 ) -> None:
     """Write the parent where the child looks for it: as it was rebuilt, else as it is stored."""
     if rebuilt is not None:
-        (folder / PARENT).mkdir()
-        (folder / PARENT / MODEL).write_bytes(rebuilt)
+        for name, content in rebuilt.items():
+            (folder / PARENT / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / PARENT / name).write_bytes(content)
         (folder / PARENT / CONTRACT).write_text(json.dumps(source.contract.to_document()))
         return
     try:
@@ -183,29 +225,34 @@ def _place_parent(
         raise NotReproducibleError(reason=f"of its parent {source.number}: {error}") from error
 
 
-def _registered(store: ArtifactStore, folder: Path, record: Record, rebuilt: bytes) -> bytes:
-    """Return the model as it was registered; where its file is lost, the rebuild may be it."""
+def _registered(store: ArtifactStore, folder: Path, record: Record, rebuilt: Files) -> Files:
+    """Return the model as it was registered; where a file is lost, the rebuild may be it."""
     try:
         place_model(store, record.source, folder, REGISTERED)
     except (BlobNotFoundError, BlobCorruptError) as error:
-        digest = digest_of(rebuilt)
-        if any(file.digest == digest for file in record.source.manifest.files):
+        known = {file.digest for file in record.source.manifest.files}
+        if known.issuperset(_digests(rebuilt).values()):
             return rebuilt
         reason = f"its own file cannot be compared with: {error}"
         raise NotReproducibleError(reason=reason) from error
-    return (folder / REGISTERED / MODEL).read_bytes()
+    return _read(folder / REGISTERED)
 
 
-def _job(record: Record) -> dict[str, Any]:
-    version = record.version
+def _job(record: Record, commands: Commands) -> dict[str, Any]:
+    version, rule, parent = record.version, record.specification.retrain, record.parent
+    command = None
+    if rule.command is not None:
+        command = seal(rule.command, commands.get(rule.command, record.model.name))
     decay = (version.hyperparameters or {}).get("decay_rate")
     return Recipe(
-        rule=record.specification.retrain,
+        rule=rule,
         lane=cast("Lane", version.lane),
         target=catalog.target_contract_of(record.model).to_json(),
         schema=None,
         contract=record.source.contract,
         has_bins=record.bins is not None,
+        parent=None if parent is None else files_of(PARENT, parent, commands),
+        command=command,
         decay_rate=decay if version.lane == "refit" else None,
     ).to_job()
 
@@ -213,8 +260,14 @@ def _job(record: Record) -> dict[str, Any]:
 def _partings(record: Record, answer: dict[str, Any]) -> Iterator[Parting]:
     """Yield what the rebuild did or found otherwise than the record says."""
     version, tags = record.version, record.version.tags
-    params, seeds = version.hyperparameters or {}, version.seeds or {}
-    yield from compare_mapping("params", params, hyperparameters_of(answer), decisive=True)
+    params, seeds = dict(version.hyperparameters or {}), version.seeds or {}
+    used_params = hyperparameters_of(answer)
+    program = (
+        {"command": params.pop("command", None)},
+        {"command": used_params.pop("command", None)},
+    )
+    yield from compare_mapping("library", *program, decisive=False)
+    yield from compare_mapping("params", params, used_params, decisive=True)
     yield from compare_mapping("params", seeds, answer["seeds"], decisive=True)
     counted = {f"train_{name}": answer.get(name) for name in _COUNTS}
     said = {name: version.metrics.get(name) for name in counted}

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlreg.controller.domain.commands import SealedCommand
 from mlreg.controller.domain.lanes import ContinueRule, Lane
 from mlreg.controller.domain.policy import RetrainRule
-from mlreg.controller.services.run_folder import files_of
 from mlreg.registry.domain.contracts import FeatureContract
 
 ROWS = "train.parquet"
@@ -29,6 +29,8 @@ class Recipe:
         schema: the model's features, to pin where there is no contract yet.
         contract: the feature contract to keep to.
         has_bins: whether the contract's profile bins lie in the folder.
+        parent: the model that a stateful lane begins with, as a job names it.
+        command: of the trainer `command`, what is run.
         decay_rate: how much of the old leaves `refit` keeps; None is the trainer's default.
     """
 
@@ -38,6 +40,8 @@ class Recipe:
     schema: list[dict[str, Any]] | None
     contract: FeatureContract | None
     has_bins: bool
+    parent: Mapping[str, Any] | None = None
+    command: SealedCommand | None = None
     decay_rate: float | None = None
 
     def to_job(self) -> dict[str, Any]:
@@ -57,7 +61,11 @@ class Recipe:
             **decay,
             "seed": rule.seed,
             "outages": None if rule.outages is None else rule.outages.model_dump(mode="json"),
-            "parent": None if self.lane == "full" else files_of(PARENT),
+            "steps": [step.model_dump(mode="json") for step in rule.steps],
+            "estimator": rule.estimator,
+            "preparation": rule.preparation.model_dump(mode="json"),
+            "command": None if self.command is None else self.command.model_dump(mode="json"),
+            "parent": None if self.parent is None else dict(self.parent),
             "bins": BINS if self.has_bins else None,
         }
 

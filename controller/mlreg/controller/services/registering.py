@@ -3,7 +3,8 @@
 What always holds: the version, its reference profile, the contract's bins and the mark on the run
 are one transaction under the attempt's lease; a version without a commit says so for ever. Metrics
 of quality are of the run's hold-out, the snapshot that the tag `measured_on` names: rows of which
-neither the version nor its parent has seen any. Without such rows there are none.
+neither the version nor its parent has seen any. Without such rows there are none. What a trainer
+says of its own model is kept as `reported_…`, and nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -112,11 +113,13 @@ def _provenance(training: Training, trained: Trained) -> Provenance:
 
 def hyperparameters_of(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters of a version, from what the child answered."""
+    steps = {"steps": result["steps"]} if result["steps"] else {}
     return {
         **dict(result["params"]),
         "trees": result["trees"],
         "new_trees": result["new_trees"],
         "outages": result["augmented"],
+        **steps,
     }
 
 
@@ -127,7 +130,8 @@ def _metrics(trained: Trained) -> dict[str, float]:
     holdout = result["holdout"]
     if holdout is not None:
         metrics = {**metrics, **holdout["metrics"], "holdout_rows": float(holdout["rows"])}
-    return {**metrics, "train_seconds": trained.answer.seconds}
+    reported = {f"reported_{name}": value for name, value in result["reported"].items()}
+    return {**metrics, **reported, "train_seconds": trained.answer.seconds}
 
 
 def _measured_on(training: Training, trained: Trained) -> dict[str, str]:

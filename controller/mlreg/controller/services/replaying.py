@@ -244,7 +244,7 @@ def _score(
     job: Mapping[str, Any] = {
         "format": 1,
         "data": [FILE],
-        "models": [{"role": ROLE, **files_of(ROLE)}],
+        "models": [{"role": ROLE, **files_of(ROLE, source, attempt.commands)}],
     }
     call_child(attempt, folder, ChildCall(ENTRY, job, ignore_lines, LIMITS))
     scores = _scores(pq.read_table(folder / "scores.parquet"), ROLE)

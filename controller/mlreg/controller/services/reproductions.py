@@ -20,7 +20,7 @@ from mlreg.controller.services.rebuild_record import (
     list_chain,
     read_record,
 )
-from mlreg.controller.services.rebuilding import Rebuilt, rebuild
+from mlreg.controller.services.rebuilding import Files, Rebuilt, rebuild
 from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.store.jobs import find_job
 from mlreg.controller.store.policies import model_of
@@ -171,7 +171,7 @@ def _find_out(work: _Work) -> Finding:
     except NotReproducibleError as error:
         return Finding(work.version, "not_reproducible", str(error))
     ancestors: list[Finding] = []
-    parent: bytes | None = None
+    parent: Files | None = None
     for done, number in enumerate(chain):
         tell = partial(work.tell, done=done, of=len(chain))
         rebuilt = _rebuild(work, number, parent, tell)
@@ -192,7 +192,7 @@ def _chain(work: _Work) -> Sequence[int]:
 
 
 def _rebuild(
-    work: _Work, number: int, parent: bytes | None, tell: Callable[[str], None]
+    work: _Work, number: int, parent: Files | None, tell: Callable[[str], None]
 ) -> Rebuilt:
     attempt, name = work.attempt, f"{work.model.name}/{number}"
     tell(f"rebuilding {name}")

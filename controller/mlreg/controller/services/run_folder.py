@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlreg.controller.domain.trainer_kinds import model_file_of
 from mlreg.controller.executors.executor import ChildTask, Limits, failure_line
+from mlreg.controller.services.trainer_commands import needs_network, seal
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import RefusedError, UnavailableError
 from mlreg.registry.domain.manifests import Manifest
@@ -27,6 +29,7 @@ from mlreg.registry.services import catalog, uploads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mlreg.controller.domain.commands import Commands
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.database import ReadSession
@@ -58,15 +61,15 @@ class ChildCrashedError(UnavailableError):
 
 
 class NotLoadableError(RefusedError):
-    """A version that has no LightGBM text model or no feature contract."""
+    """A version that no trainer here can score, or without a feature contract."""
 
     code = "not_loadable"
     hint = "Promote a version that mlreg can score, or register it with a contract."
 
     def __init__(self, *, number: int) -> None:
         super().__init__(
-            f"version {number} has no single LightGBM text model with a feature contract,"
-            " so it can neither be trained on nor judged against"
+            f"version {number} has no single LightGBM text model with a feature contract, and no"
+            " run of another trainer made it, so it can neither be trained on nor judged against"
         )
 
 
@@ -91,11 +94,18 @@ class ChildAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a version's two files come from."""
+    """Where a version's files come from, and who can score it.
+
+    Attributes:
+        trainer: the kind.
+        command: of `command`, its name.
+    """
 
     number: int
     manifest: Manifest
     contract: FeatureContract
+    trainer: str = "lightgbm"
+    command: str | None = None
 
 
 @contextmanager
@@ -126,7 +136,8 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
     """
     (folder / "result.json").unlink(missing_ok=True)
     (folder / "job.json").write_text(json.dumps(dict(call.job), allow_nan=False))
-    task = ChildTask(call.entry, folder, call.limits, call.on_lines)
+    network = needs_network(call.job)
+    task = ChildTask(call.entry, folder, call.limits, call.on_lines, network=network)
     ended = attempt.executor.run(task, attempt.halt)
     attempt.check()
     if ended.killed_because is not None:
@@ -146,16 +157,29 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
 def find_source(session: ReadSession, version: Version) -> ModelSource | None:
     """Return where the files of a version are, None when mlreg cannot load it."""
     contract = catalog.find_feature_contract(session, version)
-    if contract is None or version.flavour != "lightgbm-text":
+    kind, command = _trainer_of(version)
+    if contract is None or kind is None:
         return None
-    return ModelSource(version.number, catalog.get_manifest(session, version), contract)
+    manifest = catalog.get_manifest(session, version)
+    return ModelSource(version.number, manifest, contract, kind, command)
+
+
+def _trainer_of(version: Version) -> tuple[str | None, str | None]:
+    """Return the kind of trainer that can score a version, and of `command` its name.
+
+    A LightGBM text model is one whoever made it; the files of others are known by their run alone.
+    """
+    kind, _, rest = (version.trainer or "").partition("/")
+    if version.run_id is not None and kind not in {"", "lightgbm"}:
+        return kind, rest if kind == "command" else None
+    return ("lightgbm" if version.flavour == "lightgbm-text" else None), None
 
 
 def get_source(session: ReadSession, version: Version) -> ModelSource:
     """Return where the files of a version are.
 
     Raises:
-        NotLoadableError: it has no LightGBM text model, or no feature contract.
+        NotLoadableError: no trainer can score it, or it has no feature contract.
     """
     source = find_source(session, version)
     if source is None:
@@ -171,13 +195,26 @@ def place_model(store: ArtifactStore, source: ModelSource, folder: Path, role: s
         BlobCorruptError: bytes are not what was registered, or are gone.
     """
     uploads.fetch_artifact(store, source.manifest, folder / role)
-    _settle_model_file(folder / role, source)
+    if source.trainer == "lightgbm":
+        _settle_model_file(folder / role, source)
     (folder / role / CONTRACT).write_text(json.dumps(source.contract.to_document()))
 
 
-def files_of(role: str) -> dict[str, str]:
-    """Return the two files of a role as a job names them."""
-    return {"model": f"{role}/{MODEL}", "contract": f"{role}/{CONTRACT}"}
+def files_of(role: str, source: ModelSource, commands: Commands) -> dict[str, Any]:
+    """Return a model that was placed as a job names it, with who can score it.
+
+    Raises:
+        CommandNotFoundError, CommandFileError: its command is not to be had on this worker.
+    """
+    sealed = None
+    if source.command is not None:
+        sealed = seal(source.command, commands.find(source.command)).model_dump(mode="json")
+    return {
+        "model": f"{role}/{model_file_of(source.trainer)}",
+        "contract": f"{role}/{CONTRACT}",
+        "trainer": source.trainer,
+        "command": sealed,
+    }
 
 
 def _settle_model_file(place: Path, source: ModelSource) -> None:

@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from mlreg.controller.executors.executor import ChildTask, Limits, failure_line
+from mlreg.controller.services.run_folder import files_of, find_source, place_model
+from mlreg.controller.services.trainer_commands import needs_network
 from mlreg.registry.domain.errors import RefusedError
-from mlreg.registry.services import catalog, uploads
+from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,20 +52,21 @@ def score_rows(attempt: Attempt, model: Model, version: int, rows: pa.Table) -> 
     with tempfile.TemporaryDirectory(dir=attempt.folder, prefix="guard-") as name:
         folder = Path(name)
         with attempt.database.reading() as session:
-            found = catalog.get_version(session, model, version)
-            uploads.fetch_version(session, attempt.store, found, folder / ROLE)
+            source = find_source(session, catalog.get_version(session, model, version))
+        if source is None:
+            cause = "no trainer here can score it"
+            raise ShadowScoringError(model=model.name, version=version, cause=cause)
+        place_model(attempt.store, source, folder, ROLE)
         pq.write_table(rows, folder / "rows.parquet")
-        (folder / "job.json").write_text(json.dumps(_job()))
+        files = files_of(ROLE, source, attempt.commands)
+        job = {"format": 1, "data": ["rows.parquet"], "models": [{"role": ROLE, **files}]}
+        (folder / "job.json").write_text(json.dumps(job))
         return _score(attempt, f"{model.name}", version, folder)
 
 
-def _job() -> dict[str, object]:
-    files = {"model": f"{ROLE}/model.txt", "contract": f"{ROLE}/contract.json"}
-    return {"format": 1, "data": ["rows.parquet"], "models": [{"role": ROLE, **files}]}
-
-
 def _score(attempt: Attempt, model: str, version: int, folder: Path) -> NDArray[np.float64]:
-    task = ChildTask(ENTRY, folder, LIMITS)
+    job = json.loads((folder / "job.json").read_text())
+    task = ChildTask(ENTRY, folder, LIMITS, network=needs_network(job))
     result = attempt.executor.run(task, attempt.halt)
     attempt.check()
     if not result.succeeded:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from mlreg.controller.domain.commands import SealedCommand
 from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.domain.trainer_kinds import lanes_of
+from mlreg.controller.executors.executor import Limits
 from mlreg.controller.services.checking import check_training_rows
 from mlreg.controller.services.invariants import find_invariants
 from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
@@ -19,6 +22,7 @@ from mlreg.controller.services.run_folder import (
     ChildCall,
     ModelSource,
     call_child,
+    files_of,
     find_source,
     place_model,
     write_rows,
@@ -26,6 +30,7 @@ from mlreg.controller.services.run_folder import (
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.snapshot_rows import read_rows
 from mlreg.controller.services.snapshots import Snapshot
+from mlreg.controller.services.trainer_commands import seal
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store.tables import Run
 from mlreg.registry.domain.actor import Actor
@@ -35,9 +40,12 @@ from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
+    from mlreg.controller.domain.commands import Commands
+    from mlreg.controller.domain.policy import RetrainRule
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.store.database import ReadSession
 
@@ -110,6 +118,7 @@ class _Plan:
     lane: Lane
     source: ModelSource | None
     bins: bytes | None
+    command: SealedCommand | None
 
     @property
     def parent(self) -> ModelSource | None:
@@ -126,39 +135,72 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
         ChildRefusedError, ChildOverLimitError, ChildCrashedError, HaltedError: as `call_child`.
     """
     with attempt.database.reading() as session:
-        plan = _plan(session, training)
+        plan = _plan(session, training, attempt.commands)
     _place_rows(attempt, folder, training)
     stage = {"holdout": HOLDOUT if _place_holdout(attempt, folder, training) else None}
     if plan.parent is not None:
         place_model(attempt.store, plan.parent, folder, PARENT)
     if plan.bins is not None:
         (folder / BINS).write_bytes(plan.bins)
-    call = ChildCall(ENTRY, {**_job(training, plan), "stage": stage}, training.log.add)
+    job = {**_job(training, plan, attempt.commands), "stage": stage}
+    call = ChildCall(ENTRY, job, training.log.add, limits_of(training.specification.retrain))
     answer = call_child(attempt, folder, call)
     result = answer.result
+    trees = "a model" if result["trees"] is None else f"{result['trees']} trees"
     training.log.say(
-        f"trained {result['trees']} trees on {result['rows']} rows in {answer.seconds:.2f} s,"
+        f"trained {trees} on {result['rows']} rows in {answer.seconds:.2f} s,"
         f" peak memory {answer.peak_bytes / 2**20:.0f} MiB"
     )
     parent = None if plan.parent is None else plan.parent.number
     return Trained(plan.lane, parent, plan.bins is not None, answer)
 
 
-def _plan(session: ReadSession, training: Training) -> _Plan:
-    source = None
+def limits_of(rule: RetrainRule) -> Limits:
+    """Return what the child of a training may take."""
+    return Limits(
+        wall_seconds=rule.limits.wall.total_seconds(),
+        cpu_seconds=int(rule.limits.cpu.total_seconds()),
+        address_space_bytes=rule.limits.memory,
+        file_bytes=rule.limits.disk,
+    )
+
+
+def _plan(session: ReadSession, training: Training, commands: Commands) -> _Plan:
+    rule, source, sealed = training.specification.retrain, None, None
+    declared: tuple[Lane, ...] = ()
+    if rule.command is not None:
+        command = commands.get(rule.command, training.model.name)
+        sealed, declared = seal(rule.command, command), command.lanes
     if training.champion is not None:
         champion = catalog.get_version(session, training.model, training.champion)
         source = find_source(session, champion)
     lane = cast("Lane", training.run.lane)
-    if lane != "full" and source is None:
-        training.log.say(f"no champion to {lane} from: this is a full retrain")
+    possible = lanes_of(rule.trainer, rule.estimator, declared)
+    obstacle = _obstacle(rule, lane, source, possible)
+    if obstacle is not None:
+        training.log.say(f"{obstacle}: this is a full retrain")
         lane = "full"
     if source is None and training.model.feature_schema is None:
         raise NoFeaturesError(model=training.model.name)
     bins = None
     if source is not None:
         bins = profile_rows.find_bins(session, source.contract.digest)
-    return _Plan(lane, source, bins)
+    return _Plan(lane, source, bins, sealed)
+
+
+def _obstacle(
+    rule: RetrainRule, lane: Lane, source: ModelSource | None, possible: Collection[Lane]
+) -> str | None:
+    """Say why a lane cannot be done statefully; None when it can, or is full."""
+    if lane == "full":
+        return None
+    if source is None:
+        return f"no champion to {lane} from"
+    if lane not in possible:
+        return f"the trainer {rule.trainer} has no lane {lane} for this"
+    if (source.trainer, source.command) != (rule.trainer, rule.command):
+        return f"the champion was trained by {source.trainer}"
+    return None
 
 
 def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
@@ -183,8 +225,8 @@ def _place_holdout(attempt: Attempt, folder: Path, training: Training) -> bool:
     return bool(table.num_rows)
 
 
-def _job(training: Training, plan: _Plan) -> dict[str, Any]:
-    source = plan.source
+def _job(training: Training, plan: _Plan, commands: Commands) -> dict[str, Any]:
+    source, parent = plan.source, plan.parent
     return Recipe(
         rule=training.specification.retrain,
         lane=plan.lane,
@@ -192,4 +234,6 @@ def _job(training: Training, plan: _Plan) -> dict[str, Any]:
         schema=training.model.feature_schema,
         contract=None if source is None else source.contract,
         has_bins=plan.bins is not None,
+        parent=None if parent is None else files_of(PARENT, parent, commands),
+        command=plan.command,
     ).to_job()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
 from mlreg.controller.executors.executor import Executor
 from mlreg.controller.executors.local import PRELOAD, LocalExecutor
@@ -61,6 +62,7 @@ class WorkerSettings:
         grace_seconds: how long a stopping worker waits for its jobs.
         signing_key: the file of the key that signs what runs register; None: nothing is signed.
         connections: what jobs may read beside the feedback log.
+        commands: what runs may train with beside our own trainers.
     """
 
     name: str
@@ -72,6 +74,7 @@ class WorkerSettings:
     grace_seconds: float = 10.0
     signing_key: Path | None = None
     connections: Connections = field(default_factory=Connections)
+    commands: Commands = field(default_factory=Commands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class Worker:
             halt,
             signing_key=self._settings.signing_key,
             connections=self._settings.connections,
+            commands=self._settings.commands,
         )
         started = time.monotonic()
         try:

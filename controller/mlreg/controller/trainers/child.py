@@ -14,18 +14,24 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "params": {...}, "rounds": 200, "max_trees": 400 | null, "decay_rate": 0.9,
  "seed": 7, "threads": 2,
  "outages": {"features": [...], "share": 0.1} | null,
+ "steps": [...data steps, as in a policy...],          done after the outages, in their order
+ "estimator": "sklearn.linear_model.SGDClassifier" | null, "preparation": {...},  of `sklearn`
+ "command": {...} | null,                              of `command`: see `domain/commands.py`
  "parent": {"model": "parent/model.txt", "contract": "parent/contract.json"} | null,
  "bins": "bins.bin" | null,              the contract's profile bins; made here when there are none
  "stage": {"holdout": "holdout.parquet" | null} | null}   what to leave beside, see `stage.py`
 ```
-writes `out/model.txt` and `out/contract.json` (these two are the artifact), `profile.bin` (the
-reference profile), `bins.bin` and `stage/` into the folder, and `result.json`:
+writes the model (`out/model.txt`; other trainers: `domain/trainer_kinds.py`) and
+`out/contract.json`, which are the artifact, `profile.bin` (the reference profile), `bins.bin` and
+`stage/` into the folder, and `result.json`:
 ```
 {"outcome": "trained", "rows": n, "unlabelled": n, "positives": n | null, "prior": x, "trees": n,
  "new_trees": n, "lane": ..., "trainer": "lightgbm/4.7.0", "params": {all that were used},
  "seeds": {...}, "contract": {...}, "contract_digest": "sha256:...", "unseen": {feature: n},
  "augmented": {"rows": n, "features": [...], "share": x, "seed": n} | null,
- "model_digest": "sha256:...", "seconds": {"load": x, "train": x, "profile": x, "stage": x},
+ "steps": [{...its keys..., "rows": n, "touched": n, "seed": n}, ...],
+ "reported": {what the trainer itself measured}, "model_digest": "sha256:...",
+ "seconds": {"load": x, "train": x, "profile": x, "stage": x},
  "holdout": {"rows": n, "kept": n, "metrics": {"auc": x, ...}} | null}
 ```
 
@@ -33,7 +39,7 @@ reference profile), `bins.bin` and `stage/` into the folder, and `result.json`:
 ```
 {"format": 1, "data": [...], "threads": 2,
  "models": [{"role": "challenger", "model": "challenger/model.txt",
-             "contract": "challenger/contract.json"}, ...]}
+             "contract": "challenger/contract.json", "trainer": "lightgbm"}, ...]}
 ```
 writes `scores.parquet` (columns named by role, in the order of the rows: float64, or of several
 classes lists of it) and `result.json`
@@ -47,50 +53,41 @@ child is a crash, which may be tried again.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from mlreg.client.scoring.encoding import Encoded, encode
 from mlreg.client.scoring.errors import ScoringError
 from mlreg.controller.domain.bins import Bins, make_bins
 from mlreg.controller.domain.profile import profile_rows
-from mlreg.controller.trainers.job import InvalidJobError, Job, ScoredModel, ScoreJob, TrainJob
+from mlreg.controller.domain.trainer_kinds import model_file_of
+from mlreg.controller.trainers.files import digest_of_files
+from mlreg.controller.trainers.job import InvalidJobError, Job, ScoreJob, TrainJob
 from mlreg.controller.trainers.kinds import open_trainer
-from mlreg.controller.trainers.outages import Augmented, copy_with_defaults
-from mlreg.controller.trainers.rows import (
-    LABEL,
-    LabelledRows,
-    labelled_rows,
-    pin_categories,
-    read_table,
-)
-from mlreg.controller.trainers.seeds import derive_seeds
-from mlreg.controller.trainers.stage import LabelledMatrix, leave_stage
-from mlreg.controller.trainers.trainer import Parent, Trained, Trainer, TrainingTask
-from mlreg.registry.domain.contracts import (
-    FeatureContract,
-    FeatureSchema,
-    TargetContract,
-    check_contract,
-)
-from mlreg.registry.domain.digests import digest_of
+from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
+from mlreg.controller.trainers.scores import checked_scores, score_models, write_scores
+from mlreg.controller.trainers.stage import LabelledMatrix, Told, leave_stage, spread
+from mlreg.controller.trainers.tasks import contract_of, step_rows, task_of
+from mlreg.controller.trainers.trainer import StoredModel, Trained, Trainer, TrainingTask
+from mlreg.registry.domain.contracts import FeatureContract, TargetContract
 from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 JOB = "job.json"
 RESULT = "result.json"
-SCORES = "scores.parquet"
+CONTRACT = "contract.json"
+PROVEN_ROWS = 1_000
+"""A model that was trained has to score so many of its own rows before it is anything."""
 J = TypeVar("J", bound=Job)
 
 
@@ -145,23 +142,24 @@ def _read_job(folder: Path, kind: type[J]) -> J:
 
 def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     watch = Stopwatch()
-    trainer = open_trainer(job.trainer)
+    trainer = open_trainer(job.trainer, job.command)
     target = TargetContract.from_json(job.target)
     table = read_table(folder, job.data)
     rows = labelled_rows(table, target)
-    contract = _contract(job, rows.table)
+    contract = contract_of(job, rows.table)
     encoded = encode(contract.to_document(), rows.table)
     watch.lap("load")
-    task, augmented = _task(folder, job, target, contract, rows, encoded)
-    trained = trainer.train(task)
+    stepped = step_rows(job, contract, rows, encoded)
+    task = task_of(folder, job, target, contract, stepped.rows)
+    model, trained = _fit(folder / "out", trainer, task)
     watch.lap("train")
-    _write_model(folder / "out", trained, contract)
     _write_profile(folder, job, contract, encoded, rows)
     watch.lap("profile")
     holdout = None
     if job.stage is not None:
-        seen = LabelledMatrix(encoded.matrix, rows.labels, rows.weights)
-        holdout = leave_stage(folder, job.stage.holdout, trainer, trained, task, seen)
+        seen = LabelledMatrix(encoded.matrix, rows.labels, rows.weights, rows.groups)
+        told = Told(trainer, model, trained, task, target)
+        holdout = leave_stage(folder, job.stage.holdout, told, seen)
         watch.lap("stage")
     return {
         "outcome": "trained",
@@ -178,76 +176,33 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "contract": contract.to_document(),
         "contract_digest": contract.digest,
         "unseen": encoded.unseen,
-        "augmented": None if augmented is None else augmented.to_json(),
-        "model_digest": digest_of(trained.model),
+        "augmented": stepped.augmented,
+        "steps": [record.to_json() for record in stepped.records],
+        "reported": dict(trained.metrics),
+        "model_digest": digest_of_files(model.path),
         "seconds": watch.seconds,
         "holdout": holdout,
     }
 
 
-def _contract(job: TrainJob, table: pa.Table) -> FeatureContract:
-    """Return the contract to keep to: the given one, else the schema with its categories pinned."""
-    schema = None if job.feature_schema is None else FeatureSchema.from_json(job.feature_schema)
-    if job.contract is not None:
-        contract = FeatureContract.from_json(job.contract)
-        if schema is not None:
-            check_contract(contract, schema)
-        return contract
-    if schema is None:
-        raise InvalidJobError(cause="neither a contract nor a schema is given")
-    return pin_categories(schema, table)
+def _fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, Trained]:
+    """Train, write model and contract, and see that the model scores some of its own rows.
 
-
-def _task(
-    folder: Path,
-    job: TrainJob,
-    target: TargetContract,
-    contract: FeatureContract,
-    rows: LabelledRows,
-    encoded: Encoded,
-) -> tuple[TrainingTask, Augmented | None]:
-    matrix, labels, weights = encoded.matrix, rows.labels, rows.weights
-    augmented = None
-    if job.outages is not None:
-        copies, chosen, augmented = copy_with_defaults(
-            matrix,
-            contract,
-            job.outages.features,
-            share=job.outages.share,
-            seed=derive_seeds(job.seed, ["outages"])["outages"],
-        )
-        matrix = np.concatenate([matrix, copies])
-        labels = np.concatenate([labels, labels[chosen]])
-        weights = None if weights is None else np.concatenate([weights, weights[chosen]])
-    task = TrainingTask(
-        task=target.task,
-        contract=contract,
-        matrix=matrix,
-        labels=labels,
-        weights=weights,
-        lane=job.lane,
-        params=job.params,
-        rounds=job.rounds,
-        max_trees=job.max_trees,
-        decay_rate=job.decay_rate,
-        seed=job.seed,
-        threads=job.threads,
-        parent=_parent(folder, job),
-    )
-    return task, augmented
-
-
-def _parent(folder: Path, job: TrainJob) -> Parent | None:
-    if job.parent is None:
-        return None
-    form = json.loads((folder / job.parent.contract).read_bytes())
-    return Parent((folder / job.parent.model).read_bytes(), FeatureContract.from_json(form))
-
-
-def _write_model(out: Path, trained: Trained, contract: FeatureContract) -> None:
+    Raises:
+        ScoresError: it answers not-a-number, or not one score per row.
+    """
     out.mkdir(exist_ok=True)
-    (out / "model.txt").write_bytes(trained.model)
-    (out / "contract.json").write_text(json.dumps(contract.to_document(), indent=1))
+    kind = trainer.name.partition("/")[0]
+    model = StoredModel(out / model_file_of(kind), task.contract)
+    try:
+        (out / CONTRACT).write_text(json.dumps(task.contract.to_document(), indent=1))
+        trained = trainer.train(task, model.path)
+        some = task.matrix[spread(len(task.labels), PROVEN_ROWS)]
+        checked_scores("trained model", trainer.score(model, some, threads=task.threads), len(some))
+    except (RegistryError, ScoringError):
+        shutil.rmtree(out)
+        raise
+    return model, trained
 
 
 def _write_profile(
@@ -273,7 +228,7 @@ def _score(folder: Path, job: ScoreJob) -> dict[str, object]:
     watch = Stopwatch()
     table = read_table(folder, job.data)
     watch.lap("load")
-    scores, unseen = score_models(folder, table, job.models, open_trainer(job.trainer), job.threads)
+    scores, unseen = score_models(folder, table, job.models, job.trainer, job.threads)
     write_scores(folder, scores)
     watch.lap("score")
     return {
@@ -282,40 +237,3 @@ def _score(folder: Path, job: ScoreJob) -> dict[str, object]:
         "unseen": unseen,
         "seconds": watch.seconds,
     }
-
-
-def score_models(
-    folder: Path, table: pa.Table, models: Sequence[ScoredModel], trainer: Trainer, threads: int
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, dict[str, int]]]:
-    """Return scores and unseen categories by role; equal contracts encode once.
-
-    Raises:
-        ColumnError: the rows break a model's contract; the message names the column.
-        ModelFileError: a model file breaks its format.
-    """
-    encodings: dict[str, Encoded] = {}
-    scores: dict[str, NDArray[np.float64]] = {}
-    unseen: dict[str, dict[str, int]] = {}
-    for model in models:
-        contract = FeatureContract.from_json(json.loads((folder / model.contract).read_bytes()))
-        if contract.digest not in encodings:
-            encodings[contract.digest] = encode(contract.to_document(), table)
-        encoded = encodings[contract.digest]
-        content = (folder / model.model).read_bytes()
-        scores[model.role] = (
-            trainer.score(content, encoded.matrix, threads=threads) if len(table) else np.empty(0)
-        )
-        unseen[model.role] = encoded.unseen
-    return scores, unseen
-
-
-def write_scores(folder: Path, scores: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write scores.parquet: a column for each role."""
-    columns = {role: _column(values) for role, values in scores.items()}
-    pq.write_table(pa.table(columns), folder / SCORES)
-
-
-def _column(scores: NDArray[np.float64]) -> pa.Array:
-    if scores.ndim == 1:
-        return pa.array(scores)
-    return pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1])

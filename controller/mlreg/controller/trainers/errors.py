@@ -73,6 +73,54 @@ class UnknownTrainerError(InvalidError):
         super().__init__(f"there is no trainer {name!r}; there are {known}")
 
 
+class TrainerNotInstalledError(InvalidError):
+    """A trainer of ours whose library is not installed here."""
+
+    code = "trainer_not_installed"
+
+    def __init__(self, *, name: str, package: str) -> None:
+        self.hint = f"Install mlreg[{name}] where workers run."
+        super().__init__(f"the trainer {name} needs {package}, which is not installed here")
+
+
+class LaneNotOfTrainerError(InvalidError):
+    """The trainer, or this kind of model, knows no such lane."""
+
+    code = "lane_not_of_trainer"
+    hint = "Retrain in the lane `full`."
+
+    def __init__(self, *, lane: str, trainer: str) -> None:
+        super().__init__(f"{trainer} cannot train in the lane {lane}")
+
+
+class MissingValueError(InvalidError):
+    """A value is missing, and the declared preparation takes no such rows."""
+
+    code = "missing_value"
+    hint = "Declare what stands for missing: `preparation: {impute: median}`."
+
+    def __init__(self, *, feature: str, rows: int) -> None:
+        super().__init__(f"feature {feature!r} is missing in {rows} rows, and `impute: refuse`")
+
+
+class ModelNotReadableError(InvalidError):
+    """A model file of scikit-learn is broken, or holds what nobody trusts."""
+
+    code = "invalid_model_file"
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(f"the model file is not read: {' '.join(cause.split())}")
+
+
+class ScoresError(RefusedError):
+    """A model's scores are not what scores are."""
+
+    code = "unusable_scores"
+
+    def __init__(self, *, role: str, cause: str) -> None:
+        super().__init__(f"the scores of the {role} cannot be used: {cause}")
+
+
 class TrainingFailedError(RefusedError):
     """The trainer's library gave up."""
 

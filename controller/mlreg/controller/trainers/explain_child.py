@@ -19,7 +19,7 @@ from mlreg.controller.trainers.errors import NotExplainedError
 from mlreg.controller.trainers.job import ContributionJob
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import read_table
-from mlreg.controller.trainers.trainer import Explaining
+from mlreg.controller.trainers.trainer import Explaining, StoredModel
 from mlreg.registry.domain.contracts import FeatureContract
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def contribute(folder: Path) -> None:
 
 
 def _contribute(folder: Path, job: ContributionJob) -> Mapping[str, object]:
-    trainer = open_trainer(job.trainer)
+    trainer = open_trainer(job.model.trainer or job.trainer, job.model.command)
     if not isinstance(trainer, Explaining):
         raise NotExplainedError(trainer=trainer.name)
     contract = FeatureContract.from_json(json.loads((folder / job.model.contract).read_bytes()))
-    content = (folder / job.model.model).read_bytes()
+    model = StoredModel(folder / job.model.model, contract)
     matrices = [
         encode(contract.to_document(), read_table(folder, [path])).matrix for path in job.data
     ]
-    added = trainer.contributions(content, np.concatenate(matrices), threads=job.threads)
+    added = trainer.contributions(model, np.concatenate(matrices), threads=job.threads)
     sizes = np.abs(added).mean(axis=1)
     first, second = np.split(sizes, [len(matrices[0])])
     means = zip(contract.names, first.mean(axis=0), second.mean(axis=0), strict=True)

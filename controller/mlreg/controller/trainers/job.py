@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from mlreg.controller.domain.commands import SealedCommand
+from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.trial import DRAWS
 from mlreg.controller.trainers.trainer import Lane, Scalar
 from mlreg.registry.domain.errors import InvalidError
@@ -61,11 +63,26 @@ class OutageCopies(JobPart):
     share: float = Field(gt=0, le=1)
 
 
+class PreparationJob(JobPart):
+    """See `trainer.Preparation`."""
+
+    impute: Literal["mean", "median", "most_frequent", "zero", "refuse"] = "median"
+    scale: bool = True
+    categories: Literal["one_hot", "codes"] = "one_hot"
+
+
 class ModelFiles(JobPart):
-    """A model's two files, relative to the folder."""
+    """A model: its file (or the folder of its files) and its contract, relative to the folder.
+
+    Attributes:
+        trainer: the kind that can score it; None: the job's.
+        command: for the kind `command`, what the worker's operator declared.
+    """
 
     model: str
     contract: str
+    trainer: str | None = None
+    command: SealedCommand | None = None
 
     @field_validator("model", "contract")
     @classmethod
@@ -98,6 +115,10 @@ class TrainJob(Job):
     decay_rate: float = Field(default=0.9, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     outages: OutageCopies | None = None
+    steps: tuple[AnyStep, ...] = ()
+    estimator: str | None = None
+    preparation: PreparationJob = PreparationJob()
+    command: SealedCommand | None = None
     parent: ModelFiles | None = None
     bins: str | None = None
     stage: StageJob | None = None

@@ -1,32 +1,60 @@
 """The trainers by name: the one place that knows them all.
 
-Built in: `lightgbm`. Third parties add theirs by the entry point group `mlreg.trainers`; an entry
-point loads to a class without arguments that is a `Trainer`.
+| name | trains | file of the model | lanes |
+|---|---|---|---|
+| `lightgbm` | LightGBM's boosted trees | `model.txt` | full, continue, refit |
+| `sklearn` | estimators of scikit-learn, by their dotted path | `model.skops` | full, continue |
+| `command` | what a program makes that the worker's operator declared | `artifact/` | as declared |
+
+Third parties add theirs by the entry point group `mlreg.trainers`; an entry point loads to a class
+without arguments that is a `Trainer`. Its model is `model`, a file or a folder.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
-from mlreg.controller.trainers.errors import UnknownTrainerError
+from mlreg.controller.trainers.command import CommandTrainer
+from mlreg.controller.trainers.errors import TrainerNotInstalledError, UnknownTrainerError
+from mlreg.controller.trainers.job import InvalidJobError
 from mlreg.controller.trainers.lightgbm import LightGBMTrainer
 
 if TYPE_CHECKING:
+    from mlreg.controller.domain.commands import SealedCommand
     from mlreg.controller.trainers.trainer import Trainer
 
 GROUP = "mlreg.trainers"
+OURS = ("lightgbm", "sklearn", "command")
 
 
-def open_trainer(name: str) -> Trainer:
+def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
     """Return the trainer of that name (without its version).
 
     Raises:
         UnknownTrainerError: none is installed.
+        TrainerNotInstalledError: it is one of ours, and its library is not there.
+        InvalidJobError: the trainer `command` without a command.
     """
     if name == "lightgbm":
         return LightGBMTrainer()
+    if name == "sklearn":
+        return _open_sklearn()
+    if name == "command":
+        if command is None:
+            raise InvalidJobError(cause="the trainer `command` needs a command")
+        return CommandTrainer(command)
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
-        raise UnknownTrainerError(name=name, known=", ".join(["lightgbm", *sorted(points)]))
+        raise UnknownTrainerError(name=name, known=", ".join([*OURS, *sorted(points)]))
     return cast("Trainer", points[name].load()())
+
+
+def _open_sklearn() -> Trainer:
+    """Import scikit-learn only where it is asked for: it takes seconds, and may not be there."""
+    try:
+        module = import_module("mlreg.controller.trainers.sklearn")
+    except ModuleNotFoundError as error:
+        raise TrainerNotInstalledError(name="sklearn", package=str(error.name)) from error
+    return cast("Trainer", module.SklearnTrainer())

@@ -23,17 +23,18 @@ from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its paramete
 
 from mlreg.client.scoring.errors import ModelFileError
 from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
+from mlreg.controller.domain.objectives import OBJECTIVES, objective_problem
 from mlreg.controller.trainers.errors import (
     ParentMismatchError,
     TrainingFailedError,
     TrainingParameterError,
     TreeBudgetError,
-    UnsupportedTaskError,
 )
+from mlreg.controller.trainers.parents import parent_of
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import (
     Explaining,
-    Parent,
+    StoredModel,
     Traced,
     Trained,
     Trainer,
@@ -43,6 +44,7 @@ from mlreg.registry.domain.contracts import ContractMismatchError, FeatureContra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -54,14 +56,6 @@ SEEDS = (
     "extra_seed",
     "objective_seed",
 )
-OBJECTIVES: Mapping[str, tuple[str, ...]] = {
-    "binary": ("binary",),
-    "regression": (
-        *("regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape"),
-        *("gamma", "tweedie"),
-    ),
-}
-"""The objectives of each task, the first being the default."""
 OBJECTIVE_PARAMETERS: Mapping[str, float] = {
     "boost_from_average": 0,
     "sigmoid": 1,
@@ -100,33 +94,33 @@ class LightGBMTrainer:
         """The trainer and the version of its library."""
         return f"lightgbm/{lightgbm.__version__}"
 
-    def train(self, task: TrainingTask) -> Trained:
+    def train(self, task: TrainingTask, model: Path) -> Trained:
         """Train a model; see the protocol."""
         seeds = derive_seeds(task.seed, SEEDS)
         params = {**resolve_parameters(task), **seeds}
         try:
             booster, before = _LANES[task.lane](task, params)
-            model = booster.model_to_string().encode()
+            content = booster.model_to_string().encode()
         except lightgbm.basic.LightGBMError as error:
             raise TrainingFailedError(cause=" ".join(str(error).split())) from error
-        trees = validate(model).num_trees
+        trees = validate(content).num_trees
+        model.write_bytes(content)
         used = {**params, "rounds": task.rounds, **_stateful(task)}
-        return Trained(model, trees, trees - before, used, seeds)
+        return Trained(trees, trees - before, used, seeds)
 
     def score(
-        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+        self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
     ) -> NDArray[np.float64]:
         """Return one score per row; the file is validated first, and the caller is a child.
 
         Raises:
             ModelFileError: the file breaks the format.
         """
-        validate(model)
-        booster = lightgbm.Booster(model_str=model.decode())
+        _, booster = _open(model)
         return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
     def contributions(
-        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+        self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
     ) -> NDArray[np.float64]:
         """Return what each feature adds to the raw scores; see the protocol.
 
@@ -135,22 +129,20 @@ class LightGBMTrainer:
         Raises:
             ModelFileError: the file breaks the format, or has another number of features.
         """
-        summary = validate(model)
+        summary, booster = _open(model)
         features = len(summary.feature_names)
         if matrix.shape[1] != features:
             cause = f"{features} names, but the rows have {matrix.shape[1]} features"
             raise ModelFileError(where="feature_names", cause=cause)
-        booster = lightgbm.Booster(model_str=model.decode())
         found = booster.predict(matrix, pred_contrib=True, num_threads=threads)
         parts = np.asarray(found, dtype=np.float64).reshape(len(matrix), -1, features + 1)
         return parts[:, :, :-1]
 
     def trace(
-        self, model: bytes, matrix: NDArray[np.float64], *, points: int, threads: int
+        self, model: StoredModel, matrix: NDArray[np.float64], *, points: int, threads: int
     ) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Yield the scores by the first trees; see the protocol."""
-        summary = validate(model)
-        booster = lightgbm.Booster(model_str=model.decode())
+        summary, booster = _open(model)
         step = max(1, -(-summary.num_trees // points))
         raw = np.zeros(len(matrix))
         for start in range(0, summary.num_trees, step):
@@ -162,6 +154,16 @@ class LightGBMTrainer:
                 num_threads=threads,
             )
             yield min(start + step, summary.num_trees), _from_raw(raw, summary)
+
+
+def _open(model: StoredModel) -> tuple[ModelSummary, lightgbm.Booster]:
+    """Open a model file, validated first.
+
+    Raises:
+        ModelFileError: the file breaks the format.
+    """
+    content = model.path.read_bytes()
+    return validate(content), lightgbm.Booster(model_str=content.decode())
 
 
 def _from_raw(raw: NDArray[np.float64], summary: ModelSummary) -> NDArray[np.float64]:
@@ -191,30 +193,27 @@ def _train_full(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Bo
 
 
 def _train_continue(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
-    parent, summary = checked_parent(task, params)
+    booster, summary = checked_parent(task, params)
     rounds = rounds_left(task, summary)
-    booster = lightgbm.train(
-        params,
-        _dataset(task, params),
-        rounds,
-        init_model=lightgbm.Booster(model_str=parent.model.decode()),
-        callbacks=[_report],
+    grown = lightgbm.train(
+        params, _dataset(task, params), rounds, init_model=booster, callbacks=[_report]
     )
-    return booster, summary.num_trees
+    return grown, summary.num_trees
 
 
 def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
-    parent, summary = checked_parent(task, params)
-    booster = lightgbm.Booster(model_str=parent.model.decode()).refit(
+    booster, summary = checked_parent(task, params)
+    refitted = booster.refit(
         task.matrix,
         task.labels,
         decay_rate=task.decay_rate,
         weight=task.weights,
+        group=_sizes(task),
         feature_name=list(task.contract.names),
         categorical_feature=_categorical(task.contract),
         dataset_params=params,
     )
-    return booster, summary.num_trees
+    return refitted, summary.num_trees
 
 
 _LANES = {"full": _train_full, "continue": _train_continue, "refit": _train_refit}
@@ -229,19 +228,16 @@ def resolve_parameters(task: TrainingTask) -> dict[str, Any]:
     """Return the parameters under LightGBM's main names, with ours.
 
     Raises:
-        UnsupportedTaskError: neither binary nor regression.
         TrainingParameterError: unknown, given twice, not the caller's to set, or of another task.
     """
-    if task.task not in OBJECTIVES:
-        raise UnsupportedTaskError(task=task.task, trainer="lightgbm")
     given = _main_names(task.params)
-    allowed = OBJECTIVES[task.task]
-    objective = given.pop("objective", allowed[0])
-    if objective not in allowed:
-        cause = f"must be one of {', '.join(allowed)} for a {task.task} model"
-        raise TrainingParameterError(parameter="objective", cause=cause)
+    problem = objective_problem(task.task, given)
+    if problem is not None:
+        raise TrainingParameterError(parameter="objective", cause=problem)
+    objective = given.pop("objective", OBJECTIVES[task.task][0])
     return {
         **given,
+        **({"num_class": task.classes} if task.task == "multiclass" else {}),
         "objective": objective,
         "metric": "none",
         "boosting": "gbdt",
@@ -272,40 +268,22 @@ def _main_names(params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def checked_parent(task: TrainingTask, params: Mapping[str, Any]) -> tuple[Parent, ModelSummary]:
+def checked_parent(
+    task: TrainingTask, params: Mapping[str, Any]
+) -> tuple[lightgbm.Booster, ModelSummary]:
     """Return the parent once it may be continued.
 
     Raises:
         ParentMismatchError: no parent, or its columns, contract or objective differ; names which.
         ModelFileError: its file breaks the format.
     """
-    parent = task.parent
-    if parent is None:
-        raise ParentMismatchError(what="parent", cause=f"the lane {task.lane} needs one")
-    summary = validate(parent.model)
+    summary, booster = _open(parent_of(task))
     try:
         check_names(summary.feature_names, task.contract.names)
-        check_same(task.contract, parent.contract)
     except ContractMismatchError as error:
         raise ParentMismatchError(what="feature contract", cause=str(error)) from error
     _check_objective(summary, params)
-    return parent, summary
-
-
-def check_same(ours: FeatureContract, theirs: FeatureContract) -> None:
-    """Check that two contracts read rows the same way: order, dtypes, categories.
-
-    Raises:
-        ContractMismatchError: they do not; it names the first column that differs.
-    """
-    check_names(theirs.names, ours.names)
-    for mine, other in zip(ours.features, theirs.features, strict=True):
-        if mine.dtype != other.dtype:
-            problem = f"the parent read it as {other.dtype}, now it is {mine.dtype}"
-            raise ContractMismatchError(column=mine.name, problem=problem)
-        if mine.categories != other.categories:
-            problem = "the parent has other categories, or another order of them"
-            raise ContractMismatchError(column=mine.name, problem=problem)
+    return booster, summary
 
 
 def _check_objective(summary: ModelSummary, params: Mapping[str, Any]) -> None:
@@ -339,11 +317,21 @@ def _dataset(task: TrainingTask, params: Mapping[str, Any]) -> lightgbm.Dataset:
         task.matrix,
         task.labels,
         weight=task.weights,
+        group=_sizes(task),
         feature_name=list(_checked_names(task.contract)),
         categorical_feature=_categorical(task.contract),
         params=dict(params),
         free_raw_data=False,
     )
+
+
+def _sizes(task: TrainingTask) -> NDArray[np.intp] | None:
+    """Return how many rows each group of a ranking has; they stand together."""
+    if task.groups is None:
+        return None
+    starts = np.flatnonzero(np.r_[True, task.groups[1:] != task.groups[:-1]])
+    sizes: NDArray[np.intp] = np.diff(np.r_[starts, len(task.groups)])
+    return sizes
 
 
 def _checked_names(contract: FeatureContract) -> tuple[str, ...]:

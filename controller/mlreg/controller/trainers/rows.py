@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LABEL = "label"
 WEIGHT = "weight"
 TIME = "time"
+ENTITY = "entity"
+MAX_GRADE = 30
+"""LightGBM's gains are 2^grade - 1, which it knows up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class LabelledRows:
 
     Attributes:
         table: their columns.
+        groups: of a ranking, the group of each row as a number; else None.
         unlabelled: how many rows had none and were left out.
     """
 
@@ -38,6 +42,7 @@ class LabelledRows:
     labels: NDArray[np.float64]
     weights: NDArray[np.float64] | None
     unlabelled: int
+    groups: NDArray[np.intp] | None = None
 
     @property
     def positives(self) -> int:
@@ -60,7 +65,8 @@ def labelled_rows(table: pa.Table, target: TargetContract) -> LabelledRows:
         raise TrainingRowsError(cause="there is no column `label`")
     known = table.filter(pc.is_valid(table[LABEL]))
     labels = numbers(known, LABEL)
-    rows = LabelledRows(known, labels, weights_of(known), len(table) - len(known))
+    groups = groups_of(known, target)
+    rows = LabelledRows(known, labels, weights_of(known), len(table) - len(known), groups)
     _check_labels(labels, target)
     return rows
 
@@ -108,13 +114,45 @@ def _check_labels(labels: NDArray[np.float64], target: TargetContract) -> None:
         first = int(np.flatnonzero(broken)[0])
         cause = f"{int(broken.sum())} labels are NaN or infinite, the first in row {first}"
         raise TrainingRowsError(cause=cause)
-    if target.task != "binary":
-        return
-    found = np.unique(labels)
-    if not np.isin(found, (0.0, 1.0)).all():
-        raise TrainingRowsError(cause="a binary label must be 0 or 1")
-    if len(found) == 1:
-        raise TrainingRowsError(cause=f"every label is {found[0]:g}; two classes are needed")
+    check_labels_of_task(labels, target)
+    if target.task in {"binary", "multiclass"} and (labels == labels[0]).all():
+        raise TrainingRowsError(cause=f"every label is {labels[0]:g}; two classes are needed")
+
+
+def check_labels_of_task(labels: NDArray[np.float64], target: TargetContract) -> None:
+    """Check that finite labels are labels of the task.
+
+    Raises:
+        TrainingRowsError: one is not.
+    """
+    problem = None
+    if target.task == "binary" and not np.isin(labels, (0.0, 1.0)).all():
+        problem = "a binary label must be 0 or 1"
+    elif target.task == "multiclass" and not np.isin(labels, range(len(target.classes))).all():
+        problem = f"a label must be the number of a class, 0 to {len(target.classes) - 1}"
+    elif target.task == "ranking" and not np.isin(labels, range(MAX_GRADE + 1)).all():
+        problem = f"the label of a ranking is a whole grade of 0 to {MAX_GRADE}"
+    if problem is not None:
+        raise TrainingRowsError(cause=problem)
+
+
+def groups_of(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | None:
+    """Return the group of each row of a ranking as a number; None for other tasks.
+
+    The column is the target's group key, or `entity`, under which the log keeps it.
+
+    Raises:
+        TrainingRowsError: the rows have neither, or a row has no group.
+    """
+    if target.task != "ranking":
+        return None
+    names = [name for name in (target.group_key, ENTITY) if name in table.column_names]
+    if not names:
+        raise TrainingRowsError(cause=f"there is no column {target.group_key!r}, the group key")
+    codes = as_array(str(names[0]), table[names[0]]).dictionary_encode().indices
+    if codes.null_count:
+        raise TrainingRowsError(cause=f"{codes.null_count} rows have no {names[0]!r}, their group")
+    return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.intp)
 
 
 def pin_categories(schema: FeatureSchema, table: pa.Table) -> FeatureContract:

@@ -30,10 +30,33 @@ from numpy.typing import NDArray
 
 from mlreg.client.scoring.encoding import encode
 from mlreg.client.scoring.errors import ScoringError
-from mlreg.controller.domain.metrics import OF_TASK, Rows, measure, row_losses
+from mlreg.controller.domain.metrics import (
+    OF_TASK,
+    WATCHED_OF_TASK,
+    Rows,
+    measure,
+    row_losses,
+)
 from mlreg.controller.trainers.errors import TrainingRowsError
-from mlreg.controller.trainers.rows import LABEL, TIME, WEIGHT, numbers, read_table, weights_of
-from mlreg.controller.trainers.trainer import Traced, Trained, Trainer, TrainingTask
+from mlreg.controller.trainers.rows import (
+    LABEL,
+    TIME,
+    WEIGHT,
+    check_labels_of_task,
+    groups_of,
+    numbers,
+    read_table,
+    weights_of,
+)
+from mlreg.controller.trainers.scores import checked_scores, score_column
+from mlreg.controller.trainers.trainer import (
+    StoredModel,
+    Traced,
+    Trained,
+    Trainer,
+    TrainingTask,
+)
+from mlreg.registry.domain.contracts import TargetContract
 from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -60,45 +83,51 @@ class LabelledMatrix:
     matrix: Floats
     labels: Floats
     weights: Floats | None
+    groups: NDArray[np.intp] | None = None
 
     def spread(self, most: int) -> LabelledMatrix:
         """Return at most so many of the rows, evenly spread."""
         at = spread(len(self.labels), most)
         weights = None if self.weights is None else self.weights[at]
-        return LabelledMatrix(self.matrix[at], self.labels[at], weights)
+        groups = None if self.groups is None else self.groups[at]
+        return LabelledMatrix(self.matrix[at], self.labels[at], weights, groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is measured: a model, who trained it, what came of it, and what was asked for."""
+
+    trainer: Trainer
+    model: StoredModel
+    trained: Trained
+    task: TrainingTask
+    target: TargetContract
 
 
 def leave_stage(
-    folder: Path,
-    holdout: str | None,
-    trainer: Trainer,
-    trained: Trained,
-    task: TrainingTask,
-    seen: LabelledMatrix,
+    folder: Path, holdout: str | None, told: Told, seen: LabelledMatrix
 ) -> dict[str, Any] | None:
     """Write the stage and return the hold-out's rows and metrics; None where there is none.
 
     Args:
         folder: of the job.
         holdout: the hold-out's file in it, if there is one.
-        trainer: the one that trained.
-        trained: what it made.
-        task: what it was asked for.
+        told: the model and where it comes from.
         seen: the rows that it was trained on, without copies.
     """
     (folder / STAGE).mkdir()
-    used = {"params": dict(trained.params), "seeds": dict(trained.seeds)}
+    used = {"params": dict(told.trained.params), "seeds": dict(told.trained.seeds)}
     (folder / STAGE / PARAMETERS).write_text(json.dumps(used, indent=1, default=str))
     rows, measured = {"train": seen}, None
     if holdout is not None:
         try:
-            kept, rows["holdout"] = _labelled(folder, holdout, task)
-            measured = _measure(folder, kept, rows["holdout"], trainer, trained, task)
+            kept, rows["holdout"] = _labelled(folder, holdout, told)
+            measured = _measure(folder, kept, rows["holdout"], told)
         except (RegistryError, ScoringError) as error:
             rows.pop("holdout", None)
             _say(f"the hold-out is not measured: {error}")
-    if isinstance(trainer, Traced) and task.task in LOSS_OF_TASK:
-        _write_curve(folder / STAGE / CURVE, trainer, trained, task, rows)
+    if isinstance(told.trainer, Traced) and told.task.task in LOSS_OF_TASK:
+        _write_curve(folder / STAGE / CURVE, told.trainer, told, rows)
     return measured
 
 
@@ -106,10 +135,10 @@ def measure_scores(task: str, rows: LabelledMatrix, scores: Floats) -> dict[str,
     """Return the metrics of a task that are defined on these rows, as a judgement has them."""
     count = len(rows.labels)
     weights = np.ones(count) if rows.weights is None else rows.weights
-    known = Rows(rows.labels, weights, np.zeros(count, dtype=np.intp), 1)
+    known = Rows(rows.labels, weights, np.zeros(count, dtype=np.intp), 1, rows.groups)
     found = {
         name: float(measure(name, known, scores).values(np.ones((1, 1)))[0])
-        for name in OF_TASK.get(task, ())
+        for name in OF_TASK.get(task, WATCHED_OF_TASK[task])
     }
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
@@ -121,7 +150,7 @@ def spread(count: int, most: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, most).astype(np.intp)
 
 
-def _labelled(folder: Path, holdout: str, task: TrainingTask) -> tuple[pa.Table, LabelledMatrix]:
+def _labelled(folder: Path, holdout: str, told: Told) -> tuple[pa.Table, LabelledMatrix]:
     """Return the rows of the hold-out that have a label, as they are and as the model reads them.
 
     Raises:
@@ -133,45 +162,35 @@ def _labelled(folder: Path, holdout: str, task: TrainingTask) -> tuple[pa.Table,
     labels = numbers(table, LABEL)
     if not len(labels):
         raise TrainingRowsError(cause="none of its rows has a label")
-    if task.task == "binary" and not np.isin(labels, (0.0, 1.0)).all():
-        raise TrainingRowsError(cause="a binary label must be 0 or 1")
-    matrix = encode(task.contract.to_document(), table).matrix
-    return table, LabelledMatrix(matrix, labels, weights_of(table))
+    check_labels_of_task(labels, told.target)
+    matrix = encode(told.task.contract.to_document(), table).matrix
+    groups = groups_of(table, told.target)
+    return table, LabelledMatrix(matrix, labels, weights_of(table), groups)
 
 
-def _measure(
-    folder: Path,
-    table: pa.Table,
-    rows: LabelledMatrix,
-    trainer: Trainer,
-    trained: Trained,
-    task: TrainingTask,
-) -> dict[str, Any]:
+def _measure(folder: Path, table: pa.Table, rows: LabelledMatrix, told: Told) -> dict[str, Any]:
     """Score the hold-out, keep its scores beside its labels, and return its metrics."""
-    scores = trainer.score(trained.model, rows.matrix, threads=task.threads)
+    found = told.trainer.score(told.model, rows.matrix, threads=told.task.threads)
+    scores = checked_scores("trained model", found, len(rows.labels))
     columns = [
         name for name in ("prediction_id", TIME, LABEL, WEIGHT) if name in table.column_names
     ]
-    kept = table.select(columns).append_column("score", pa.array(scores))
+    kept = table.select(columns).append_column("score", score_column(scores))
     kept = kept.take(pa.array(spread(len(kept), MAX_KEPT_ROWS)))
     pq.write_table(kept, folder / STAGE / HOLDOUT, compression="zstd")
     return {
         "rows": len(scores),
         "kept": len(kept),
-        "metrics": measure_scores(task.task, rows, scores),
+        "metrics": measure_scores(told.task.task, rows, scores),
     }
 
 
 def _write_curve(
-    file: Path,
-    trainer: Traced,
-    trained: Trained,
-    task: TrainingTask,
-    rows: Mapping[str, LabelledMatrix],
+    file: Path, trainer: Traced, told: Told, rows: Mapping[str, LabelledMatrix]
 ) -> None:
-    loss = LOSS_OF_TASK[task.task]
+    loss = LOSS_OF_TASK[told.task.task]
     curves = {
-        f"{name} {loss}": _curve(trainer, trained, task, part.spread(CURVE_ROWS))
+        f"{name} {loss}": _curve(trainer, told, part.spread(CURVE_ROWS))
         for name, part in rows.items()
     }
     with file.open("w", newline="") as out:
@@ -185,12 +204,10 @@ def _by_trees(curves: Sequence[Mapping[int, float]]) -> list[list[float]]:
     return [[trees, *(curve[trees] for curve in curves)] for trees in curves[0]]
 
 
-def _curve(
-    trainer: Traced, trained: Trained, task: TrainingTask, rows: LabelledMatrix
-) -> dict[int, float]:
+def _curve(trainer: Traced, told: Told, rows: LabelledMatrix) -> dict[int, float]:
     """Return the loss after so many trees."""
-    loss = LOSS_OF_TASK[task.task]
-    steps = trainer.trace(trained.model, rows.matrix, points=CURVE_POINTS, threads=task.threads)
+    loss, threads = LOSS_OF_TASK[told.task.task], told.task.threads
+    steps = trainer.trace(told.model, rows.matrix, points=CURVE_POINTS, threads=threads)
     means = {
         trees: float(np.average(row_losses(loss, rows.labels, scores), weights=rows.weights))
         for trees, scores in steps

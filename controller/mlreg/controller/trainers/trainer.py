@@ -1,9 +1,10 @@
-"""The trainer's protocol: a matrix and a task in, a model file out."""
+"""The trainer's protocol: a matrix and a task in, a model's files out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,11 +18,32 @@ Parameters = Mapping[str, Scalar | list[Scalar]]
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """The version that a stateful lane starts from; its bytes have the digest on its record."""
+class StoredModel:
+    """A model that was trained before; its bytes have the digests on its record.
 
-    model: bytes
+    Attributes:
+        path: its file, or the folder of its files, as its trainer wrote them.
+        contract: how rows become what it reads.
+    """
+
+    path: Path
     contract: FeatureContract
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How a matrix becomes numbers without gaps, for libraries that take no others.
+
+    Attributes:
+        impute: what stands for missing: the mean, the median or the most frequent value of the
+            training rows, zero, or `refuse`: a missing value is an error.
+        scale: whether numbers are brought to mean 0 and standard deviation 1.
+        categories: one column per category (and bucket), or the code as a number.
+    """
+
+    impute: Literal["mean", "median", "most_frequent", "zero", "refuse"] = "median"
+    scale: bool = True
+    categories: Literal["one_hot", "codes"] = "one_hot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +52,8 @@ class TrainingTask:
 
     Attributes:
         matrix: float64, rows by features in the contract's order; NaN is missing.
-        labels: float64, finite; 0 or 1 for binary.
+        labels: float64, finite; 0 or 1 for binary, a class's code for multiclass, a grade from 0
+            up for ranking.
         weights: float64, or None: every row counts once.
         params: the trainer's own parameters.
         rounds: boosting rounds, or the trainer's like; in the lane `continue` those on top.
@@ -38,6 +61,11 @@ class TrainingTask:
         decay_rate: how much of the old leaves `refit` keeps, 0 to 1.
         seed: every seed of the trainer follows from it.
         threads: fixed, because sums of floats depend on it.
+        parent: what a stateful lane starts from.
+        classes: how many there are; 1 where labels are numbers.
+        groups: of a ranking, the group of each row; the rows of a group stand together.
+        estimator: what a trainer of many kinds of model is to train.
+        preparation: for trainers that take no gaps.
     """
 
     task: Task
@@ -52,7 +80,11 @@ class TrainingTask:
     decay_rate: float
     seed: int
     threads: int
-    parent: Parent | None = None
+    parent: StoredModel | None = None
+    classes: int = 1
+    groups: NDArray[np.intp] | None = None
+    estimator: str | None = None
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +92,17 @@ class Trained:
     """A trained model.
 
     Attributes:
-        model: the bytes of the model file.
-        params: every parameter that was used, seeds included.
+        trees: of how many it is made; None where it is made of none.
         new_trees: how many of its trees this training made (`refit`: none).
+        params: every parameter that was used, seeds included.
+        metrics: what the trainer itself measured; they are kept, and nothing is decided by them.
     """
 
-    model: bytes
-    trees: int
-    new_trees: int
+    trees: int | None
+    new_trees: int | None
     params: Mapping[str, Scalar | list[Scalar]]
     seeds: Mapping[str, int]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Trainer(Protocol):
@@ -85,8 +118,8 @@ class Trainer(Protocol):
         """The trainer and the version of its library, e.g. `lightgbm/4.7.0`."""
         ...
 
-    def train(self, task: TrainingTask) -> Trained:
-        """Train a model.
+    def train(self, task: TrainingTask, model: Path) -> Trained:
+        """Train a model and write it to a path where nothing is yet: a file, or a folder of files.
 
         Raises:
             TrainingParameterError, ParentMismatchError, TreeBudgetError, UnsupportedTaskError,
@@ -95,9 +128,12 @@ class Trainer(Protocol):
         ...
 
     def score(
-        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+        self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
     ) -> NDArray[np.float64]:
-        """Return one score per row (binary: the probability of the positive class)."""
+        """Return one score per row (binary: the probability of the positive class).
+
+        Of a multiclass model, rows by classes. Whoever calls it looks whether they are finite.
+        """
         ...
 
 
@@ -111,7 +147,7 @@ class Explaining(Protocol):
         ...
 
     def contributions(
-        self, model: bytes, matrix: NDArray[np.float64], *, threads: int
+        self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
     ) -> NDArray[np.float64]:
         """Return rows by outputs (one, or one per class) by features, in units of the raw score.
 
@@ -125,7 +161,7 @@ class Traced(Protocol):
     """A trainer that can also say how a model of many parts scores by its first ones."""
 
     def trace(
-        self, model: bytes, matrix: NDArray[np.float64], *, points: int, threads: int
+        self, model: StoredModel, matrix: NDArray[np.float64], *, points: int, threads: int
     ) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Yield how many trees, and the scores by them alone, `points` times at most.
 

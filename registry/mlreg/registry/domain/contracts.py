@@ -26,12 +26,13 @@ from mlreg.registry.domain.forms import (
 )
 
 Dtype = Literal["float", "int", "bool", "category"]
-Unseen = Literal["missing", "error"]
+Unseen = Literal["missing", "error", "hash"]
 Task = Literal["binary", "multiclass", "regression", "ranking"]
 
 FORMAT = 1
 MAX_FEATURES = 10_000
 MAX_CATEGORIES = 100_000
+MAX_BUCKETS = 4_096
 MAX_NAME_LENGTH = 200
 RESERVED = frozenset(
     {
@@ -41,7 +42,7 @@ RESERVED = frozenset(
     }
 )
 BINARY_CLASSES = 2
-_KEYS = frozenset({"name", "dtype", "categories", "default", "at_risk", "unseen"})
+_KEYS = frozenset({"name", "dtype", "categories", "default", "at_risk", "unseen", "buckets"})
 _TARGET_KEYS = frozenset(
     {
         "task",
@@ -74,7 +75,9 @@ class Feature:
         categories: the values in the order of their codes 0, 1, 2 …; None while not pinned.
         default: what a broken source delivers instead of a value; null stands for missing.
         at_risk: whether its source can fail, so that outages are looked for.
-        unseen: what a category outside `categories` is: missing (and counted), or an error.
+        unseen: what a category outside `categories` is: missing (and counted), an error, or (and
+            counted too) one of `buckets` codes behind the known ones, by its hash.
+        buckets: how many codes are reserved so; 0 unless `unseen` is hash.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Feature:
     default: bool | float | str | None = None
     at_risk: bool = False
     unseen: Unseen = "missing"
+    buckets: int = 0
 
     def __post_init__(self) -> None:
         rules = (
@@ -93,7 +97,8 @@ class Feature:
                 "logged rows have a column of that name; call it otherwise",
             ),
             (self.dtype in get_args(Dtype), f"dtype must be one of {', '.join(get_args(Dtype))}"),
-            (self.unseen in get_args(Unseen), "unseen must be missing or error"),
+            (self.unseen in get_args(Unseen), "unseen must be missing, error or hash"),
+            (_fits_buckets(self), f"unseen: hash goes with 1 to {MAX_BUCKETS} buckets"),
             (self.categories is None or self.dtype == "category", "only a category has categories"),
             (_distinct(self.categories), "categories must be distinct, and not none"),
             (_fits(self.default, self.dtype), f"default {self.default!r} is not a {self.dtype}"),
@@ -111,6 +116,8 @@ class Feature:
         form["default"] = self.default
         if self.dtype == "category":
             form["unseen"] = self.unseen
+            if self.buckets:  # older contracts keep their digests
+                form["buckets"] = self.buckets
             form["categories"] = None if self.categories is None else list(self.categories)
         return form
 
@@ -134,7 +141,13 @@ class Feature:
             default=cast("bool | float | str | None", fields.get("default")),
             at_risk=flag(fields.get("at_risk", False), where=where),
             unseen=cast("Unseen", text(fields.get("unseen", "missing"), where=where, key="unseen")),
+            buckets=cast("int", fields.get("buckets", 0)),
         )
+
+    def code_of(self, category: str) -> float:
+        """Return the code of one of the known categories, NaN for another."""
+        known = self.categories or ()
+        return float(known.index(category)) if category in known else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +383,15 @@ def _distinct(categories: tuple[str, ...] | None) -> bool:
     if categories is None:
         return True
     return 0 < len(categories) <= MAX_CATEGORIES and len(set(categories)) == len(categories)
+
+
+def _fits_buckets(feature: Feature) -> bool:
+    buckets: object = feature.buckets
+    if not isinstance(buckets, int) or isinstance(buckets, bool):
+        return False
+    if feature.unseen == "hash":
+        return feature.dtype == "category" and 0 < buckets <= MAX_BUCKETS
+    return buckets == 0
 
 
 def _fits(default: object, dtype: str) -> bool:

@@ -1,0 +1,56 @@
+"""What the child that trains may take; beyond it the run has failed."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.policy_part import PolicyPart
+
+MEBIBYTE = 2**20
+_UNITS = {"MiB": MEBIBYTE, "GiB": 2**30}
+_SIZE = re.compile(r"([1-9][0-9]{0,5})(MiB|GiB)")
+LONGEST = timedelta(days=7)
+
+
+def _parse_size(given: object) -> object:
+    if isinstance(given, int) and not isinstance(given, bool):
+        return given
+    found = _SIZE.fullmatch(given) if isinstance(given, str) else None
+    if found is None:
+        message = "a size is a whole number of MiB or GiB, such as 512MiB or 8GiB"
+        raise ValueError(message)
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _spell_size(size: int) -> str:
+    unit = "GiB" if size % _UNITS["GiB"] == 0 else "MiB"
+    return f"{size // _UNITS[unit]}{unit}"
+
+
+def _checked_length(given: timedelta) -> timedelta:
+    if not timedelta(seconds=1) <= given <= LONGEST:
+        message = "must be 1s to 7d"
+        raise ValueError(message)
+    return given
+
+
+Size = Annotated[int, BeforeValidator(_parse_size), PlainSerializer(_spell_size)]
+Length = Annotated[Duration, AfterValidator(_checked_length)]
+
+
+class LimitRule(PolicyPart):
+    """`{wall: 1h, cpu: 2h, memory: 8GiB, disk: 4GiB}`.
+
+    `cpu` counts all threads of a process; `memory` is address space, libraries included; `disk` is
+    the largest file that may be written.
+    """
+
+    wall: Length = timedelta(hours=1)
+    cpu: Length = timedelta(hours=2)
+    memory: Size = Field(default=8 * 2**30, ge=512 * MEBIBYTE)
+    disk: Size = Field(default=4 * 2**30, ge=MEBIBYTE)

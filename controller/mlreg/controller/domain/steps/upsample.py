@@ -1,0 +1,45 @@
+"""Upsampling: rows of which there are few come more than once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import override
+
+from mlreg.controller.domain.steps.step import Step, TrainingRows
+from mlreg.controller.domain.steps.where import LABEL, Where, rows_where
+
+if TYPE_CHECKING:
+    from mlreg.registry.domain.contracts import FeatureContract
+
+
+class Upsample(Step):
+    """`{upsample: 3, where: {carrier: [AA, UA]}}`: rows of a class or a slice so many times.
+
+    The copies stand behind all rows; of a fraction (2.5) the rest is drawn. Probabilities move with
+    the classes that are copied: no weight takes it back, or the copies would be without effect.
+    """
+
+    kind: ClassVar[str] = "upsample"
+    upsample: float = Field(gt=1, le=1_000)
+    where: Where = Field(min_length=1)
+
+    @property
+    @override
+    def columns(self) -> tuple[str, ...]:
+        """The features that it names."""
+        return tuple(name for name in self.where if name != LABEL)
+
+    @override
+    def apply(
+        self, rows: TrainingRows, contract: FeatureContract, rng: np.random.Generator
+    ) -> tuple[TrainingRows, int]:
+        """Append the copies."""
+        meant = np.flatnonzero(rows_where(self, self.where, rows, contract))
+        more = round((self.upsample - 1) * len(meant))
+        whole = np.tile(meant, more // len(meant)) if len(meant) else meant
+        rest = np.sort(rng.choice(meant, size=more - len(whole), replace=False))
+        copies = np.concatenate([whole, rest]).astype(np.intp)
+        return rows.join(rows.take(copies)), len(copies)

@@ -1,0 +1,277 @@
+"""Commands: models of any framework, trained and scored by a program of the operator's.
+
+The contract is files. The program is started with the path of a folder as its last argument, and
+finds there `job.json` (its paths are absolute):
+
+**train**:
+```
+{"format": 1, "do": "train", "task": "binary", "classes": 2, "lane": "full",
+ "rows": ".../rows.parquet",        features by name (float64, in this order), label, weight, entity
+ "features": [{"name": ..., "dtype": ..., "categories": [...], "buckets": 0}, ...],
+ "label": "label", "weight": "weight" | null, "group": "entity" | null,
+ "params": {...}, "rounds": 200, "seed": 7, "threads": 2,
+ "parent": ".../parent" | null,     the artifact that a stateful lane begins with
+ "artifact": ".../artifact",        where the model's files go: plain files, any names
+ "metrics": ".../metrics.json"}     name → number, if it measured something itself
+```
+**predict**: `{"format": 1, "do": "predict", "task", "classes", "rows", "features", "threads",
+"artifact": ..., "scores": ".../scores.parquet"}`: rows without label; it writes one column `score`,
+in the order of the rows: a float64 (binary: the probability of class 1), of a multiclass model a
+list of one per class.
+
+Categories are codes, the place in `categories` (behind them the buckets); missing is NaN. The rows
+that will judge the model are not given: what is chosen on them proves nothing on them.
+
+What always holds: a program writes in its own folder only, has no network unless the operator says
+so (both where the kernel permits, see `confinement.py`), sees the variables that were declared, and
+dies with the child; of what it leaves only plain files are taken, and they are copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections import deque
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from mlreg.controller.confinement import die_with_parent, leave_network, write_only_in
+from mlreg.controller.trainers.errors import (
+    LaneNotOfTrainerError,
+    ScoresError,
+    TrainingFailedError,
+)
+from mlreg.controller.trainers.files import copy_plain
+from mlreg.controller.trainers.parents import parent_of
+from mlreg.controller.trainers.seeds import derive_seeds
+from mlreg.controller.trainers.trainer import StoredModel, Trained, Trainer, TrainingTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from mlreg.controller.domain.commands import SealedCommand
+    from mlreg.registry.domain.contracts import FeatureContract
+
+ROWS, ARTIFACT, METRICS, SCORES = "rows.parquet", "artifact", "metrics.json", "scores.parquet"
+LABEL, WEIGHT, GROUP, SCORE = "label", "weight", "entity", "score"
+MAX_ARTIFACT_BYTES = 4 * 2**30
+MAX_METRICS_BYTES = 64 * 1024
+MAX_LAST_WORDS = 300
+_METRIC_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
+_INHERITED = ("PATH", "LANG", "TZ")
+_METRICS: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
+
+
+class CommandTrainer:
+    """Trains and scores by calling a program."""
+
+    def __init__(self, command: SealedCommand) -> None:
+        self._command = command
+
+    @property
+    def name(self) -> str:
+        """The command."""
+        return f"command/{self._command.name}"
+
+    def train(self, task: TrainingTask, model: Path) -> Trained:
+        """Train a model; see the protocol."""
+        if task.lane == "refit":
+            raise LaneNotOfTrainerError(lane=task.lane, trainer=f"the command {self.name!r}")
+        seeds = derive_seeds(task.seed, ["command"])
+        with _folder(model.parent.parent) as folder:
+            pq.write_table(_training_table(task), folder / ROWS)
+            if task.lane != "full":
+                shutil.copytree(parent_of(task).path, folder / "parent")
+            (folder / ARTIFACT).mkdir()
+            self._run(self._command.train, folder, _training_job(folder, task, seeds["command"]))
+            copy_plain(folder / ARTIFACT, model, max_bytes=MAX_ARTIFACT_BYTES)
+            metrics = _read_metrics(folder / METRICS)
+        sealed = {"name", "digest", "lock_digest"}
+        used = {**task.params, "rounds": task.rounds}
+        used["command"] = json.dumps(self._command.model_dump(include=sealed), sort_keys=True)
+        return Trained(None, None, used, seeds, metrics)
+
+    def score(
+        self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
+    ) -> NDArray[np.float64]:
+        """Return the scores that the program gives these rows; see the protocol."""
+        with _folder(model.path.parent.parent) as folder:
+            pq.write_table(_columns(matrix, model.contract), folder / ROWS)
+            shutil.copytree(model.path, folder / ARTIFACT)
+            job = {
+                **_common(folder, model.contract, threads),
+                "do": "predict",
+                "scores": str(folder / SCORES),
+            }
+            self._run(self._command.predict, folder, job)
+            return _read_scores(folder / SCORES)
+
+    def _run(self, words: tuple[str, ...], folder: Path, job: Mapping[str, Any]) -> None:
+        """Run a program to its end.
+
+        Raises:
+            TrainingFailedError: it could not be started, or did not end well.
+        """
+        (folder / "job.json").write_text(json.dumps(job, indent=1))
+        parent, command = os.getpid(), self._command
+
+        def confine() -> None:
+            if not command.network:
+                leave_network()
+            die_with_parent(parent)
+            write_only_in([folder, *map(Path, command.writes)])
+
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}  # noqa: TID251 - the child's own, cleaned by its executor
+        try:
+            with subprocess.Popen(  # noqa: S603 - the operator's words, no shell
+                [*words, str(folder)],
+                cwd=command.folder or folder,
+                env={"HOME": str(folder), "TMPDIR": str(folder), **environment}
+                | dict(command.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                preexec_fn=confine,  # noqa: PLW1509 - the child has one thread
+            ) as program:
+                last = _pass_on(program)
+        except OSError as error:
+            cause = f"{words[0]} cannot be started: {error.strerror}"
+            raise TrainingFailedError(cause=cause) from error
+        if program.returncode:
+            raise TrainingFailedError(cause=_end_of(self.name, program.returncode, last))
+
+
+def _pass_on(program: subprocess.Popen[bytes]) -> str:
+    """Write what the program prints to our own output as it comes; return its last line."""
+    last: deque[bytes] = deque(maxlen=2)
+    if program.stdout is None:
+        return ""
+    descriptor = program.stdout.fileno()
+    while chunk := os.read(descriptor, 64 * 1024):
+        os.write(1, chunk)
+        last.extend(line for line in chunk.split(b"\n") if line.strip())
+    return (last[-1] if last else b"").decode(errors="replace")[-MAX_LAST_WORDS:]
+
+
+def _end_of(name: str, code: int, last: str) -> str:
+    how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+    return f"{name} ended with {how}" + (f": {last}" if last else "")
+
+
+@contextmanager
+def _folder(parent: Path) -> Iterator[Path]:
+    """Make a folder for one call of the program, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="command-", dir=parent)).absolute()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _columns(matrix: NDArray[np.float64], contract: FeatureContract) -> pa.Table:
+    return pa.table({name: matrix[:, place] for place, name in enumerate(contract.names)})
+
+
+def _training_table(task: TrainingTask) -> pa.Table:
+    table = _columns(task.matrix, task.contract)
+    more = {LABEL: task.labels, WEIGHT: task.weights, GROUP: task.groups}
+    for name, values in more.items():
+        if values is not None:
+            table = table.append_column(name, pa.array(values))
+    return table
+
+
+def _common(folder: Path, contract: FeatureContract, threads: int) -> dict[str, Any]:
+    features = [
+        {
+            "name": feature.name,
+            "dtype": feature.dtype,
+            "categories": list(feature.categories or ()),
+            "buckets": feature.buckets,
+        }
+        for feature in contract.features
+    ]
+    return {
+        "format": 1,
+        "rows": str(folder / ROWS),
+        "features": features,
+        "artifact": str(folder / ARTIFACT),
+        "threads": threads,
+    }
+
+
+def _training_job(folder: Path, task: TrainingTask, seed: int) -> dict[str, Any]:
+    return {
+        **_common(folder, task.contract, task.threads),
+        "do": "train",
+        "task": task.task,
+        "classes": task.classes,
+        "lane": task.lane,
+        "label": LABEL,
+        "weight": None if task.weights is None else WEIGHT,
+        "group": None if task.groups is None else GROUP,
+        "params": dict(task.params),
+        "rounds": task.rounds,
+        "seed": seed,
+        "parent": None if task.lane == "full" else str(folder / "parent"),
+        "metrics": str(folder / METRICS),
+    }
+
+
+def _read_metrics(file: Path) -> dict[str, float]:
+    """Return what the program says that it measured; numbers only.
+
+    Raises:
+        TrainingFailedError: there is a file, and it is none of such.
+    """
+    if not file.exists():
+        return {}
+    try:
+        content = _plain(file).read_bytes()[: MAX_METRICS_BYTES + 1]
+        found = _METRICS.validate_json(content)
+    except (OSError, ValidationError) as error:
+        cause = f"{METRICS} is no JSON object of numbers, or larger than {MAX_METRICS_BYTES} bytes"
+        raise TrainingFailedError(cause=cause) from error
+    plain = {name: value for name, value in found.items() if _METRIC_NAME.fullmatch(name)}
+    return {name: value for name, value in plain.items() if np.isfinite(value)}
+
+
+def _read_scores(file: Path) -> NDArray[np.float64]:
+    """Return the scores that the program wrote.
+
+    Raises:
+        ScoresError: there is no such file, or no such column of numbers in it.
+    """
+    try:
+        column = pq.read_table(_plain(file), columns=[SCORE])[SCORE].combine_chunks()
+        if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+            flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+            return np.asarray(flat.reshape(len(column), -1), dtype=np.float64)
+        values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return np.asarray(values, dtype=np.float64)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        cause = f"{SCORES} has no readable column {SCORE!r} of numbers"
+        raise ScoresError(role="command", cause=cause) from error
+
+
+def _plain(file: Path) -> Path:
+    """Return a file that is one, and no link to somewhere else; OSError else."""
+    if file.is_symlink() or not file.is_file():
+        raise OSError(file)
+    return file
+
+
+_PROOF: type[Trainer] = CommandTrainer
