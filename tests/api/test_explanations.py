@@ -5,12 +5,14 @@ import json
 import lightgbm
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from sqlmodel import select
 
 from mlreg.client.errors import NotAllowedError, NotFoundError, RefusedError
 from mlreg.client.wire.explanations import ExplainRequest
 from mlreg.controller.api import explanations, monitors, policies
+from mlreg.controller.domain.losses import RowsLostError
 from mlreg.controller.executors.local import LocalExecutor
 from mlreg.controller.services import erasing, explaining
 from mlreg.controller.store.tables import Job
@@ -69,8 +71,13 @@ def give_model(automation, folder, **parameters):
         version.manifest_digest, version.flavour = manifest.digest, "lightgbm-text"
 
 
-def log_day(automation, day, *, bad=True, labelled=True, rows=2_400, shift=0.0):
-    """Log a day; in a bad one the labels of UA in the rain are the other way round."""
+def log_day(
+    automation, day, *, bad=True, labelled=True, rows=2_400, shift=0.0, entity=None
+):
+    """Log a day; in a bad one the labels of UA in the rain are the other way round.
+
+    `entity` says whom a row is about, by its temperature.
+    """
     table, values = rows_of(day, rows=rows)
     planted = np.array(table["carrier"]) == "UA"
     planted &= np.array(table["rain"])
@@ -80,6 +87,9 @@ def log_day(automation, day, *, bad=True, labelled=True, rows=2_400, shift=0.0):
     if bad:
         likely = table["score"].to_numpy() > 0.5
         values = np.where(planted, ~likely, values).astype(float)
+    if entity is not None:
+        names = [entity(temp) for temp in table["temp"].to_pylist()]
+        table = table.append_column("entity", pa.array(names))
     automation.accept("predictions", f"p{day:%Y%m%d}", table, day + 23 * HOUR)
     if labelled:
         labels = labels_of(table, values)
@@ -165,16 +175,43 @@ def test_values_of_features_are_kept_only_if_they_are_asked_for(client, automati
         client.explanations.request("flights", ExplainRequest(show=["snow"]))
 
 
-def test_rows_are_forgotten_when_some_are_erased(client, automation):
-    log_day(automation, START, rows=2_400)
-    assert done(automation, client).worst
+def test_rows_are_forgotten_when_they_are_erased(client, automation):
+    log_day(automation, START, rows=2_400, entity=lambda temp: "ada" if temp < 15 else "eve")
+    found = done(automation, client)
+    table, _ = rows_of(START, rows=2_400)
+    cold = pc.less(table["temp"], 15)
+    hers = set(table.filter(cold)["prediction_id"].to_pylist())
+    others = [one for one in found.worst if one.prediction_id not in hers]
+    assert 0 < len(others) < len(found.worst)
     with automation.database.writing() as session:
         model = session.get_one(tables.Model, automation.model.id)
         erasing.request_erasure(session, model, "ada", "she asked", actor=SYSTEM, now=START)
     assert automation.work((erasing.KIND, erasing.HANDLER)) == ["erase"]
     (kept,) = client.explanations.list("flights")
-    assert kept.found.worst == []
+    assert kept.found.worst == others
     assert where(kept.found.slices[0]) == PLANTED
+
+
+def test_an_explanation_of_rows_that_are_erased_meanwhile_is_not_written(
+    client, automation, monkeypatch
+):
+    log_day(automation, START, rows=2_400, entity=lambda temp: "ada" if temp < 15 else "eve")
+    client.explanations.request("flights")
+    explained = explaining.explain
+
+    def explain_then_erase(*given):
+        found = explained(*given)
+        with automation.database.writing() as session:
+            model = session.get_one(tables.Model, automation.model.id)
+            erasing.request_erasure(session, model, "ada", "she asked", actor=SYSTEM, now=START)
+        assert automation.work((erasing.KIND, erasing.HANDLER)) == ["erase"]
+        return found
+
+    monkeypatch.setattr(explaining, "explain", explain_then_erase)
+    with pytest.raises(RowsLostError):
+        automation.work(EXPLAIN)
+    (kept,) = client.explanations.list("flights")
+    assert kept.found is None
 
 
 def test_without_labels_it_is_about_the_drift_of_the_score(client, automation):

@@ -273,6 +273,17 @@ def test_a_later_erasure_ends_one_that_is_dead(database, tmp_path, store, model)
     assert (ended.entity, ended.predictions, ended.report["joined"]) == (None, 0, second)
 
 
+def test_an_erasure_that_ends_between_two_looks_is_not_taken_for_undone(database, model):
+    """Its row is read first, its job a moment later; whoever waits looks once more."""
+    number = ask(database, model)
+    with database.reading() as session:
+        read = erasing.get_erasure(session, number)
+    with database.writing() as session:
+        session.execute(text("UPDATE job SET state = 'succeeded' WHERE kind = 'erase'"))
+    with database.reading() as session:
+        assert erasing.state_of(session, read) == ("running", None)
+
+
 def test_a_snapshot_is_frozen_before_or_after_never_beside(database, tmp_path, store, model):
     """Who freezes holds the log: an erasure waits, and then the snapshot has lost its rows."""
     log(database, model, "a", about(predictions(0, 40)))

@@ -120,11 +120,16 @@ def get_erasure(session: ReadSession, number: int) -> Erasure:
 
 
 def state_of(session: ReadSession, erasure: Erasure) -> tuple[str, str | None]:
-    """Return how the job of an erasure is doing, and why its last attempt failed."""
+    """Return how the job of an erasure is doing, and why its last attempt failed.
+
+    A job that succeeded after the erasure was read is still running, as far as was read.
+    """
     if erasure.ended_at is not None:
         return "succeeded", None
     job = None if erasure.job_id is None else find_job(session, erasure.job_id)
-    return ("dead", None) if job is None else (job.state, job.error)
+    if job is None:
+        return "dead", None
+    return ("running" if job.state == "succeeded" else job.state), job.error
 
 
 def perform(attempt: Attempt) -> None:
