@@ -1,6 +1,7 @@
 """Past windows of a stream, and the reference of its scores."""
 
 from mlreg.controller.domain.windows import DAY, HOUR, Interval
+from mlreg.controller.services import history
 from mlreg.controller.services.history import load_history, score_reference
 from mlreg.controller.services.profiles import find_reference
 from mlreg.controller.store.tables import Outage
@@ -73,6 +74,17 @@ def test_scores_are_compared_with_those_before_the_promotion(database, store):
     assert early is bare
     with automation.database.reading() as session:
         assert score_reference(session, log, None, START) is None
+
+
+def test_scores_of_a_first_champion_are_compared_with_its_first_days(database, store, monkeypatch):
+    automation, log = logged(database, store, 3)
+    with automation.database.reading() as session:
+        stored = find_reference(session, log[0], 1)
+        bare = stored.with_scores(_without_scores(stored))
+        assert score_reference(session, log, bare, START - 12 * HOUR) is bare  # not over yet
+        monkeypatch.setattr(history, "FIRST_DAYS", 2)
+        found = score_reference(session, log, bare, START - 12 * HOUR)
+    assert found.column("score").known == 2 * 480
 
 
 def _without_scores(profile):

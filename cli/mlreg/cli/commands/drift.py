@@ -160,7 +160,7 @@ def _unknown_score(found: DriftMatrix) -> str:
     whole = {one.feature: one for one in found.whole}.get("score")
     if whole is None or whole.psi is not None:
         return ""
-    return "score: no scores to compare with were logged in the 4 weeks before the champion\n"
+    return "score: none before the champion, and its first seven days are not over\n"
 
 
 def _found(answer: CompareAnswer) -> str:

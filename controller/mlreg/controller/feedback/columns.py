@@ -2,6 +2,7 @@
 
 What always holds: codes are indices into the bins' categories; null is -1 or not-a-number, a value
 that the contract does not know is -2. A column that the rows do not have is missing in all of them.
+The score of a row with `scores` of classes is the class of the highest, as its label would be.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlreg.controller.domain.batches import TIME, VERSION
-from mlreg.controller.domain.bins import NULL_CODE, UNSEEN_CODE, Bins, ColumnBins
+from mlreg.controller.domain.batches import SCORES, TIME, VERSION
+from mlreg.controller.domain.bins import NULL_CODE, SCORE, UNSEEN_CODE, Bins, ColumnBins
 from mlreg.controller.domain.profile import Profile, profile_rows
 
 if TYPE_CHECKING:
@@ -79,7 +80,21 @@ def encoded(table: pa.Table, bins: Bins) -> dict[str, NDArray[np.generic]]:
 
 def _values(table: pa.Table, column: ColumnBins) -> NDArray[np.generic]:
     values = _column(table, column.name)
+    if column.name == SCORE and SCORES in table.column_names:
+        return _decided(table[SCORES], _numbers(values))
     return _codes(values, column.categories) if column.scale == "codes" else _numbers(values)
+
+
+def _decided(scores: pa.ChunkedArray, otherwise: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the class with the highest score; of rows without scores something else."""
+    lists = scores.combine_chunks()
+    there = lists.is_valid().to_numpy(zero_copy_only=False)
+    if not there.any():
+        return otherwise
+    flat = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
+    found = np.array(otherwise, dtype=np.float64)
+    found[there] = flat.reshape(int(there.sum()), -1).argmax(axis=1)
+    return found
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:

@@ -33,11 +33,17 @@ class History:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowView:
-    """A closed window as monitors see it; the reference is None before the first champion."""
+    """A closed window as monitors see it.
+
+    Attributes:
+        reference: None before the first champion.
+        decides: the score is a class, whose mean says nothing.
+    """
 
     profile: Profile
     reference: Profile | None
     history: History | None = None
+    decides: bool = False
 
     def windows(self) -> ProfileStack:
         """Return the past windows and, last, this one."""

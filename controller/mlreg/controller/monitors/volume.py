@@ -23,16 +23,19 @@ LEAST_UNITS = 0.02
 
 
 class VolumeMonitor:
-    """`rows` and `score_mean`."""
+    """`rows` and `score_mean`, that of numbers."""
 
     def read(self, view: WindowView) -> Sequence[Measured]:
         """Return the number of rows and the mean score."""
         windows, rows = view.windows(), view.profile.rows
+        counted = measured("rows", windows.rows.astype(np.float64), rows, "", ROWS)
+        if view.decides:
+            return [counted]
         unit = view.profile.bins.columns[view.profile.bins.places[SCORE]].unit
         mean = Judgement(least=LEAST_UNITS * unit, both_sides=True)
         known = view.profile.column(SCORE).known
         return [
-            measured("rows", windows.rows.astype(np.float64), rows, "", ROWS),
+            counted,
             measured("score_mean", _means(windows), known, "", mean),
         ]
 

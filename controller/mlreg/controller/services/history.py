@@ -16,7 +16,7 @@ from mlreg.controller.domain.windows import DAY, Interval
 from mlreg.controller.monitors.monitor import History
 from mlreg.controller.services.profiles import find_bins
 from mlreg.controller.services.rollups import LENGTHS, Width, WindowStack, load_starts
-from mlreg.controller.store import readings
+from mlreg.controller.store import profiles, readings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     """A model's id and a feature contract, by its digest."""
 
 BEFORE_PROMOTION = 28 * DAY
+FIRST_DAYS = 7
+"""Of a champion before which nothing scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,33 @@ def score_reference(
     """Return a reference whose scores are those that were logged before the champion came.
 
     The rows that a version was trained on have none: other versions scored them, and its own would
-    be in-sample. Where nothing was logged in the four weeks before, it stays without.
+    be in-sample. Where no scores were logged in the four weeks before, they are those of its own
+    first seven days, once these are over; until then it stays without.
     """
     if reference is None or _has_scores(reference):
         return reference
-    whole = Interval(promoted_at - BEFORE_PROMOTION, promoted_at)
-    first = whole.start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
-    days = [first + number * DAY for number in range(BEFORE_PROMOTION // DAY - 1)]
+    first = _midnight_after(promoted_at - BEFORE_PROMOTION)
+    before = _with_scores(session, log, reference, first, BEFORE_PROMOTION // DAY - 1)
+    if _has_scores(before):
+        return before
+    first = _midnight_after(promoted_at)
+    newest = profiles.newest_hour(session, log)
+    if newest is None or newest < first + FIRST_DAYS * DAY:
+        return reference
+    return _with_scores(session, log, reference, first, FIRST_DAYS)
+
+
+def _with_scores(
+    session: ReadSession, log: Log, reference: Profile, first: datetime, count: int
+) -> Profile:
+    """Return a reference with the scores of some days, if any were logged."""
+    days = [first + number * DAY for number in range(count)]
     logged = load_starts(session, log, reference.bins, "day", days)
     return reference.with_scores(logged.stack.merged()) if len(logged.starts) else reference
+
+
+def _midnight_after(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
 
 
 def _merged(

@@ -213,7 +213,8 @@ def _read(
 ) -> list[WindowReading]:
     """Return every monitor's readings of a window, judged against windows before it."""
     log = (watched.model_id, watched.contract or "")
-    view = WindowView(profile, watched.reference, load_history(session, log, window))
+    history = load_history(session, log, window)
+    view = WindowView(profile, watched.reference, history, decides=watched.task == "multiclass")
     found = [one for monitor in MONITORS for one in monitor.read(view)]
     judged = iter(_verdicts(window, view.history, [one for one in found if one.rule is not None]))
     return [

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from mlreg.controller.domain.batches import LABEL, SCORE, TIME, VERSION
+from mlreg.controller.domain.batches import LABEL, SCORE, SCORES, TIME, VERSION
 from mlreg.controller.domain.season import LOOK_BACK
 from mlreg.controller.domain.snapshots import SnapshotBody
 from mlreg.controller.domain.windows import DAY, HOUR, Interval, window_of
@@ -202,7 +202,8 @@ def _training_rows(
         body = logged_rows.select_rows(
             session, champion.model, Interval(now - FIRST_ROWS, now), now
         )
-    return _sample(attempt, champion.model, body, columns), "log"
+    scores = [SCORES] if champion.model.task == "multiclass" else []
+    return _sample(attempt, champion.model, body, [*columns, *scores]), "log"
 
 
 def _snapshot_rows(attempt: Attempt, champion: _Champion, columns: list[str]) -> pa.Table | None:
@@ -271,7 +272,7 @@ def _profile_day(
     attempt: Attempt, bins: Bins, day: datetime, digests: list[str]
 ) -> list[HourProfile]:
     span = Interval(day, day + DAY)
-    columns = [TIME, VERSION, SCORE, *bins.features]
+    columns = [TIME, VERSION, SCORE, SCORES, *bins.features]
     tables = read_segments(attempt.store, digests, columns, span)
     if not tables:
         return []
