@@ -246,6 +246,7 @@ def test_models_are_created_once_listed_and_archived(client, model):
 BROKEN_RULES = [
     ({"task": "guessing"}, None, "task must be one of"),
     ({"task": "binary", "positive_class": "2"}, None, "positive class unknown"),
+    ({"task": "binary", "positive_class": "0"}, None, "1 is the positive one"),
     ({"task": "ranking"}, None, "group key"),
     ({"task": "binary"}, [{"name": "a", "dtype": "text"}], "feature 'a': dtype must be one of"),
     ({"task": "binary"}, [{"name": "a", "dtype": "int"}] * 2, "'a': it is there twice"),

@@ -249,3 +249,18 @@ def test_the_client_takes_every_column_of_every_row():
     ]
     with pytest.raises(InvalidError, match="column 'a', row 2: true or false stands beside"):
         arrow_of([{"a": 1.5}, {"a": True}])
+
+
+def test_labels_that_are_names_of_classes_are_refused_with_what_is_wanted():
+    named = ROWS.set_column(
+        ROWS.column_names.index("label"), "label", pa.array(["late"] * ROWS.num_rows)
+    )
+    with pytest.raises(InvalidRowsError, match="labels are the places of the classes, 0 to 1"):
+        checked_rows(named, RULES)
+
+
+def test_a_long_name_is_shown_in_short():
+    table = pa.table({"x" * 100_000: [1]})
+    with pytest.raises(InvalidRowsError) as refused:
+        checked_rows(table, RULES)
+    assert len(str(refused.value)) < 300

@@ -32,7 +32,7 @@ def create(
     name: Name,
     task: Task,
     features: Features = None,
-    positive_class: Annotated[str | None, typer.Option(help="Binary: default the last.")] = None,
+    positive_class: Annotated[str | None, typer.Option(help="Binary: the last of the classes.")] = None,
     classes: Classes = None,
     max_label_delay: LabelDelay = "1d",
     entity_key: Annotated[str | None, typer.Option(help="Column: whom a row is about.")] = None,

@@ -101,7 +101,7 @@ def checked_rows(table: pa.Table, rules: RowRules) -> pa.Table:
     sent = set(table.column_names)
     fields = [field for field in rules.schema if field.name in sent or field.name not in ABSENT]
     given = dict(zip(table.column_names, table.itercolumns(), strict=True))
-    columns = _columns(given, table.num_rows, fields)
+    columns = _columns(given, table.num_rows, fields, rules)
     checked = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     for field, column in zip(fields, columns, strict=True):
         _check_values(field, column, rules)
@@ -122,22 +122,30 @@ def _check_columns(names: list[str], schema: pa.Schema) -> None:
 
 
 def _columns(
-    given: Mapping[str, pa.ChunkedArray], rows: int, fields: Sequence[pa.Field]
+    given: Mapping[str, pa.ChunkedArray], rows: int, fields: Sequence[pa.Field], rules: RowRules
 ) -> list[pa.Array]:
     """Return the columns one after the other, until they take too much together."""
     columns, size = [], 0
     for field in fields:
-        columns.append(_column(given, rows, field))
+        columns.append(_column(given, rows, field, rules))
         size += columns[-1].get_total_buffer_size()  # quick; too much where rows are a slice
         if size > MAX_CHECKED_BYTES:
             check_size(field.name, sum(column.nbytes for column in columns))
     return columns
 
 
-def _column(given: Mapping[str, pa.ChunkedArray], rows: int, field: pa.Field) -> pa.Array:
+def _column(
+    given: Mapping[str, pa.ChunkedArray], rows: int, field: pa.Field, rules: RowRules
+) -> pa.Array:
     if field.name not in given:
         return pa.nulls(rows, field.type)
-    return cast_column(field.name, given[field.name], field.type)
+    try:
+        return cast_column(field.name, given[field.name], field.type)
+    except InvalidRowsError as error:
+        if field.name != LABEL or not rules.classes:
+            raise
+        problem = f"{error.problem}; labels are the places of the classes, 0 to {rules.classes - 1}"
+        raise InvalidRowsError(column=LABEL, problem=problem, row=error.row) from error
 
 
 def _check_values(field: pa.Field, column: pa.Array, rules: RowRules) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
-from mlreg.registry.domain.errors import NotFoundError, RefusedError
+from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
@@ -73,6 +73,19 @@ class ModelExistsError(RefusedError):
         super().__init__(f"model {model!r} exists already")
 
 
+class PositiveClassError(InvalidError):
+    """The positive class of a binary model is not the one that label 1 stands for."""
+
+    code = "positive_class_first"
+
+    def __init__(self, *, classes: tuple[str, ...], positive: str) -> None:
+        super().__init__(
+            f"the positive class {positive!r} is the first: labels count from 0 in the order of"
+            " the classes, and 1 is the positive one"
+        )
+        self.hint = f"Say the classes as {','.join(reversed(classes))}."
+
+
 class ModelArchivedError(RefusedError):
     """An archived model takes no new versions."""
 
@@ -104,16 +117,20 @@ def create_model(
     Raises:
         InvalidNameError: the name is none.
         ModelExistsError: there is one of that name.
+        PositiveClassError: label 1 would not stand for the positive class.
     """
     name = checked_name(specification.name)
+    target = specification.target
+    if target.positive_class is not None and target.positive_class != target.classes[-1]:
+        raise PositiveClassError(classes=target.classes, positive=target.positive_class)
     if models.name_is_taken(session, name):
         raise ModelExistsError(model=name)
     features = specification.features
     model = Model(
         name=name,
-        task=specification.target.task,
+        task=target.task,
         description=specification.description,
-        target_contract=specification.target.to_json(),
+        target_contract=target.to_json(),
         feature_schema=None if features is None else features.to_json(),
         created_at=now,
         created_by=actor.name,
