@@ -2,10 +2,14 @@
 
 import io
 import json
+import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
@@ -256,3 +260,20 @@ def test_the_command_line_says_what_is_wrong(api, tmp_path, words, code, said):
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_who_hangs_up_is_no_error_of_ours(api, client, caplog):
+    caplog.set_level(logging.INFO)
+    address = urlsplit(api.url)
+    head = (
+        f"POST /api/v1/models/flights/predictions HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        f"Authorization: Bearer {api.token}\r\nContent-Length: 1000\r\n"
+        "Content-Type: application/vnd.apache.arrow.stream\r\n\r\nhalf"
+    )
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(head.encode())
+        time.sleep(0.2)
+    for _ in range(5):
+        client.models.list()  # by the last of them the server has seen the end
+        time.sleep(0.05)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

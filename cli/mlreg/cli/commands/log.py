@@ -174,5 +174,6 @@ def _log(kind: str, model: str, file: Path, batch_id: str | None) -> None:
     with open_client() as client, progress(f"logging {file.name}"):
         send = client.log.send
         answer = send(model, kind, content, content_type, batch_id)  # type: ignore[arg-type]
-    said = "were there already" if answer.duplicate else "were kept"
-    show(answer, text=f"{answer.rows} {kind} {said} (batch {answer.batch_id})")
+    rows = f"1 {kind[:-1]} was" if answer.rows == 1 else f"{answer.rows} {kind} were"
+    said = "there already" if answer.duplicate else "kept"
+    show(answer, text=f"{rows} {said} (batch {answer.batch_id})")

@@ -30,6 +30,7 @@ MAX_CHECKED_BYTES = 256 * 2**20
 """Of a batch as it is kept: a dictionary, or a list of nulls, may stand for gigabytes."""
 MAX_TEXT_LENGTH = 1_024
 FUTURE_TOLERANCE = timedelta(days=1)
+_SHOWN_LETTERS = 80
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+@=-]{0,199}")
 
 PREDICTION_ID = "prediction_id"
@@ -68,7 +69,8 @@ class InvalidRowsError(InvalidError):
     hint = "Nothing of this batch was kept; correct it and send it again under the same id."
 
     def __init__(self, *, column: str, problem: str, row: int | None = None) -> None:
-        where = f"column {column!r}" + ("" if row is None else f", row {row}")
+        name = column if len(column) <= _SHOWN_LETTERS else column[:_SHOWN_LETTERS] + "..."
+        where = f"column {name!r}" + ("" if row is None else f", row {row}")
         super().__init__(f"{where}: {problem}")
         self.column = column
         self.problem = problem

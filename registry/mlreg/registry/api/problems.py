@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mlreg.registry.domain.errors import (
     IntegrityError,
@@ -91,6 +92,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeoutError, _pool_error)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -201,6 +203,11 @@ async def _database_error(request: Request, error: Exception) -> Response:
 async def _pool_error(_request: Request, _error: Exception) -> Response:
     detail = "all connections to the database are in use"
     return problem(503, "database_busy", detail, kind="unavailable", hint="Try again.")
+
+
+async def _hung_up(_request: Request, _error: Exception) -> Response:
+    """Answer who is gone: no bug of ours, and anybody can do it all day long."""
+    return problem(400, "body_cut_off", "the body ended before its end", kind="invalid")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
