@@ -1,9 +1,11 @@
 """Makers of a stream that can be learnt, and a worker that does the runs on it."""
 
+import atexit
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +13,11 @@ import pyarrow as pa
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.executors.local import PRELOAD, LocalExecutor
 from mlreg.controller.services import feedback, runs
-from mlreg.controller.services.work import WorkerSettings, run_worker
+from mlreg.controller.services.handlers import HANDLERS
+from mlreg.controller.services.work import CHILD_MODULES, Worker, WorkerParts, WorkerSettings
+from mlreg.controller.services.work_folder import own_folder
 from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.services import catalog, deployments
 from tests.faults.workers import await_true
@@ -106,18 +111,28 @@ def ask(database, *, now, lane="full", actor=SYSTEM, **options):
         ).id
 
 
+@cache
+def executor_of_all():
+    """The executor of all workers of these tests: its fork server imports for a second."""
+    executor = LocalExecutor({}, (*PRELOAD, *CHILD_MODULES))
+    atexit.register(executor.close)
+    return executor
+
+
 @contextmanager
 def worker(database, store, clock, folder, **options):
     """A worker in a thread of this process; its children are real."""
     stop = threading.Event()
-    settings = WorkerSettings(name="test", folder=folder, lease_seconds=10, **options)
-    thread = threading.Thread(target=run_worker, args=(database, store, clock, settings, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    parts = WorkerParts(database, store, clock, executor_of_all(), HANDLERS)
+    with own_folder(folder) as own:
+        settings = WorkerSettings(name="test", folder=own, lease_seconds=10, **options)
+        thread = threading.Thread(target=Worker(parts, settings).run, args=[stop])
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
 def get_run(database, run_id):
