@@ -11,7 +11,9 @@ from mlreg.client.errors import NotAllowedError
 
 @pytest.mark.slow
 def test_a_new_admin_token_with_and_without_a_running_server(start_mlreg, tmp_path):
+    """It is the only one that opens; a second start keeps it, and everything else."""
     running = start_mlreg(tmp_path / "data")
+    running.cli("model", "create", "flights", "--task=binary")
     first = running.token
     running.cli("token", "reset-admin", f"--data={running.data}")
     second = running.token
@@ -21,8 +23,11 @@ def test_a_new_admin_token_with_and_without_a_running_server(start_mlreg, tmp_pa
     assert is_let_in(running, second)
     running.stop()
     running.cli("token", "reset-admin", f"--data={running.data}")
+    third = running.token
     again = start_mlreg(tmp_path / "data")
-    assert is_let_in(again, again.token)
+    assert again.token == third
+    assert again.cli("model", "show", "flights", "--json").returncode == 0
+    assert is_let_in(again, third)
     assert not is_let_in(again, second)
 
 

@@ -85,14 +85,22 @@ def test_nothing_is_left_running(start_mlreg, how):
         assert (code, running_among(everything)) == (0, set())
 
 
-@pytest.mark.slow
-def test_a_second_start_keeps_everything(start_mlreg, tmp_path):
-    first = start_mlreg(tmp_path / "data")
-    token = first.token
-    first.stop()
-    second = start_mlreg(tmp_path / "data")
-    assert second.token == token
-    assert is_ready(second)
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "sign", ["postgres.unfinished", "postgres/PG_VERSION", "logs/prepare.log", "admin-token"]
+)
+def test_a_first_start_that_was_killed_is_done_again(start_mlreg, tmp_path, sign):
+    data = tmp_path / "data"
+    words = [sys.executable, "-m", "mlreg.cli", "up", f"--data={data}", "--port=0"]
+    environ = {**RunningMlreg(data).environ, "MLREG_UNSAFE_NO_SYNC": ""}
+    with subprocess.Popen(words, env=environ, stderr=subprocess.DEVNULL) as up:
+        await_that((data / sign).exists, 60)
+        everything = descendants(up.pid)
+        up.kill()
+    again = start_mlreg(data)
+    with again.client() as client:
+        assert client.models.list(limit=1).items == []
+    assert running_among(everything) == set()
 
 
 def test_a_folder_has_one_mlreg(mlreg):
