@@ -283,3 +283,17 @@ def test_wasserstein_is_the_area_between_straight_pieces(seed):
     gaps = np.abs(functions[0] - functions[1])
     expected = float(((gaps[1:] + gaps[:-1]) / 2).mean()) / profiled[0].column("score").deviation
     assert found == pytest.approx(expected, abs=0.003)
+
+
+@pytest.mark.parametrize("value", [7.0, np.nan, np.inf, -np.inf, 1e300])
+def test_a_column_of_one_value_has_no_nonsense(value):
+    """Constant, missing, infinite or huge, in the window or in the reference."""
+    bins = make_bins(columns(np.random.default_rng(1).normal(20.0, 8.0, 2_000)), CONTRACT)
+    usual = profile_rows(columns(np.random.default_rng(2).normal(20.0, 8.0, 400)), bins)
+    odd = profile_rows(columns(np.full(400, value)), bins)
+    for sizes in (effect_sizes(usual, odd), effect_sizes(odd, usual)):
+        for size in SIZES:
+            found = getattr(sizes["x"], size)
+            assert found is None or np.isfinite(found)
+    assert effect_sizes(odd, usual)["x"].wasserstein is None
+    assert effect_sizes(usual, odd)["x"].psi > 1.0

@@ -40,6 +40,7 @@ SIZES = ("psi", "jensen_shannon", "wasserstein", "ks", "cramers_v")
 NEGLIGIBLE = 0.002
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
+ROUNDING = 1e-6
 THREADS = 2
 _AT_ONCE = 64
 """Windows whose arrays fit the processor's cache together."""
@@ -366,13 +367,15 @@ def _entropy(shares: Floats, both: Floats) -> Floats:
 def _deviations(reference: Profile, known: NDArray[np.int64]) -> Floats:
     """Return the standard deviation of each column, not-a-number where there is none to divide by.
 
-    Half a unit in the sixth place is rounding, not spread.
+    A millionth of the values' own distance from the zero of their bins is rounding, not spread: a
+    reference that is constant would else put windows millions of deviations away.
     """
     units = np.array([column.unit for column in reference.bins.columns])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         mean, square = reference.sums / known
         sigma = units * np.sqrt(np.maximum(square - mean * mean, 0.0))
-    return np.where((sigma > 0.0) & np.isfinite(sigma), sigma, np.nan)
+        rounding = ROUNDING * units * np.sqrt(square)
+    return np.where((sigma > rounding) & np.isfinite(sigma), sigma, np.nan)
 
 
 def _side(reference: Profile, shares: Floats, number: int) -> Side:
