@@ -115,16 +115,23 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     )
 
 
-def serve(settings: Settings, descriptor: int | None = None) -> None:
+def serve(settings: Settings, descriptor: int | None = None, gate: int | None = None) -> None:
     """Run the API until SIGTERM; on an inherited listening socket, or on host and port.
+
+    Behind a gate (its descriptor), the database is not looked at before that is open.
 
     Raises:
         PortInUseError: another program listens there.
     """
     import uvicorn
 
+    from mlreg.cli.gate import await_open
     from mlreg.cli.listening import listen
+    from mlreg.controller.api import rooms  # noqa: F401 - most of the start; not to be waited for
+    from mlreg.registry.api import app  # noqa: F401 - as above
 
+    if gate is not None:
+        await_open(gate)
     heard = listen(settings.host, settings.port) if descriptor is None else None
     listening = heard or socket.socket(fileno=descriptor)
     with opened(settings, pool_size=20) as parts:

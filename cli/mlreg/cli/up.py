@@ -1,8 +1,9 @@
 """`mlreg up`: everything on one machine, from an empty folder to a served URL.
 
-The top function reads as the start does: hold the folder, bind the port, start the database, make
-it ready if it is not, start the roles, wait for `/readyz`, say so, watch. Whatever fails before
-that ends what was started, and is one line.
+The top function reads as the start does: hold the folder, bind the port, start the API before a
+gate (its imports take as long as a new database), start the database, make it ready if it is not,
+open the gate, wait for `/readyz`, start the other roles, say so, watch. Whatever fails before that
+ends what was started, and is one line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ import psycopg
 
 from mlreg.cli.children import Child, last_line
 from mlreg.cli.folder import DataFolder
+from mlreg.cli.gate import Gate
 from mlreg.cli.listening import listen, url_of
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import APP, DATABASE, OWNER, make_database, make_roles
@@ -80,13 +82,16 @@ def run(wishes: Wishes, say: Callable[[str], None]) -> None:
         given = wishes.environ.get("MLREG_DATABASE_URL")
         server = None if given else _server(folder, wishes)
         environment = _environment(wishes, folder, server)
-        supervisor = Supervisor(server, _children(folder, environment, listening), say)
+        gate = stack.enter_context(closing(Gate()))
+        children = _children(folder, environment, listening, gate)
+        supervisor = Supervisor(server, children, say)
         supervisor.take_charge()
         stack.callback(supervisor.stop)
+        children[0].start()  # alone at first: the API is what everybody waits for
         if server is not None:
             server.start()
         _make_ready(folder, wishes, environment, server)
-        supervisor.children[0].start()  # alone at first: the API is what everybody waits for
+        gate.open()
         _await_ready(listening, supervisor)
         if not supervisor.stopping:
             supervisor.start()
@@ -120,15 +125,16 @@ def _environment(
 
 
 def _children(
-    folder: DataFolder, environment: dict[str, str], listening: socket.socket
+    folder: DataFolder, environment: dict[str, str], listening: socket.socket, gate: Gate
 ) -> list[Child]:
     found = []
     for name, command in ROLES.items():
         words = [sys.executable, "-m", "mlreg.cli", command]
-        descriptors = [listening.fileno()] if name == "api" else []
-        words += [f"--descriptor={number}" for number in descriptors]
+        inherited = {"descriptor": listening.fileno(), "gate": gate.descriptor}
+        passed = inherited if name == "api" else {}
+        words += [f"--{option}={number}" for option, number in passed.items()]
         log = folder.logs / f"{name}.log"
-        found.append(Child(name, words, environment, log, descriptors))
+        found.append(Child(name, words, environment, log, list(passed.values())))
     return found
 
 

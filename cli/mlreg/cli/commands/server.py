@@ -42,6 +42,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
     descriptor: Annotated[int | None, typer.Option(hidden=True)] = None,
+    gate: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API and the dashboard."""
     from mlreg.cli import server
@@ -49,7 +50,7 @@ def serve(
 
     given = {"host": host, "port": port}
     asked = {name: value for name, value in given.items() if value is not None}
-    server.serve(read_settings().model_copy(update=asked), descriptor)
+    server.serve(read_settings().model_copy(update=asked), descriptor, gate)
 
 
 def control() -> None:

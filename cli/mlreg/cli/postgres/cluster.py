@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from mlreg.cli import processes
 from mlreg.cli.postgres.account import caller
 from mlreg.cli.postgres.errors import ServerNotStartedError
 
@@ -80,7 +82,8 @@ def _runs(program: Path, account: Account) -> bool:
 def _initialise(folder: Path, account: Account, *, sync: bool) -> None:
     command = [str(binaries() / "initdb"), "-D", str(folder), "-U", "postgres", "--auth=peer"]
     command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    command += ["--locale=C", *([] if sync else ["--no-sync"])]
+    # one flush of the file system, where a flush of each of a thousand files took 0.6 to 1.7 s
+    command += ["--locale=C", "--sync-method=syncfs" if sync else "--no-sync"]
     done = run_as(account, command)
     if done.returncode != 0:
         said = (done.stderr.strip() or "initdb said nothing").splitlines()
@@ -90,7 +93,10 @@ def _initialise(folder: Path, account: Account, *, sync: bool) -> None:
 
 
 def run_as(account: Account, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run one of the server's programs to its end, as the account, with none of our secrets."""
+    """Run one of the server's programs to its end, as the account, with none of our secrets.
+
+    It ends with this process: an orphaned `initdb` would write into the folder of the next start.
+    """
     return subprocess.run(
         command,
         capture_output=True,
@@ -98,6 +104,7 @@ def run_as(account: Account, command: list[str]) -> subprocess.CompletedProcess[
         check=False,
         cwd="/",
         env=ENVIRONMENT,
+        preexec_fn=processes.bound_to_parent(signal.SIGKILL),
         **identity(account),
     )
 
