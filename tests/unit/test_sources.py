@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from mlreg.controller.domain.sources import (
     pattern_of,
 )
 from mlreg.controller.services.policies import parse_policy
+from mlreg.controller.sources.sql import connected
 from tests.source_makers import COLUMNS, WEEK, connections_of
 
 POLICY = """
@@ -143,6 +145,20 @@ def test_a_connection_never_shows_its_secrets():
         warehouse={"kind": "postgres", "url": "postgresql://me:hidden-two@host/db"},
     )
     assert "hidden" not in f"{found!r} {found}"
+
+
+@pytest.mark.parametrize(
+    "password", ["hid%zzden", "hid den", "hid@den", "hidden@[::1", "hid%00den"]
+)
+def test_a_password_that_is_spelt_wrong_is_not_shown(password):
+    url = f"postgresql://me:{password}@127.0.0.1:1/db"
+    warehouse = connections_of(warehouse={"kind": "postgres", "url": url})
+    limits = warehouse.postgres("warehouse", "churn")
+    with pytest.raises(psycopg.Error) as refused, connected(limits):
+        pass
+    assert "its URL cannot be read" in str(refused.value)
+    assert "hid" not in str(refused.value)
+    assert "den" not in str(refused.value)
 
 
 def test_a_policy_says_which_column_stands_for_what():

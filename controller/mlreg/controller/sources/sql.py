@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
+import psycopg.conninfo
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -60,6 +61,7 @@ _TYPES = {
     "date": pa.date32(),
 }
 """What a column may be; of any other type it is refused, where it is needed."""
+_UNREADABLE = "its URL cannot be read; in a password, @ is %40, % is %25, / is %2F, a space %20"
 _FORMS: Mapping[type, Callable[[Any], object]] = {Decimal: float, UUID: str}
 """What values of the driver become, that Arrow does not take as they are."""
 
@@ -162,8 +164,11 @@ class SqlQuery:
 def connected(limits: PostgresConnection) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """Connect for one read-only transaction, which is rolled back at the end."""
     milliseconds = int(limits.statement_timeout_seconds * 1000)
+    url = limits.url.get_secret_value()
+    if not _is_readable(url):
+        raise psycopg.ProgrammingError(_UNREADABLE)
     with psycopg.connect(
-        limits.url.get_secret_value(),
+        url,
         connect_timeout=CONNECT_SECONDS,
         application_name="mlreg",
     ) as connection:
@@ -175,6 +180,18 @@ def connected(limits: PostgresConnection) -> Iterator[psycopg.Connection[tuple[A
             yield connection
         finally:
             connection.rollback()
+
+
+def _is_readable(url: str) -> bool:
+    """Say whether a URL is one, and has its password where passwords are.
+
+    What libpq says of another one shows it, or what stands after an `@` in its password.
+    """
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return False
+    return not any("@" in str(parts.get(name, "")) for name in ("host", "port", "dbname"))
 
 
 def _type_of(cursor: psycopg.ServerCursor[Any], place: int) -> pa.DataType:
