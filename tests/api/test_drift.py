@@ -9,15 +9,14 @@ from mlreg.client.errors import NotFoundError, RefusedError
 from mlreg.client.wire.drift import CompareRequest
 from mlreg.controller.api import drift, monitors, policies
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.executors.local import LocalExecutor
 from mlreg.controller.services import comparing
 from mlreg.controller.services.snapshots import freeze
 from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.automation_makers import DAY, POLICY, START, Automation
+from tests.run_makers import executor_of_all
 
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_WAIT_POLICY": "PASSIVE"}
 TRAINED = Interval(START - 10 * DAY, START)
 
 
@@ -35,9 +34,8 @@ def automation(database, store, tmp_path):
 
 @pytest.fixture
 def executor(automation):
-    automation.executor = LocalExecutor(ENVIRONMENT)
-    yield automation.executor
-    automation.executor.close()
+    automation.executor = executor_of_all()
+    return automation.executor
 
 
 def log_days(automation, shifts, first=START):

@@ -13,7 +13,6 @@ from mlreg.client.errors import NotAllowedError, NotFoundError, RefusedError
 from mlreg.client.wire.explanations import ExplainRequest
 from mlreg.controller.api import explanations, monitors, policies
 from mlreg.controller.domain.losses import RowsLostError
-from mlreg.controller.executors.local import LocalExecutor
 from mlreg.controller.services import erasing, explaining
 from mlreg.controller.store.tables import Job
 from mlreg.registry.domain.actor import SYSTEM
@@ -22,8 +21,8 @@ from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation, labels_of, rows_of
 from tests.feedback_makers import FEATURES
+from tests.run_makers import executor_of_all
 
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_WAIT_POLICY": "PASSIVE"}
 EXPLAIN = (explaining.KIND, explaining.HANDLER)
 NAMES = [feature["name"] for feature in FEATURES]
 
@@ -37,10 +36,9 @@ def extra_routers():
 def automation(database, store, tmp_path):
     automation = Automation(database, store, policy=POLICY)
     automation.folder = tmp_path / "work"
-    automation.executor = LocalExecutor(ENVIRONMENT)
+    automation.executor = executor_of_all()
     give_model(automation, tmp_path / "artifact")
-    yield automation
-    automation.executor.close()
+    return automation
 
 
 def give_model(automation, folder, **parameters):
@@ -71,9 +69,7 @@ def give_model(automation, folder, **parameters):
         version.manifest_digest, version.flavour = manifest.digest, "lightgbm-text"
 
 
-def log_day(
-    automation, day, *, bad=True, labelled=True, rows=2_400, shift=0.0, entity=None
-):
+def log_day(automation, day, *, bad=True, labelled=True, rows=2_400, shift=0.0, entity=None):
     """Log a day; in a bad one the labels of UA in the rain are the other way round.
 
     `entity` says whom a row is about, by its temperature.
