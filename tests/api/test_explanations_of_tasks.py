@@ -7,6 +7,7 @@ import pytest
 from mlreg.cli.commands.explanation import described
 from mlreg.client.wire.explanations import ExplainRequest
 from mlreg.controller.api import explanations
+from mlreg.controller.store.tables import Outage
 from tests.api.test_explanations import (
     EXPLAIN,
     PLANTED,
@@ -111,3 +112,15 @@ def test_classes_without_labels_are_explained_by_their_confidence(client, automa
     assert (found.slices[0].kind, where(found.slices[0])) == ("moved", PLANTED)
     assert found.slices[0].mean == pytest.approx(1.0)
     assert found.contributions.groups == ("now", "before")
+
+
+def test_the_hours_of_an_outage_are_left_out_and_said(client, automation, tmp_path):
+    log_planted(automation, "regression", tmp_path)
+    down = {"start": START - 2 * HOUR, "end": START + 6 * HOUR, "features": ["temp"]}
+    with automation.database.writing() as session:
+        session.add(Outage(model_id=automation.model.id, **down, share=1.0))
+    asked = client.explanations.request("flights", ExplainRequest(start=START, days=1))
+    assert automation.work(EXPLAIN) == ["explain"]
+    found = client.explanations.wait(asked.number).found
+    assert found.rows == 1_800
+    assert "6 of the hours lie in an outage: their rows are left out." in found.notes

@@ -160,7 +160,7 @@ def _unknown_score(found: DriftMatrix) -> str:
     whole = {one.feature: one for one in found.whole}.get("score")
     if whole is None or whole.psi is not None:
         return ""
-    return "score: none before the champion, and its first seven days are not over\n"
+    return "score: none to compare with, before the champion or in its first seven days\n"
 
 
 def _found(answer: CompareAnswer) -> str:

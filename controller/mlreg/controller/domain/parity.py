@@ -85,15 +85,14 @@ def differs(online: Floats, offline: Floats, tolerance: float) -> Booleans:
 
 def scores_differ(online: Floats, offline: Floats, tolerance: float) -> Booleans:
     """Return the rows of which a score differs."""
-    found: Booleans = _by_row(differs(online, offline, tolerance)).any(axis=1)
-    return found
+    return np.asarray(_by_row(differs(online, offline, tolerance)).any(axis=1), dtype=np.bool_)
 
 
 def score_differences(online: Floats, offline: Floats) -> Floats:
     """Return the absolute difference of each row's scores, of several the largest."""
     with np.errstate(invalid="ignore", over="ignore"):
-        apart: Floats = _by_row(np.abs(online - offline)).max(axis=1)
-    return apart
+        apart = _by_row(np.abs(online - offline)).max(axis=1)
+    return np.asarray(apart, dtype=np.float64)
 
 
 def largest_difference(online: Floats, offline: Floats) -> float | None:

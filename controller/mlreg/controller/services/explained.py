@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mlreg.controller.domain.blame import NOBODY, Blame, blame_losses, blame_mov
 from mlreg.controller.domain.contrast import Floats
 from mlreg.controller.domain.mistakes import LOSSES, Mistakes, mistakes_of, score_of
 from mlreg.controller.domain.monitor_rule import MonitorRule
-from mlreg.controller.domain.windows import Interval
+from mlreg.controller.domain.windows import HOUR, Interval, merge_intervals
 from mlreg.controller.domain.worst_slices import CONFIDENCE
 from mlreg.controller.services.contributing import Groups, find_contributions
 from mlreg.controller.services.explaining_rows import (
@@ -30,6 +31,7 @@ from mlreg.controller.services.explaining_rows import (
 )
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.profiles import find_bins
+from mlreg.controller.store.readings import outage_intervals
 from mlreg.controller.store.serving import find_serving
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.services import catalog
@@ -54,6 +56,7 @@ UNLABELLED = (
     " before, and does not tell whether predictions are wrong."
 )
 ASKED = "This is about the drift of the score since the week before, as was asked."
+DOWN = "{hours:.0f} of the hours lie in an outage: their rows are left out."
 NO_LOSS = "A ranking has no loss of a row: this is about the drift of the score."
 
 
@@ -113,6 +116,7 @@ def explain(attempt: Attempt, drawn: Drawn) -> Explanation | None:
     """
     with attempt.database.reading() as session:
         setting = _setting(session, drawn)
+        down = _down(session, drawn)
     attempt.check()
     view = _view(drawn, setting)
     if view is None:
@@ -120,6 +124,8 @@ def explain(attempt: Attempt, drawn: Drawn) -> Explanation | None:
     notes = view.notes
     if len(drawn.rows) >= drawn.asked["rows"]:
         notes.append(SAMPLED.format(rows=len(drawn.rows)))
+    if down:
+        notes.append(DOWN.format(hours=down / HOUR))
     rivals = len(view.rows) if view.before is None else len(view.before[0])
     least = drawn.asked["least"] or max(LEAST_SLICE, min(len(view.rows), rivals) // SLICE_SHARE)
     blame = _search(setting, view, least)
@@ -136,6 +142,16 @@ def explain(attempt: Attempt, drawn: Drawn) -> Explanation | None:
     return _answer(drawn, view, blame, least).model_copy(
         update={"contributions": None if isinstance(contributions, str) else contributions}
     )
+
+
+def _down(session: ReadSession, drawn: Drawn) -> timedelta:
+    """Return how much of the window lies in outages."""
+    window = drawn.window
+    parts = merge_intervals(
+        Interval(max(one.start, window.start), min(one.end, window.end))
+        for one in outage_intervals(session, catalog.id_of(drawn.model), window)
+    )
+    return sum((one.length for one in parts), timedelta())
 
 
 def _view(drawn: Drawn, setting: _Setting) -> _View | None:
