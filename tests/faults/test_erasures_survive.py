@@ -34,6 +34,7 @@ STEPS = {
     "erase_after_commit": True,
 }
 """Where a worker is killed, and whether the rows have gone by then."""
+TIGHTEST = "erase_in_commit"
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def erase(database, store, tmp_path, number, seconds=30):
 
 @pytest.mark.parametrize(
     "step",
-    [pytest.param(one, marks=pytest.mark.nightly if "drained" in one else ()) for one in STEPS],
+    [pytest.param(one, marks=() if one == TIGHTEST else pytest.mark.nightly) for one in STEPS],
 )
 def test_a_killed_erasure_changed_nothing_or_everything_and_a_retry_ends_it(
     database, database_url, tmp_path, store, model, step

@@ -97,6 +97,7 @@ def test_a_version_is_named_whose_file_has_such_rows_and_cannot_be_rebuilt(datab
         )
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("at_work")
 def test_a_run_registers_nothing_of_rows_that_are_erased_while_it_trains(
     database, model, monkeypatch
