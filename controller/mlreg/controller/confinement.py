@@ -20,10 +20,10 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -126,7 +126,7 @@ def _allow_beneath(rules: int, place: Path, access: int) -> None:
 
 def find_confinement() -> Confinement:
     """Return what this machine permits, tried in a process of its own."""
-    asked = [sys.executable, "-m", __name__]
+    asked = [sys.executable, "-I", "-S", __file__]
     try:
         said = subprocess.run(  # noqa: S603 - our own module, no shell
             asked, capture_output=True, check=True, timeout=_ASK_SECONDS
@@ -136,6 +136,40 @@ def find_confinement() -> Confinement:
         return Confinement(network=False, writes=False)
 
 
+def confined_words(words: Sequence[str], writes: Sequence[Path], *, network: bool) -> list[str]:
+    """Return what to start so that a program starts confined, and dies with this process.
+
+    It is this file that is started, by a Python without its packages, and becomes the program: code
+    between fork and exec would run beside the threads of whoever forks.
+
+    Args:
+        words: the program and its arguments.
+        writes: the folders that it may write in.
+        network: whether it keeps it.
+    """
+    order = {
+        "parent": os.getpid(),
+        "words": list(words),
+        "writes": list(map(str, writes)),
+        "network": network,
+    }
+    return [sys.executable, "-I", "-S", __file__, json.dumps(order)]
+
+
+def _become(order: dict[str, Any]) -> NoReturn:
+    if not order["network"]:
+        leave_network()
+    die_with_parent(order["parent"])
+    write_only_in(map(Path, order["writes"]))
+    words = order["words"]
+    try:
+        os.execv(words[0], words)  # noqa: S606 - the operator's words, no shell
+    except OSError as error:
+        sys.exit(f"{words[0]} cannot be started: {error.strerror}")
+
+
 if __name__ == "__main__":
-    network = leave_network()
-    sys.stdout.write(json.dumps(asdict(Confinement(network, write_only_in([])))))
+    if len(sys.argv) > 1:
+        _become(json.loads(sys.argv[1]))
+    permitted = leave_network()
+    sys.stdout.write(json.dumps(asdict(Confinement(permitted, write_only_in([])))))

@@ -32,12 +32,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from mlreg.controller.confinement import die_with_parent, leave_network, write_only_in
+from mlreg.controller.confinement import confined_words
 from mlreg.controller.trainers.errors import (
     LaneNotOfTrainerError,
     ScoresError,
@@ -71,6 +71,8 @@ MAX_ARTIFACT_BYTES = 4 * 2**30
 MAX_METRICS_BYTES = 64 * 1024
 MAX_LAST_WORDS = 300
 _METRIC_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
+_KEPT_BYTES, _MOST_CHUNKS = 4096, 64
+_CLOSED = b"\n\0closed"
 _INHERITED = ("PATH", "LANG", "TZ")
 _METRICS: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
@@ -126,44 +128,62 @@ class CommandTrainer:
             TrainingFailedError: it could not be started, or did not end well.
         """
         (folder / "job.json").write_text(json.dumps(job, indent=1))
-        parent, command = os.getpid(), self._command
-
-        def confine() -> None:
-            if not command.network:
-                leave_network()
-            die_with_parent(parent)
-            write_only_in([folder, *map(Path, command.writes)])
-
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}  # noqa: TID251 - the child's own, cleaned by its executor
-        try:
-            with subprocess.Popen(  # noqa: S603 - the operator's words, no shell
-                [*words, str(folder)],
-                cwd=command.folder or folder,
-                env={"HOME": str(folder), "TMPDIR": str(folder), **environment}
-                | dict(command.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                preexec_fn=confine,  # noqa: PLW1509 - the child has one thread
-            ) as program:
-                last = _pass_on(program)
-        except OSError as error:
-            cause = f"{words[0]} cannot be started: {error.strerror}"
-            raise TrainingFailedError(cause=cause) from error
+        command = self._command
+        writes = [folder, *map(Path, command.writes)]
+        with subprocess.Popen(  # noqa: S603 - the operator's words, no shell
+            confined_words([*words, str(folder)], writes, network=command.network),
+            cwd=command.folder or folder,
+            env=_environment(folder) | dict(command.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as program:
+            last = _pass_on(program)
         if program.returncode:
             raise TrainingFailedError(cause=_end_of(self.name, program.returncode, last))
 
 
+def _environment(folder: Path) -> dict[str, str]:
+    """Return what every program sees; ours was cleaned by the executor."""
+    seen = {name: os.environ[name] for name in _INHERITED if name in os.environ}  # noqa: TID251 - the child's
+    return {"HOME": str(folder), "TMPDIR": str(folder), **seen}
+
+
 def _pass_on(program: subprocess.Popen[bytes]) -> str:
-    """Write what the program prints to our own output as it comes; return its last line."""
-    last: deque[bytes] = deque(maxlen=2)
+    """Write what the program prints to our own output as it comes; return its last line.
+
+    It is over with the program itself: what that left behind may hold the pipe for ever.
+    """
     if program.stdout is None:
         return ""
-    descriptor = program.stdout.fileno()
-    while chunk := os.read(descriptor, 64 * 1024):
-        os.write(1, chunk)
-        last.extend(line for line in chunk.split(b"\n") if line.strip())
-    return (last[-1] if last else b"").decode(errors="replace")[-MAX_LAST_WORDS:]
+    pipe, last = program.stdout.fileno(), b""
+    os.set_blocking(pipe, False)
+    end = os.pidfd_open(program.pid)
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        selector.register(end, selectors.EVENT_READ)
+        ended = False
+        while not ended:
+            ended = end in [key.fd for key, _ in selector.select()]
+            last = _drain(pipe, last)
+            if last.endswith(_CLOSED):
+                break
+    os.close(end)
+    program.wait()
+    lines = [line for line in last.removesuffix(_CLOSED).split(b"\n") if line.strip()]
+    return (lines[-1] if lines else b"").decode(errors="replace")[-MAX_LAST_WORDS:]
+
+
+def _drain(pipe: int, last: bytes) -> bytes:
+    """Pass on what is in the pipe now; return the last bytes of it, and whether it was closed."""
+    with suppress(BlockingIOError):
+        for _ in range(_MOST_CHUNKS):
+            chunk = os.read(pipe, 64 * 1024)
+            if not chunk:
+                return last + _CLOSED
+            os.write(1, chunk)
+            last = (last + chunk)[-_KEPT_BYTES:]
+    return last
 
 
 def _end_of(name: str, code: int, last: str) -> str:
