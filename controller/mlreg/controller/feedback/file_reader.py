@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -147,4 +148,8 @@ def main(content_type: str, text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    # All is said. On busy machines a rare orderly end was aborted by a thread that a library had
+    # left (SIGABRT, "terminate called without an active exception").
+    os._exit(code)
