@@ -103,6 +103,16 @@ def test_a_first_start_that_was_killed_is_done_again(start_mlreg, tmp_path, sign
     assert running_among(everything) == set()
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("point", ["first_start.token_kept", "first_start.token_made"])
+def test_the_token_survives_a_first_start_that_was_killed(start_mlreg, tmp_path, point):
+    with pytest.raises(RuntimeError, match="the database's first start does not start"):
+        start_mlreg(tmp_path / "data", environ={"MLREG_FAILPOINT": point})
+    again = start_mlreg(tmp_path / "data")
+    with again.client() as client:
+        assert client.models.list(limit=1).items == []
+
+
 def test_a_folder_has_one_mlreg(mlreg):
     refused = mlreg.cli("up", f"--data={mlreg.data}", "--port=0", check=False)
     assert refused.returncode == 1

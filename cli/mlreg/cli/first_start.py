@@ -6,36 +6,30 @@ repeated; a second run changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlreg.cli.installation import VirtualInProductionError, set_clock
 from mlreg.cli.migrations import upgrade
+from mlreg.client.new_files import new_file
 from mlreg.registry.services.access import ensure_admin_token
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
+from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from mlreg.cli.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class FirstStart:
-    """What the first start found or made.
+def prepare(
+    settings: Settings, *, virtual_start: datetime | None, token_file: Path
+) -> datetime | None:
+    """Migrate, set the clock, make the admin token if there is none; return the virtual moment.
 
-    Attributes:
-        token: the admin token, if this call made it; it is shown nowhere else.
-        virtual_now: the virtual moment, or None: real time.
-    """
-
-    token: str | None
-    virtual_now: datetime | None
-
-
-def prepare(settings: Settings, *, virtual_start: datetime | None) -> FirstStart:
-    """Migrate, set the clock, make the admin token if there is none.
+    A token that this made is in `token_file` before the database has it, and is shown nowhere else:
+    killed in between, the next call makes another; killed later, it is there to be found.
 
     Raises:
         DatabaseUnreachableError: PostgreSQL gave no answer.
@@ -50,6 +44,11 @@ def prepare(settings: Settings, *, virtual_start: datetime | None) -> FirstStart
         with database.writing() as session:
             moment = set_clock(session, virtual_start)
             token = ensure_admin_token(session, SystemClock().now())
+            if token is not None:
+                with new_file(token_file) as file:
+                    file.write(f"{token}\n".encode())
+                failpoint("first_start.token_kept")
+        failpoint("first_start.token_made")
     finally:
         database.dispose()
-    return FirstStart(token=token, virtual_now=moment)
+    return moment

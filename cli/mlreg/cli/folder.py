@@ -9,6 +9,7 @@ DATA/
     logs/           one file per process
     checkpoints/    signed checkpoints of the audit log, and the key that signs them
     admin-token     0600: the token of the first start
+    admin-token.new the same, for as long as it is being made
     url             where it serves, or served last
 ```
 """
@@ -60,6 +61,7 @@ class DataFolder:
         self.logs = self.path / "logs"
         self.checkpoints = self.path / "checkpoints"
         self.token_file = self.path / "admin-token"
+        self.token_draft = self.path / "admin-token.new"
         self.url_file = self.path / "url"
 
     @property
@@ -108,6 +110,15 @@ class DataFolder:
         """Store the admin token, readable by this user alone; the file is replaced as a whole."""
         with new_file(self.token_file) as file:
             file.write(f"{token}\n".encode())
+
+    def adopt_token(self) -> None:
+        """Keep the admin token as made, if one was: by this start, or by one that was killed then.
+
+        The draft is written before the database has its token. If the database never got it, the
+        next start makes another token, and writes it over the draft, before it comes here.
+        """
+        if self.token_draft.exists():
+            self.token_draft.replace(self.token_file)
 
     def find_token(self) -> str | None:
         """Return the stored admin token, or None."""

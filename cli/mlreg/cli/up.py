@@ -9,8 +9,8 @@ ends what was started, and is one line.
 from __future__ import annotations
 
 import http.client
-import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from mlreg.cli import processes
 from mlreg.cli.children import Child, last_line
 from mlreg.cli.folder import DataFolder
 from mlreg.cli.gate import Gate
@@ -150,9 +151,8 @@ def _make_ready(
             return
         make_roles(server)
         make_database(server, DATABASE)
-    token = _prepare(folder, environment, wishes.virtual_start or "")
-    if token:
-        folder.keep_token(token)
+    _prepare(folder, environment, wishes.virtual_start or "")
+    folder.adopt_token()
 
 
 def _virtual(wishes: Wishes) -> bool:
@@ -168,19 +168,22 @@ def _schema_of(server: EmbeddedPostgres) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _prepare(folder: DataFolder, environment: dict[str, str], virtual_start: str) -> str | None:
-    """Run `mlreg db prepare` to its end and return the token that it made, if it made one."""
+def _prepare(folder: DataFolder, environment: dict[str, str], virtual_start: str) -> None:
+    """Run `mlreg db prepare` to its end; the token, if it made one, is then the folder's draft."""
     log = folder.logs / "prepare.log"
-    words = [sys.executable, "-m", "mlreg.cli", "db", "prepare", "--json"]
+    words = [sys.executable, "-m", "mlreg.cli", "db", "prepare", str(folder.token_draft)]
     words += [f"--virtual-start={virtual_start}"] if virtual_start else []
     with log.open("wb") as stream:
         done = subprocess.run(
-            words, env=environment, stdout=subprocess.PIPE, stderr=stream, check=False
+            words,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=stream,
+            check=False,
+            preexec_fn=processes.bound_to_parent(signal.SIGKILL),
         )
     if done.returncode != 0:
         raise StartError(name="the database's first start", cause=last_line(log), log=log)
-    token = json.loads(done.stdout)["token"]
-    return None if token is None else str(token)
 
 
 def _await_ready(listening: socket.socket, supervisor: Supervisor) -> None:

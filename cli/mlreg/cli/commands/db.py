@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import typer
 
@@ -28,11 +29,11 @@ def upgrade() -> None:
 
 
 @app.command("prepare", hidden=True)
-def prepare(virtual_start: str = "") -> None:
-    """Do what a first start needs, and print the admin token if this made it (`mlreg up`)."""
+def prepare(token_file: Path, virtual_start: str = "") -> None:
+    """Do what a first start needs; the admin token, if this made it, goes into a file."""
     from mlreg.cli.first_start import prepare as make_ready
     from mlreg.cli.settings import read_settings
 
     start = datetime.fromisoformat(virtual_start) if virtual_start else None
-    done = make_ready(read_settings(), virtual_start=start)
-    show({"token": done.token, "virtual_now": done.virtual_now})
+    moment = make_ready(read_settings(), virtual_start=start, token_file=token_file)
+    show({"virtual_now": moment})
