@@ -25,7 +25,9 @@ BUSINESS = Judgement(least=0.0, relative=SHARE, both_sides=True)
 
 def performance_rules(task: str) -> dict[str, Judgement]:
     """Return how the performance readings of a task are judged, by monitor."""
-    rules = {metric: _rule(metric) for metric in WATCHED_OF_TASK.get(task, ())}
+    rules: dict[str, Judgement] = {
+        metric: _rule(metric) for metric in WATCHED_OF_TASK.get(task, ())
+    }
     for metric in SKILLED.get(task, ()):
         greater = greater_is_better(metric)
         least, relative = (POINTS, 0.0) if greater else (0.0, SHARE)

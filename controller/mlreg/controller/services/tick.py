@@ -162,10 +162,10 @@ def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: Ti
 
 def _read_late(beat: _Beat, memory: PolicyMemory) -> None:
     """Read windows again that rows came for after they had been read."""
-    if beat.serving is not None and _lacks_profiles(beat):
-        return
     width = beat.in_force.policy.data.window
     place = (beat.in_force.model_id, beat.in_force.environment)
+    if not late_hours.are_there(beat.session, place, memory.closed_until) or _lacks_profiles(beat):
+        return
     hours = late_hours.take(
         beat.session, place, memory.closed_until, MAX_WINDOWS_PER_TICK * (width // HOUR)
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlreg.controller.domain.windows import Interval
-    from mlreg.registry.store.database import WriteSession
+    from mlreg.registry.store.database import ReadSession, WriteSession
 
     Place = tuple[int, str]
     """A model's id and an environment."""
@@ -28,6 +28,10 @@ _NOTE = text("""
       AND hour.start + interval '1 hour' <= greatest(:now, state.evaluated_until)
     ORDER BY state.environment, hour.start
     ON CONFLICT (model_id, environment, start) DO UPDATE SET start = excluded.start
+""")
+_ANY = text("""
+    SELECT 1 FROM late_hour
+    WHERE model_id = :model_id AND environment = :environment AND start < :border LIMIT 1
 """)
 _TAKE = text("""
     DELETE FROM late_hour
@@ -52,6 +56,12 @@ def note(session: WriteSession, model_id: int, starts: Sequence[datetime], now: 
     if starts:
         values = {"model_id": model_id, "starts": sorted(set(starts)), "now": now}
         session.execute(_NOTE, values)
+
+
+def are_there(session: ReadSession, place: Place, border: datetime) -> bool:
+    """Say whether hours wait that began before a moment."""
+    values = {"model_id": place[0], "environment": place[1], "border": border}
+    return session.execute(_ANY, values).first() is not None
 
 
 def take(session: WriteSession, place: Place, border: datetime, limit: int) -> list[datetime]:

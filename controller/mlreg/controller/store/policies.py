@@ -66,7 +66,7 @@ def due_states(session: ReadSession, now: datetime) -> Sequence[int]:
     late = select(LateHour.start).where(
         LateHour.model_id == PolicyState.model_id,
         LateHour.environment == PolicyState.environment,
-        LateHour.start < PolicyState.evaluated_until,
+        col(LateHour.start) < col(PolicyState.evaluated_until),
     )
     query = (
         select(PolicyState.id)
