@@ -40,6 +40,18 @@ def test_commands_of_the_how_to(cli, database, store):  # noqa: F811 - the fixtu
             assert "temp" in cli(*words[1:])
 
 
+def test_the_python_of_the_how_to(api, database, store, monkeypatch, capsys):
+    automation = Automation(database, store, policy=POLICY)
+    automation.log(START)
+    automation.pass_to(START + DAY)
+    monkeypatch.setenv("MLREG_URL", api.url)
+    monkeypatch.setenv("MLREG_TOKEN", api.token)
+    page = (DOCS / "how-to" / "look-at-drift.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    exec(example, {})
+    assert "temp" in capsys.readouterr().out
+
+
 def test_the_trigger_of_the_how_to_is_a_policy(client, database, store):
     Automation(database, store, policy=None)
     page = (DOCS / "how-to" / "look-at-drift.md").read_text()
