@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlreg.registry.api.strict_json import MAX_DEPTH, InvalidJsonError, check_json
+from mlreg.registry.api.strict_json import (
+    MAX_DEPTH,
+    InvalidJsonError,
+    check_json,
+    check_texts,
+)
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text("abcé漢 \n", max_size=9),
@@ -37,6 +42,9 @@ def test_plain_json_passes(value):
         b'"\\u0000"',
         b'"\\udc00"',
         b'{"\\u202e":1}',
+        b'"\x7f"',
+        '"\u202e"'.encode(),
+        b'"' + b"a" * 65_537 + b'"',
         b"[" * (MAX_DEPTH + 2) + b"]" * (MAX_DEPTH + 2),
         b"[" * 500_000,
     ],
@@ -69,3 +77,16 @@ def test_numbers_are_those_of_a_double_or_of_64_bits(sign, digits, rest):
         assert keeps
     except InvalidJsonError:
         assert not keeps
+
+
+@given(PLAIN, st.text('a\x1f\x7f\u200e\\\t"'), st.booleans())
+def test_a_quick_look_lets_nothing_pass_that_a_thorough_one_would_not(value, text, ascii_only):
+    document = {"value": value, "text": text}
+    body = json.dumps(document, ensure_ascii=ascii_only).encode()
+    try:
+        check_texts(document)
+    except InvalidJsonError:
+        with pytest.raises(InvalidJsonError):
+            check_json(body)
+    else:
+        assert check_json(body) == document
