@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 import rfc8785
 
 from mlreg.registry.domain.errors import InvalidError
 
+_LARGEST = 2**53 - 1
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -28,11 +30,32 @@ def canonical_json(value: object) -> bytes:
     Raises:
         InvalidError: the value has a NaN, an infinity or an integer beyond 2^53.
     """
+    if _is_plain(value):
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
     try:
         return rfc8785.dumps(value)  # type: ignore[arg-type]
     except rfc8785.CanonicalizationError as error:
         message = f"not representable as canonical JSON: {error}"
         raise InvalidError(message) from error
+
+
+def _is_plain(value: object) -> bool:
+    """Whether the standard library writes a value as RFC 8785 does, at a fifth of the cost.
+
+    They part where numbers have fractions or many digits, where names are not ASCII (which are
+    sorted in another way), and at lone surrogates, which only one of them refuses.
+    """
+    if isinstance(value, str):
+        return value.isascii()
+    if isinstance(value, int):
+        return abs(value) <= _LARGEST
+    if isinstance(value, dict):
+        names = all(isinstance(name, str) and name.isascii() for name in value)
+        return names and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None
 
 
 def digest_of(content: bytes) -> str:

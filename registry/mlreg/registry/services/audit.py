@@ -7,7 +7,7 @@ with the COMMIT; entries are never changed or deleted.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -73,7 +73,17 @@ def record(
     """
     placeless = Link(0, now, actor.name, action, subject, canonical_body(body), GENESIS)
     first, second, third = placeless.around_its_place
-    values = {**asdict(placeless), "first": first, "second": second, "third": third}
+    values = {
+        "format": placeless.format,
+        "at": now,
+        "actor": actor.name,
+        "action": action,
+        "subject": subject,
+        "body": placeless.body,
+        "first": first,
+        "second": second,
+        "third": third,
+    }
     session.at_end(_APPEND, values)
     failpoint("audit.recorded")
 
