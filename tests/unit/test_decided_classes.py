@@ -5,6 +5,8 @@ import pyarrow as pa
 import pytest
 
 from mlreg.controller.domain.bins import make_bins
+from mlreg.controller.domain.drift import yardstick_of
+from mlreg.controller.domain.stack import ProfileStack
 from mlreg.controller.feedback.columns import profile_table
 from mlreg.controller.monitors.drift import DriftMonitor
 from mlreg.controller.monitors.monitor import WindowView
@@ -62,3 +64,14 @@ def test_the_mean_class_is_no_reading():
     read = VolumeMonitor().read
     assert [one.monitor for one in read(WindowView(profile, None, decides=True))] == ["rows"]
     assert [one.monitor for one in read(WindowView(profile, None))] == ["rows", "score_mean"]
+
+
+def test_windows_without_any_score_are_no_past_of_the_score():
+    """Rows that were logged before anything scored; 21 of them hid every drift for weeks."""
+    before = profile_table(rows([0] * 50 + [1] * 50), BINS)
+    unscored = profile_table(rows([0] * 50).drop_columns(["scores"]), BINS)
+    windows = ProfileStack.of([unscored, before], BINS)
+    measured = yardstick_of(before).measure(windows)
+    for size in ("psi", "jensen_shannon"):
+        assert measured.series(size, "score") == [None, pytest.approx(0.0, abs=0.01)]
+        assert None not in measured.series(size, "temp")

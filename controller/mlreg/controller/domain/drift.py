@@ -5,10 +5,10 @@ sizes do not grow with the rows; what is large is judged against the stream's ow
 (`season.py`), not here.
 
 What always holds: only profiles of the same bins are compared; nulls and unseen categories are
-groups of their own; where either side has no rows there is no size, and None (in arrays:
-not-a-number) says so. Shares are compared in about twenty groups of bins (of a category: one for
-each that has a hundredth of the reference, and one for the rest), for every group adds its noise:
-without any drift PSI is about (groups - 1) (1 / rows + 1 / reference rows).
+groups of their own; where either side has no rows (of the score: none with a score) there is no
+size, and None (in arrays: not-a-number) says so. Shares are compared in about twenty groups of bins
+(of a category: one for each that has a hundredth of the reference, and one for the rest), for every
+group adds its noise: without any drift PSI is about (groups - 1) (1 / rows + 1 / reference rows).
 
 All windows are compared at once: a `Yardstick` is made of the reference, and laid on a stack of
 profiles. A thousand windows of fifty features take less than a tenth of a second.
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.controller.domain.bins import SCORE
 from mlreg.controller.domain.profile import DifferentBinsError, Profile
 from mlreg.controller.domain.stack import ProfileStack
 from mlreg.controller.domain.tails import Side, bent_area, tail_area
@@ -122,6 +123,7 @@ class Yardstick:
         self._starts = bins.offsets[:-1]
         self._filled = np.flatnonzero(np.diff(bins.offsets))
         self._numbers = np.array([len(column.edges) > 0 for column in bins.columns], dtype=bool)
+        self._scores = np.array([column.name == SCORE for column in bins.columns], dtype=bool)
         self._rows = self._sum(reference.counts[None])[0] + reference.tallies[:2].sum(axis=0)
         self._lay_groups(reference)
         self._lay_edges(reference)
@@ -236,7 +238,8 @@ class Yardstick:
             now, before = grouped / rows, self._shares
             both = now + before
             divergence = self._total(_entropy(now, both) + _entropy(before, both))
-        undefined = (rows == 0) | (self._rows == 0) | (self._known == 0)
+        unscored = self._scores & (rows == windows.tallies[:, :2].sum(axis=1))
+        undefined = (rows == 0) | (self._rows == 0) | (self._known == 0) | unscored
         distance = np.sqrt(np.maximum(divergence, 0.0) / (2.0 * np.log(2.0)))
         return {
             "psi": np.where(undefined, np.nan, psi),
