@@ -55,6 +55,7 @@ class Watched:
         reference: the profile of the champion's training rows, if it was kept.
         at_risk: the features whose source can fail.
         alerts: when what is unusual is told; looked up where it is needed, by default.
+        threshold: a score of at least this is a decision for the positive class.
     """
 
     model_id: int
@@ -64,6 +65,7 @@ class Watched:
     reference: Profile | None
     at_risk: tuple[str, ...] = ()
     alerts: AlertRules | None = None
+    threshold: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def _write(
     place = (watched.model_id, watched.environment)
     if state == "final":
         found = _read(session, watched, window, merge_all(kept))
-        estimated = estimating.Estimated(*place, watched.task, watched.contract)
+        estimated = estimating.Estimated(*place, watched.task, watched.contract, watched.threshold)
         found += estimating.estimates(session, estimated, window, down)
     else:
         found = [_mark(window, monitor, state, hours.rows) for monitor in WHOLE]

@@ -300,6 +300,7 @@ def _watched(beat: _Beat) -> monitoring.Watched:
         reference=_reference(beat.session, in_force.model_id, serving),
         at_risk=tuple(one.name for one in schema.features if one.at_risk) if schema else (),
         alerts=in_force.policy.alerts,
+        threshold=in_force.policy.monitors.threshold,
     )
 
 
