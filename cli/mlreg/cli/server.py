@@ -22,7 +22,7 @@ from mlreg.registry.store.database import Database
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
 
     from mlreg.cli.settings import Settings
     from mlreg.registry.artifacts.store import ArtifactStore
@@ -76,12 +76,10 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
     from mlreg.controller.services.snapshots import find_times
     from mlreg.controller.store import alerts as alert_rows
-    from mlreg.controller.web import explanation_pages, monitor_pages
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
     from mlreg.registry.services.dispatch import Dispatcher
     from mlreg.registry.services.posting import Postman
-    from mlreg.registry.web import pages
 
     silence = SilenceWatch(
         parts.database,
@@ -96,7 +94,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             hosts=(*LOCAL_HOSTS, settings.host, *settings.allowed_hosts),
             extra_routers=ROUTERS,
             first_routes=small_requests.routes,
-            page_routers=[pages.router, monitor_pages.router, explanation_pages.router],
+            page_routers=_page_routers(),
             model_links=[("monitors", "monitors")],
             open_incidents=count_open,
             open_alerts=alert_rows.count_open,
@@ -115,6 +113,13 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     )
 
 
+def _page_routers() -> list[APIRouter]:
+    from mlreg.controller.web import explanation_pages, monitor_pages
+    from mlreg.registry.web import pages
+
+    return [pages.router, monitor_pages.router, explanation_pages.router]
+
+
 def serve(settings: Settings, descriptor: int | None = None, gate: int | None = None) -> None:
     """Run the API until SIGTERM; on an inherited listening socket, or on host and port.
 
@@ -127,9 +132,10 @@ def serve(settings: Settings, descriptor: int | None = None, gate: int | None = 
 
     from mlreg.cli.gate import await_open
     from mlreg.cli.listening import listen
-    from mlreg.controller.api import rooms  # noqa: F401 - most of the start; not to be waited for
-    from mlreg.registry.api import app  # noqa: F401 - as above
+    from mlreg.controller.api.rooms import ROUTERS
+    from mlreg.registry.api.app import routes_of
 
+    routes_of(ROUTERS, _page_routers())  # most of the start: before the wait, not after it
     if gate is not None:
         await_open(gate)
     heard = listen(settings.host, settings.port) if descriptor is None else None

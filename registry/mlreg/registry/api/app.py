@@ -104,7 +104,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     app.state.issuer_keys = IssuerKeys()
     app.state.transfers = TransferParts.of(parts)
     app.router.routes.extend([look_up_route(PREFIX), *parts.first_routes(PREFIX)])
-    app.router.routes.extend(_routes([*ROUTERS, *parts.extra_routers], parts.page_routers))
+    app.router.routes.extend(routes_of(parts.extra_routers, parts.page_routers))
     check_every_route(app.routes)
     install_problems(app)
     app.add_middleware(Limits)
@@ -113,12 +113,13 @@ def create_api(parts: ApiParts) -> FastAPI:
     return app
 
 
-def _routes(routers: Sequence[APIRouter], page_routers: Sequence[APIRouter]) -> list[BaseRoute]:
-    """Return the routes of these routers; every app of a process with them has the same ones.
+def routes_of(extra: Sequence[APIRouter], page_routers: Sequence[APIRouter]) -> list[BaseRoute]:
+    """Return our routes and those of these routers; all apps of a process share them.
 
     To work out what each route asks for takes 80 ms of processor. A router is known by its
     identity, as it cannot be hashed; its routes keep it.
     """
+    routers = [*ROUTERS, *extra]
     key = (tuple(map(id, routers)), tuple(map(id, page_routers)))
     if key not in _KNOWN_ROUTES:
         everything = APIRouter(responses=PROBLEMS)
