@@ -43,6 +43,8 @@ def train(job):
         found = found - job["params"].get("rate", 0.5) * (error @ matrix).T / len(labels)
         if step % 10 == 9:
             print(f"step {step + 1} of {job['rounds']}", flush=True)
+    if job["params"].get("diverge"):
+        found = found * np.nan
     model = {"task": job["task"], "weights": found.tolist(), "scales": scales}
     (Path(job["artifact"]) / "model.json").write_text(json.dumps(model))
     mistakes = np.mean((score(matrix, found, job) - goal) ** 2)
