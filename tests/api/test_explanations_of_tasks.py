@@ -87,6 +87,7 @@ def test_the_planted_slice_is_found(client, automation, tmp_path, task):
     assert found.contributions is not None, found.notes
     assert found.contributions.groups == ("wrong", "right")
     assert len(found.contributions.features) == 4
+    assert any("0 a, 1 b, 2 c" in note for note in found.notes) == (task == "multiclass")
     text = described(answer)
     assert "log loss" in text if task == "multiclass" else "absolute error" in text
     assert all(len(line) <= 80 for line in text.splitlines())

@@ -57,6 +57,8 @@ UNLABELLED = (
 )
 ASKED = "This is about the drift of the score since the week before, as was asked."
 DOWN = "{hours:.0f} of the hours lie in an outage: their rows are left out."
+CLASSES = "The score of a row is its highest probability, its label the place of a class: {named}."
+MOST_NAMED = 20
 NO_LOSS = "A ranking has no loss of a row: this is about the drift of the score."
 
 
@@ -177,8 +179,18 @@ def _loss_view(drawn: Drawn, setting: _Setting, rows: ScoredRows) -> _View:
         before=None,
         groups=Groups(("wrong", "right"), mistakes.split, wrong, right),
         mistakes=mistakes,
-        notes=[EARLY.format(share=share)] if share < MATURE else [],
+        notes=[*([EARLY.format(share=share)] if share < MATURE else []), *_named(drawn.model)],
     )
+
+
+def _named(model: Model) -> list[str]:
+    """Return what the numbers of a multiclass model's rows stand for."""
+    if model.task != "multiclass":
+        return []
+    classes = catalog.target_contract_of(model).classes
+    named = [f"{place} {name}" for place, name in enumerate(classes[:MOST_NAMED])]
+    more = ["…"] if len(classes) > MOST_NAMED else []
+    return [CLASSES.format(named=", ".join([*named, *more]))]
 
 
 def _score_view(drawn: Drawn, before: ScoredRows) -> _View:
