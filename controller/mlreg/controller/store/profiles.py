@@ -16,12 +16,8 @@ from mlreg.controller.store.tables import (
     Segment,
     WindowProfile,
 )
-from mlreg.registry.store.database import (
-    WriteSession,
-    driver_of,
-    raising_as_sqlalchemy,
-    run,
-)
+from mlreg.registry.store.database import WriteSession
+from mlreg.registry.store.exchange import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -260,7 +256,5 @@ def _bodies(
     if isinstance(session, WriteSession):
         session.flush()
         session.run_what_is_left()
-    connection = session.connection()
-    with raising_as_sqlalchemy(connection):
-        found = run(driver_of(connection), statement, values, binary=True).fetchall()
-    return [Body(*row) for row in found]  # type: ignore[arg-type]  # as the statement says
+    (found,) = exchange(session.connection(), [(statement, values)], binary=True)
+    return [Body(*row) for row in found]

@@ -12,29 +12,26 @@ that waiting was longer than the commit itself.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-import psycopg
 from sqlalchemy import create_engine, event, make_url
-from sqlalchemy.dialects.postgresql import psycopg as dialects
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 from typing_extensions import override
 
 from mlreg.registry.domain.errors import DatabaseUnreachableError
+from mlreg.registry.store.exchange import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import ClauseElement, Connection, Engine
+    from sqlalchemy import ClauseElement, Engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
-_DIALECT = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class ReadSession(Session):
@@ -63,21 +60,16 @@ class WriteSession(ReadSession):
         """Run now what was left for the end."""
         if not self._left:
             return
-        connection = self.connection()
-        with raising_as_sqlalchemy(connection):
-            while self._left:
-                run(driver_of(connection), *self._left.pop(0))
+        left, self._left = self._left, []
+        exchange(self.connection(), left)
 
     def commit_with_what_is_left(self) -> None:
         """Send what was left for the end and the COMMIT at once, and wait for both."""
         self.flush()
         if not self._left:
             return
-        connection = self.connection()
-        driver = driver_of(connection)
-        with raising_as_sqlalchemy(connection), driver.pipeline():
-            self.run_what_is_left()
-            driver.commit()  # the session's own would give the connection away with its pipeline
+        left, self._left = self._left, []
+        exchange(self.connection(), left, commit=True)
         self.commit()
 
     @override
@@ -164,57 +156,6 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
-
-
-def driver_of(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
-    """Return the driver's own connection, which alone knows of pipelines."""
-    return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
-
-
-def run(
-    driver: psycopg.Connection[tuple[object, ...]],
-    statement: ClauseElement,
-    values: Mapping[str, object],
-    *,
-    binary: bool = False,
-) -> psycopg.RawCursor[tuple[object, ...]]:
-    """Run a statement past SQLAlchemy, as PostgreSQL takes it.
-
-    The driver's own way of naming values costs a reading of the statement at each use, once it is
-    longer than 4 kB. Bytes are answered as hexadecimal text, twice as long, unless as `binary`.
-    """
-    written, names, constants = _written(statement)
-    every = {**constants, **values}
-    given = [every[name] for name in names]
-    return psycopg.RawCursor(driver).execute(written, given, binary=binary)
-
-
-@lru_cache(maxsize=32)
-def _written(statement: ClauseElement) -> tuple[bytes, Sequence[str], Mapping[str, object]]:
-    """Return a statement with `$1`, `$2` …, what these are called, and those that it brings."""
-    compiled = statement.compile(dialect=_DIALECT)
-    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what compiles statements
-    return str(compiled).encode(), tuple(compiled.positiontup or ()), compiled.params
-
-
-@contextmanager
-def raising_as_sqlalchemy(connection: Connection) -> Iterator[None]:
-    """Raise the driver's errors as SQLAlchemy does, which is how everybody here knows them."""
-    driver = driver_of(connection)
-    try:
-        yield
-    except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            None,
-            None,
-            error,
-            psycopg.Error,
-            hide_parameters=True,
-            connection_invalidated=driver.closed,
-            dialect=connection.dialect,
-        ) from error
 
 
 @contextmanager

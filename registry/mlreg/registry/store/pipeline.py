@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlreg.registry.store.database import driver_of, raising_as_sqlalchemy, run
+from mlreg.registry.store.exchange import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,5 @@ def ask_together(
 ) -> list[tuple[Any, ...] | None]:
     """Return the first row that each of these statements answers, or None."""
     session.run_what_is_left()
-    connection = session.connection()
-    driver = driver_of(connection)
-    with raising_as_sqlalchemy(connection), driver.pipeline():
-        asked = [run(driver, *question) for question in questions]
-    return [cursor.fetchone() for cursor in asked]
+    answers = exchange(session.connection(), questions)
+    return [rows[0] if rows else None for rows in answers]
