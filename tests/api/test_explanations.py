@@ -291,7 +291,7 @@ def test_an_opaque_version_takes_only_the_contributions_away(client, automation)
         version = session.get_one(tables.Version, (automation.model.id, 1))
         version.flavour = "opaque"
     found = done(automation, client)
-    assert "has no LightGBM text model" in found.notes[-1]
+    assert "is none that mlreg can score" in found.notes[-1]
     assert where(found.slices[0]) == PLANTED
 
 
