@@ -44,6 +44,7 @@ def show_drift(
 ) -> DriftAnswer:
     """Show how far a window lies from the champion's training rows; by default the newest."""
     with reading() as session:
+        catalog.check_environment(session, environment)
         found = drift.newest_drift(session, catalog.get_model(session, model), environment, window)
         return DriftAnswer(
             model=model,
@@ -69,6 +70,7 @@ def show_matrix(  # noqa: PLR0913, PLR0917 - what one may choose by
     reach = min(days * DAY, MAX_WINDOWS * LENGTHS[width])
     with reading() as session:
         found = catalog.get_model(session, model)
+        catalog.check_environment(session, environment)
         report = drift.drift_report(session, found, environment, width, reach)
         verdicts = drift.verdicts_of(session, found, (environment, size), width, report)
     chosen = drift.chosen_columns(report, feature)

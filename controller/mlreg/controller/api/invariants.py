@@ -26,7 +26,7 @@ from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.pages import MAX_PAGE
-from mlreg.registry.services.catalog import get_model
+from mlreg.registry.services.catalog import check_environment, get_model
 from mlreg.registry.store.tables import Model
 
 router = APIRouter(tags=["invariants"])
@@ -58,6 +58,7 @@ def show_invariants(
     """Show what is declared, each invariant with its newest reading."""
     with reading() as session:
         declared = invariants.get_invariants(session, get_model(session, model), number)
+        check_environment(session, environment)
         monitors = [invariants.PREFIX + one.name for one in declared.invariants]
         found = newest_readings(session, (declared.model_id, environment), monitors)
     return answer_of(declared, found)

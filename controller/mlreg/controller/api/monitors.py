@@ -31,6 +31,7 @@ def readings(  # noqa: PLR0913, PLR0917 - what one may choose by
 ) -> Page[ReadingAnswer]:
     """List readings, oldest first."""
     with reading() as session:
+        catalog.check_environment(session, environment)
         found = list_readings(
             session,
             model_id=catalog.id_of(catalog.get_model(session, model)),

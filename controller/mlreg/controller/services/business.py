@@ -32,7 +32,6 @@ from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.verdicts import judged
 from mlreg.controller.store import business as rows
 from mlreg.controller.store import readings
-from mlreg.controller.store.policies import environment_exists
 from mlreg.registry.domain.errors import InvalidError, RefusedError
 from mlreg.registry.services import catalog
 
@@ -99,8 +98,7 @@ def post_value(
         ValueConflictError: the key is taken by another value.
     """
     _check(posted, now)
-    if not environment_exists(session, environment):
-        raise catalog.EnvironmentNotFoundError(environment=environment)
+    catalog.check_environment(session, environment)
     place = (catalog.id_of(model), environment)
     key = posted.key or posted.at.isoformat()
     row = {

@@ -114,9 +114,11 @@ def request_comparison(
     """Ask for rows to be compared; return the number of the comparison.
 
     Raises:
+        EnvironmentNotFoundError: it is not declared.
         NothingToCompareError: nothing serves, or it has no feature contract.
         UnknownFeatureError: the contract has no feature of that name.
     """
+    catalog.check_environment(session, asked.environment)
     contract = _champion(session, model, asked.environment)[1]
     unknown = [name for name in asked.features or () if name not in contract.names]
     if unknown:

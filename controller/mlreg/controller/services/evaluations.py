@@ -29,7 +29,6 @@ from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
 from mlreg.registry.services import audit, catalog
 from mlreg.registry.store.tables import Model
-from mlreg.registry.store.versions import environment_exists
 
 if TYPE_CHECKING:
     from mlreg.controller.services.snapshots import Snapshot
@@ -80,8 +79,7 @@ def request_evaluation(
         NotLoadableError: it has no LightGBM text model, or no feature contract.
     """
     model, environment, version = request.model, request.environment, request.version
-    if not environment_exists(session, environment):
-        raise catalog.EnvironmentNotFoundError(environment=environment)
+    catalog.check_environment(session, environment)
     get_source(session, catalog.get_version(session, model, version))
     if find_rivals(session, model, environment).champion == version:
         raise ChampionOnTrialError(model=model.name, number=version, environment=environment)

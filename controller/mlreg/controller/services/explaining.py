@@ -98,8 +98,10 @@ def request_explanation(
     """Ask for a window to be explained; return the number of the explanation.
 
     Raises:
+        EnvironmentNotFoundError: it is not declared.
         NothingToExplainError: no window was read yet, or the model has no such feature to show.
     """
+    catalog.check_environment(session, asked.environment)
     schema = catalog.feature_schema_of(model)
     unknown = [name for name in asked.show if schema is None or name not in schema.names]
     if unknown:

@@ -101,11 +101,13 @@ def request_parity(
     """Ask for logged predictions to be replayed; return the number of the check.
 
     Raises:
+        EnvironmentNotFoundError: it is not declared.
         NothingToReplayError: nothing serves.
         VersionNotFoundError: there is no such version.
         NotLoadableError: mlreg cannot score it.
         InvalidSnapshotError: the window is none.
     """
+    catalog.check_environment(session, asked.environment)
     version = _version(session, model, asked)
     number = enqueue_parity(session, catalog.id_of(model), version, asked, now)
     audit.record(

@@ -17,7 +17,6 @@ from mlreg.controller.store.tables import Run, RunLog
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.services import audit, catalog
-from mlreg.registry.store.versions import environment_exists
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -123,8 +122,7 @@ def request_run(  # noqa: PLR0913 - a run has these properties
     """
     if model.archived_at is not None:
         raise catalog.ModelArchivedError(model=model.name)
-    if not environment_exists(session, environment):
-        raise catalog.EnvironmentNotFoundError(environment=environment)
+    catalog.check_environment(session, environment)
     wanted = specification
     if wanted is None:
         if policy_id is None:
@@ -189,8 +187,10 @@ def list_runs(  # noqa: PLR0913 - what one may choose by
     `before` is the cursor of the page before.
 
     Raises:
-        ModelNotFoundError: there is no model of that name.
+        ModelNotFoundError, EnvironmentNotFoundError: there is none of that name.
     """
+    if environment is not None:
+        catalog.check_environment(session, environment)
     limit = min(max(limit, 1), MAX_PAGE)
     model_id = None if model is None else catalog.id_of(catalog.get_model(session, model))
     found = rows.runs_before(

@@ -248,12 +248,21 @@ def resolve(session: ReadSession, reference: str) -> tuple[Model, Version]:
         return model, get_version(session, model, parsed.number)
     if parsed.environment is None:
         raise VersionNeededError(model=model.name)
-    if not versions.environment_exists(session, parsed.environment):
-        raise EnvironmentNotFoundError(environment=parsed.environment)
+    check_environment(session, parsed.environment)
     number = versions.find_champion_number(session, id_of(model), parsed.environment)
     if number is None:
         raise NoChampionError(model=model.name, environment=parsed.environment)
     return model, get_version(session, model, number)
+
+
+def check_environment(session: ReadSession, environment: str) -> None:
+    """Check that an environment is declared.
+
+    Raises:
+        EnvironmentNotFoundError: it is not.
+    """
+    if not versions.environment_exists(session, environment):
+        raise EnvironmentNotFoundError(environment=environment)
 
 
 def get_manifest(session: ReadSession, version: Version) -> Manifest:
