@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +87,15 @@ def train_a_little(folder):
         num_boost_round=20,
     )
     (folder / "result.json").write_text(json.dumps({"trees": booster.num_trees()}))
+
+
+def call_out(folder):
+    with socket.create_connection(("127.0.0.1", int((folder / "port").read_text())), timeout=5):
+        pass
+
+
+def write_outside(folder):
+    (folder.parent / "elsewhere").write_text("owned")
 
 
 def nothing(_folder):

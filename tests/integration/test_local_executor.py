@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mlreg.controller.confinement import find_confinement
 from mlreg.controller.executors.executor import (
     MEBIBYTE,
     ChildTask,
@@ -20,6 +22,7 @@ from mlreg.controller.executors.executor import (
 from mlreg.controller.executors.local import LocalExecutor
 
 HERE = Path(__file__).parent
+PERMITTED = find_confinement()
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "PYTHONPATH": str(HERE),
@@ -153,6 +156,30 @@ def test_the_child_sees_no_secret_and_no_file_of_ours(run, tmp_path):
     assert "secret" not in json.dumps(seen)
     assert not any(name.startswith("MLREG_") for name in seen["environment"])
     assert seen["files"] <= 4  # stdin, stdout, stderr, and the listing itself
+
+
+@pytest.mark.skipif(not PERMITTED.network, reason="the kernel permits no network of one's own")
+def test_the_child_has_no_network_unless_the_task_has_it(executor, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (tmp_path / "port").write_text(str(server.getsockname()[1]))
+        tasks = [
+            ChildTask("executor_children:call_out", tmp_path, network=network)
+            for network in (False, True)
+        ]
+        without, with_network = (executor.run(task, threading.Event()) for task in tasks)
+    assert not without.succeeded
+    assert with_network.succeeded
+
+
+@pytest.mark.skipif(not PERMITTED.writes, reason="no Landlock here")
+def test_the_child_writes_in_its_own_folder_only(executor, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    task = ChildTask("executor_children:write_outside", folder)
+    result = executor.run(task, threading.Event())
+    assert not result.succeeded
+    assert "Permission denied" in failure_line(task, result)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_lightgbm_with_threads_works_in_a_fork(run, tmp_path):
