@@ -392,3 +392,85 @@ def test_the_schema_of_the_model_must_fit_the_contract(parent, tmp_path):
     folder = train_job(tmp_path, contract=contract, schema=schema)
     train(folder)
     assert read_result(folder)["code"] == "contract_mismatch"
+
+
+def ranked_rows(seed=0):
+    """Each of 200 queries has 10 rows, in no order; the grade follows from temp."""
+    table = make_rows(seed=seed)
+    grades = np.digitize(table["temp"].to_numpy(), [-1.0, 0.0, 1.0]).astype(float)
+    queries = np.random.default_rng(seed).permutation(np.repeat(np.arange(200), 10))
+    table = table.set_column(table.column_names.index("label"), "label", pa.array(grades))
+    return table.append_column("entity", pa.array([f"q{one}" for one in queries]))
+
+
+@pytest.mark.parametrize("objective", ["lambdarank", "rank_xendcg"])
+def test_a_ranking_is_learnt_within_its_groups(tmp_path, objective):
+    import pyarrow.parquet as pq
+
+    target = {"task": "ranking", "group_key": "query"}
+    folder = train_job(
+        tmp_path,
+        ranked_rows(),
+        target=target,
+        params={"objective": objective, "min_data_in_leaf": 20},
+        stage={"holdout": "holdout.parquet"},
+    )
+    pq.write_table(ranked_rows(seed=5), folder / "holdout.parquet")
+    train(folder)
+    result = read_result(folder)
+    assert result["outcome"] == "trained", result
+    assert result["holdout"]["metrics"]["ndcg"] > 0.95
+    unordered = stateful(tmp_path / "refit", folder, lane="refit", target=target,
+                         table=ranked_rows(3), params={"objective": objective})  # fmt: skip
+    assert unordered["outcome"] == "trained", unordered
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.drop_columns(["entity"]), "no column 'query', the group key"),
+        (lambda table: with_column(table, "entity", [None] * 2000), "2000 rows have no 'entity'"),
+        (lambda table: with_column(table, "label", [0.5] * 2000), "a whole grade of 0 to 30"),
+    ],
+)
+def test_a_ranking_needs_groups_and_grades(tmp_path, change, said):
+    target = {"task": "ranking", "group_key": "query"}
+    folder = train_job(tmp_path, change(ranked_rows()), target=target, params={})
+    train(folder)
+    assert said in read_result(folder)["message"]
+
+
+def with_column(table, name, values):
+    kind = table.schema.field(name).type
+    return table.set_column(table.column_names.index(name), name, pa.array(values, kind))
+
+
+def test_steps_touch_training_rows_only_and_say_what_they_did(parent, tmp_path):
+    import pyarrow.parquet as pq
+
+    steps = [
+        {"noise": ["temp"], "sigma": 0.3},
+        {"upsample": 2, "where": {"carrier": "UA"}},
+        {"class_weights": "balanced"},
+        {"hashed": ["carrier"], "buckets": 8},
+    ]
+    folder = train_job(tmp_path, steps=steps, stage={"holdout": "holdout.parquet"})
+    pq.write_table(make_rows(seed=5), folder / "holdout.parquet")
+    train(folder)
+    result = read_result(folder)
+    assert result["outcome"] == "trained", result
+    assert [step["touched"] > 0 for step in result["steps"]] == [True] * 4
+    assert result["rows"] == 2000, "copies are no rows of the snapshot"
+    assert result["holdout"]["rows"] == 2000
+    bins = Bins.from_bytes((folder / "bins.bin").read_bytes())
+    profiles = [
+        Profile.from_bytes((one / "profile.bin").read_bytes(), bins) for one in (folder, parent)
+    ]
+    assert profiles[0].column("temp").counts.tolist() == profiles[1].column("temp").counts.tolist()
+    kept = pq.read_table(folder / "stage" / "holdout.parquet")
+    assert kept["label"].to_pylist() == make_rows(seed=5)["label"].to_pylist()
+    carrier = result["contract"]["features"][3]
+    assert (carrier["unseen"], carrier["buckets"]) == ("hash", 8)
+    refused = stateful(tmp_path / "a", parent, lane="continue", steps=steps[3:])
+    assert refused["code"] == "parent_mismatch"
+    assert "0 buckets for unseen values, not 8" in refused["message"]

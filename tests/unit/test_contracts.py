@@ -108,7 +108,7 @@ CHANGED = Feature("b", "category", ("x", "z"))
         ([{"name": "a", "dtype": "category", "categories": []}], "distinct, and not none"),
         ([{"name": "a", "dtype": "category", "categories": ["x", "x"]}], "distinct"),
         ([{"name": "a", "dtype": "category", "categories": [1]}], "must be text"),
-        ([{"name": "a", "dtype": "category", "unseen": "panic"}], "missing or error"),
+        ([{"name": "a", "dtype": "category", "unseen": "panic"}], "missing, error or hash"),
         ([{"name": "a", "dtype": "int", "default": True}], "not a int"),
         ([{"name": "a", "dtype": "int", "default": 1.5}], "not a int"),
         ([{"name": "a", "dtype": "bool", "default": 1}], "not a bool"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mlreg.cli.settings import SettingsError
+from mlreg.cli.trainer_commands import read_commands
 from mlreg.controller.domain.commands import (
     FORM,
     CommandNotAllowedError,
@@ -13,7 +15,9 @@ from mlreg.controller.domain.commands import (
 from mlreg.controller.domain.objectives import OBJECTIVES, objective_problem
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.trainer_kinds import PARTIAL_FIT, lanes_of
+from mlreg.controller.services import policy_checks
 from mlreg.controller.services.policies import parse_policy
+from mlreg.registry.store.tables import Model
 
 START = """\
 model: flights
@@ -42,7 +46,6 @@ def test_a_policy_declares_an_estimator_steps_and_limits():
     )
     assert [step.kind for step in rule.steps] == ["noise", "class_weights"]
     assert (rule.limits.memory, rule.limits.disk) == (2 * 2**30, 4 * 2**30)
-    assert rule.columns == set()
     assert rule.model_dump(mode="json")["limits"]["memory"] == "2GiB"
     assert type(rule).model_validate(rule.model_dump(mode="json", by_alias=True)) == rule
 
@@ -123,3 +126,35 @@ def test_a_command_is_what_its_operator_declared():
 def test_what_is_no_command(wrong):
     with pytest.raises(ValueError, match="x"):
         FORM.validate_python({"x": wrong})
+
+
+@pytest.mark.parametrize(
+    ("task", "lines", "said"),
+    [
+        ("regression", ["params: {objective: binary}"], "must be one of"),
+        ("binary", ["trainer: forest"], "there is no trainer 'forest'"),
+        ("binary", ["steps: [{noise: [rain], sigma: 1}]"], "model 'flights' has no feature 'rain'"),
+        ("binary", ["steps: [{hashed: [temp]}]"], "names 'temp', which is float and no category"),
+        ("ranking", ["trainer: sklearn", "estimator: sklearn.a.B"], "makes no ranking models"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_when_the_policy_is_applied(task, lines, said):
+    policy = parse_policy(START + "".join(f"  {line}\n" for line in lines))
+    features = [{"name": "temp", "dtype": "float"}]
+    model = Model(name="flights", task=task, feature_schema=features)
+    found = [*policy_checks._of_columns(policy, model), *policy_checks._of_trainer(policy, model)]
+    assert [said in one.problem for one in found] == [True]
+
+
+def test_the_file_of_commands_is_as_private_as_the_programs(tmp_path):
+    file = tmp_path / "commands.yaml"
+    file.write_text("xgb: {train: [/a], predict: [/a]}")
+    file.chmod(0o644)
+    with pytest.raises(SettingsError, match="others may read it"):
+        read_commands(file)
+    file.chmod(0o600)
+    assert read_commands(file).find("xgb").train == ("/a",)
+    assert read_commands(None).by_name == {}
+    file.write_text("xgb: {train: [sh]}")
+    with pytest.raises(SettingsError, match="must be an absolute path"):
+        read_commands(file)
