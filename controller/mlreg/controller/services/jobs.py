@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
 from sqlalchemy.exc import IntegrityError
@@ -23,8 +25,7 @@ from mlreg.controller.store import jobs as rows
 from mlreg.registry.domain.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import RowMapping
 
@@ -71,6 +72,63 @@ class Ended:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job to be added; see `enqueue`."""
+
+    kind: str
+    payload: Mapping[str, object]
+    dedupe_key: str | None = None
+    lock_key: str | None = None
+    label: str | None = None
+    priority: int = 100
+    not_before: datetime | None = None
+    max_attempts: int = 3
+
+    def as_row(self) -> dict[str, object]:
+        """Return what the store inserts; the model whose turn it is stands in the payload."""
+        return {
+            "kind": self.kind,
+            "payload": dict(self.payload),
+            "priority": self.priority,
+            "model_id": self.payload.get("model_id"),
+            "dedupe_key": self.dedupe_key,
+            "lock_key": self.lock_key,
+            "label": self.label,
+            "max_attempts": self.max_attempts,
+            "not_before": None if self.not_before is None else self.not_before.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker takes.
+
+    Attributes:
+        worker: its name.
+        kinds: those that it can do.
+        lease_seconds: without a heartbeat for so long, a job is taken back.
+        labels: the worker's; a job without a label fits every worker.
+        declined: jobs that it gave back as none of its own.
+        price: what a second of it costs, if it was told.
+    """
+
+    worker: str
+    kinds: tuple[str, ...]
+    lease_seconds: float
+    labels: tuple[str, ...] = ()
+    declined: tuple[int, ...] = ()
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a second of a worker costs; the currency is a text for people."""
+
+    per_second: Decimal
+    currency: str
+
+
 def enqueue(  # noqa: PLR0913 - each is one property of a job, and each has its default
     session: WriteSession,
     *,
@@ -78,6 +136,7 @@ def enqueue(  # noqa: PLR0913 - each is one property of a job, and each has its 
     payload: Mapping[str, object],
     dedupe_key: str | None = None,
     lock_key: str | None = None,
+    label: str | None = None,
     priority: int = 100,
     not_before: datetime | None = None,
     max_attempts: int = 3,
@@ -90,6 +149,7 @@ def enqueue(  # noqa: PLR0913 - each is one property of a job, and each has its 
         payload: JSON; ids, not content.
         dedupe_key: while a job with this key is queued or running, no second one is added.
         lock_key: while a job with this key runs, this one waits, and others pass it.
+        label: only a worker with this label takes it; None: any does.
         priority: lower goes first.
         not_before: real time (the database's clock), not business time.
         max_attempts: after so many it is dead.
@@ -97,31 +157,76 @@ def enqueue(  # noqa: PLR0913 - each is one property of a job, and each has its 
     Returns:
         The job's id; None when an equal one (by `dedupe_key`) is queued or running.
     """
-    values = {
-        "kind": kind,
-        "payload": json.dumps(dict(payload), allow_nan=False),
-        "priority": priority,
-        "dedupe_key": dedupe_key,
-        "lock_key": lock_key,
-        "max_attempts": max_attempts,
-        "not_before": not_before,
-    }
-    job_id = rows.insert(session, values)
-    if job_id is not None:
-        rows.notify(session, channel=rows.CHANNEL, payload=kind)
-    return job_id
+    wanted = JobRequest(
+        kind,
+        payload,
+        dedupe_key=dedupe_key,
+        lock_key=lock_key,
+        label=label,
+        priority=priority,
+        not_before=not_before,
+        max_attempts=max_attempts,
+    )
+    found = enqueue_all(session, [wanted])
+    return found[0] if found else None
+
+
+def enqueue_all(session: WriteSession, wanted: Sequence[JobRequest]) -> Sequence[int]:
+    """Add jobs to the caller's transaction in one statement; return the ids of those added.
+
+    Jobs of one model take their turns in the order given, and other models' jobs go between.
+    """
+    added = rows.insert(session, [one.as_row() for one in wanted])
+    if added:
+        for kind in sorted({one.kind for one in wanted}):
+            rows.notify(session, channel=rows.CHANNEL, payload=kind)
+    return added
 
 
 def claim(
-    database: Database, worker: str, kinds: Sequence[str], lease_seconds: float
+    database: Database,
+    worker: str,
+    kinds: Sequence[str],
+    lease_seconds: float,
+    *,
+    labels: Collection[str] = (),
+    declined: Collection[int] = (),
 ) -> Lease | None:
-    """Take the first ready job of these kinds; None when there is none (or a rival was first)."""
+    """Take the first ready job that fits; None when there is none (or a rival was first).
+
+    See `claim_all` for the arguments.
+    """
+    found = claim_all(
+        database,
+        Claim(worker, tuple(kinds), lease_seconds, tuple(labels), tuple(declined)),
+        1,
+    )
+    return found[0] if found else None
+
+
+def claim_all(database: Database, claim: Claim, count: int) -> list[Lease]:
+    """Take up to so many ready jobs that fit, in one short transaction, the first to go first.
+
+    Of jobs with one lock key it takes the first. None are taken when a rival took a job of the
+    same lock key at this very moment: ask again.
+    """
+    values = {
+        "worker": claim.worker,
+        "kinds": list(claim.kinds),
+        "lease_seconds": claim.lease_seconds,
+        "labels": list(claim.labels),
+        "declined": list(claim.declined),
+        "price": None if claim.price is None else str(claim.price.per_second),
+        "currency": None if claim.price is None else claim.price.currency,
+        "count": count,
+    }
     try:
         with database.writing() as session:
-            row = rows.take_next(session, worker=worker, kinds=kinds, lease_seconds=lease_seconds)
-    except IntegrityError:  # the unique lock key: a rival took its sister at this very moment
-        return None
-    return None if row is None else _lease(row, lease_seconds)
+            found = rows.take_next(session, values)
+    except IntegrityError:  # the unique lock key
+        return []
+    ordered = sorted(found, key=lambda row: (row["priority"], row["turn"], row["id"]))
+    return [_lease(row, claim.lease_seconds) for row in ordered]
 
 
 def take_back(session: WriteSession, kinds: Sequence[str]) -> list[Ended]:
@@ -208,13 +313,13 @@ def fail(session: WriteSession, lease: Lease, error: str, *, final: bool = False
     return _postpone(session, lease, seconds=pause, refund=0, error=error)
 
 
-def release(session: WriteSession, lease: Lease) -> Ended:
-    """Give the job back untouched (the worker stops): queued at once, the attempt not counted.
+def release(session: WriteSession, lease: Lease, why: str) -> Ended:
+    """Give the job back untouched, with the reason: queued at once, the attempt not counted.
 
     Raises:
         LeaseLostError: the job was taken back or cancelled.
     """
-    released = _postpone(session, lease, seconds=0.0, refund=1, error="the worker was stopped")
+    released = _postpone(session, lease, seconds=0.0, refund=1, error=why)
     rows.notify(session, channel=rows.CHANNEL, payload=lease.kind)
     return released
 

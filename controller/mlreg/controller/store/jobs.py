@@ -6,6 +6,7 @@ an argument; a statement that touches a running job names its lease token.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, text
@@ -14,6 +15,7 @@ from mlreg.controller.store.tables import Job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -21,30 +23,59 @@ CHANNEL = "mlreg_jobs"
 ENDED_CHANNEL = "mlreg_jobs_ended"
 
 _INSERT = text("""
-    INSERT INTO job (kind, payload, state, priority, dedupe_key, lock_key, attempt, max_attempts,
-                     enqueued_at, not_before)
-    VALUES (:kind, CAST(:payload AS jsonb), 'queued', :priority, :dedupe_key, :lock_key, 0,
-            :max_attempts, clock_timestamp(), :not_before)
+    INSERT INTO job (kind, payload, state, priority, model_id, turn, dedupe_key, lock_key, label,
+                     attempt, max_attempts, enqueued_at, not_before)
+    SELECT one.kind, one.payload, 'queued', one.priority, one.model_id,
+           greatest(head.turn, own.turn, 0) + CASE WHEN one.model_id IS NULL THEN 0 ELSE
+               row_number() OVER (PARTITION BY one.priority, one.model_id ORDER BY one.place) - 1
+           END,
+           one.dedupe_key, one.lock_key, one.label, 0, one.max_attempts, clock_timestamp(),
+           one.not_before
+    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS one(
+        place int, kind text, payload jsonb, priority int, model_id bigint, dedupe_key text,
+        lock_key text, label text, max_attempts int, not_before timestamptz)
+    LEFT JOIN LATERAL (
+        SELECT ready.turn FROM job AS ready
+        WHERE ready.state = 'queued' AND ready.held IS NULL AND ready.priority = one.priority
+        ORDER BY ready.priority, ready.turn, ready.id LIMIT 1) AS head ON true
+    LEFT JOIN LATERAL (
+        SELECT last.turn + 1 AS turn FROM job AS last
+        WHERE last.state = 'queued' AND last.model_id = one.model_id
+          AND last.priority = one.priority
+        ORDER BY last.turn DESC LIMIT 1) AS own ON true
+    ORDER BY one.place
     ON CONFLICT (dedupe_key) WHERE state IN ('queued', 'running') DO NOTHING
     RETURNING id
 """)
+"""Models take turns: the n-th waiting job of one goes before the (n+1)-th of any other; the first
+job of a model that had none waiting has the turn of whoever is next. (Start-time fair queueing:
+Goyal, Vin and Cheng, SIGCOMM 1996, with jobs of equal weight.)"""
 
 _TAKE = text("""
-    UPDATE job
-    SET state = 'running', attempt = attempt + 1, worker = :worker,
-        lease_token = gen_random_uuid()::text,
-        lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-    WHERE id = (
-        SELECT waiting.id FROM job AS waiting
+    WITH ready AS MATERIALIZED (
+        SELECT waiting.id, waiting.lock_key, waiting.priority, waiting.turn FROM job AS waiting
         WHERE waiting.state = 'queued'
+          AND waiting.held IS NULL
           AND waiting.kind = ANY(:kinds)
+          AND (waiting.label IS NULL OR waiting.label = ANY(CAST(:labels AS text[])))
+          AND waiting.id <> ALL(CAST(:declined AS bigint[]))
           AND (waiting.not_before IS NULL OR waiting.not_before <= clock_timestamp())
           AND (waiting.lock_key IS NULL OR NOT EXISTS (
               SELECT 1 FROM job AS rival
               WHERE rival.state = 'running' AND rival.lock_key = waiting.lock_key))
-        ORDER BY waiting.priority, waiting.id
-        FOR UPDATE SKIP LOCKED LIMIT 1)
-    RETURNING id, kind, payload, attempt, max_attempts, lease_token
+        ORDER BY waiting.priority, waiting.turn, waiting.id
+        FOR UPDATE SKIP LOCKED LIMIT :count),
+    first AS (
+        SELECT DISTINCT ON (coalesce(lock_key, 'job ' || id)) id, priority, turn FROM ready
+        ORDER BY coalesce(lock_key, 'job ' || id), priority, turn, id)
+    UPDATE job
+    SET state = 'running', attempt = attempt + 1, worker = :worker,
+        lease_token = gen_random_uuid()::text, started_at = clock_timestamp(),
+        price = CAST(:price AS numeric), currency = :currency,
+        lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+    FROM first WHERE job.id = first.id
+    RETURNING job.id, job.kind, job.payload, job.attempt, job.max_attempts, job.lease_token,
+              first.priority, first.turn
 """)
 
 _EXPIRE = text("""
@@ -102,29 +133,68 @@ _NOTE = text("""
     WHERE id = :id AND lease_token = :token AND state = 'running'
 """)
 
+_HOLD = text("""
+    UPDATE job
+    SET state = 'queued', attempt = attempt - 1, worker = NULL, held = :held,
+        held_until = :until, not_before = :not_before, lease_token = NULL, lease_until = NULL
+    WHERE id = :id AND lease_token = :token AND state = 'running'
+""")
+
+_RELEASE_HELD = text("""
+    UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
+    WHERE id IN (
+        SELECT late.id FROM job AS late
+        WHERE late.state = 'queued' AND late.held IS NOT NULL
+          AND coalesce(late.held_until <= :now, late.not_before <= clock_timestamp(), true)
+        FOR UPDATE SKIP LOCKED)
+    RETURNING kind
+""")
+
+_FREE_HELD = text("""
+    UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
+    WHERE state = 'queued' AND held IS NOT NULL
+    RETURNING kind
+""")
+
+_PRUNE = text("""
+    DELETE FROM job WHERE id IN (
+        SELECT id FROM job
+        WHERE ended_at < :before AND kind <> ALL(CAST(:kept AS text[]))
+        ORDER BY ended_at LIMIT :limit)
+""")
+
 _OF_KEY = text("""
     SELECT id FROM job WHERE dedupe_key = :key AND state IN ('queued', 'running')
 """)
 
-_OPEN = text("SELECT count(*) FROM job WHERE state IN ('queued', 'running') AND kind <> 'chore'")
+_OPEN = text("""
+    SELECT count(*) FROM job
+    WHERE state IN ('queued', 'running') AND kind <> 'chore' AND held IS NULL
+""")
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
-def insert(session: WriteSession, values: Mapping[str, Any]) -> int | None:
-    """Insert a queued job; None when its dedupe key is queued or running already."""
-    return session.execute(_INSERT, dict(values)).scalar_one_or_none()
+def insert(session: WriteSession, jobs: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """Insert queued jobs in one statement; return the ids of those that are new by dedupe key.
+
+    Each has: kind, payload, priority, model_id, dedupe_key, lock_key, label, max_attempts,
+    not_before (a text, or None).
+    """
+    placed = [{"place": place, **one} for place, one in enumerate(jobs)]
+    values = {"jobs": json.dumps(placed, allow_nan=False)}
+    return session.execute(_INSERT, values).scalars().all()
 
 
-def take_next(
-    session: WriteSession, *, worker: str, kinds: Sequence[str], lease_seconds: float
-) -> RowMapping | None:
-    """Turn the first ready job of these kinds into a running one with a new lease token.
+def take_next(session: WriteSession, values: Mapping[str, Any]) -> Sequence[RowMapping]:
+    """Turn the first jobs that are ready and fit into running ones, each with a new lease token.
+
+    Values: worker, kinds, lease_seconds, labels (jobs without one always fit), declined (the ids
+    of jobs that do not fit), count, and price and currency of a second (or None).
 
     Raises:
         sqlalchemy.exc.IntegrityError: a rival took a job of the same lock key at this moment.
     """
-    values = {"worker": worker, "kinds": list(kinds), "lease_seconds": lease_seconds}
-    return session.execute(_TAKE, values).mappings().one_or_none()
+    return session.execute(_TAKE, dict(values)).mappings().all()
 
 
 def expire(session: WriteSession, *, kinds: Sequence[str]) -> Sequence[RowMapping]:
@@ -160,6 +230,31 @@ def postpone(
     return session.execute(_POSTPONE, values).mappings().one_or_none()
 
 
+def hold(session: WriteSession, values: Mapping[str, Any]) -> bool:
+    """Queue a running job again until something is free; False when the token no longer holds.
+
+    Values: id, token, held (what it waits for), until (business time) and not_before (real time),
+    one of which is None.
+    """
+    return session.connection().execute(_HOLD, dict(values)).rowcount == 1
+
+
+def release_held(session: WriteSession, now: datetime) -> Sequence[str]:
+    """Make the held jobs ready whose time has come; return their kinds."""
+    return session.execute(_RELEASE_HELD, {"now": now}).scalars().all()
+
+
+def free_held(session: WriteSession) -> Sequence[str]:
+    """Make every held job ready: what held it has changed; return their kinds."""
+    return session.execute(_FREE_HELD).scalars().all()
+
+
+def prune(session: WriteSession, before: datetime, limit: int, kept: Sequence[str]) -> int:
+    """Delete jobs that ended before a moment (real time) but for kinds that are kept."""
+    values = {"before": before, "limit": limit, "kept": list(kept)}
+    return session.connection().execute(_PRUNE, values).rowcount
+
+
 def note(session: WriteSession, values: Mapping[str, Any]) -> bool:
     """Write how far a held job is; False when the token no longer holds it.
 
@@ -184,10 +279,10 @@ def find_open(session: ReadSession, dedupe_key: str) -> int | None:
 
 
 def count_open(session: ReadSession) -> int:
-    """Count the jobs that are queued or running; chores are no business of business time."""
+    """Count the jobs that are running or ready; chores are no business of business time."""
     return int(session.execute(_OPEN).scalar_one())
 
 
 def notify(session: WriteSession, *, channel: str, payload: str) -> None:
     """Wake whoever listens on `channel` once this transaction commits."""
-    session.execute(_NOTIFY, {"channel": channel, "payload": payload})
+    session.at_end(_NOTIFY, {"channel": channel, "payload": payload})

@@ -12,6 +12,7 @@ What always holds:
 from __future__ import annotations
 
 from mlreg.controller.store.tables.alerts import Alert, AlertEntry
+from mlreg.controller.store.tables.costs import Cost, OverallBudget
 from mlreg.controller.store.tables.feedback import (
     Batch,
     Erasure,
@@ -24,7 +25,7 @@ from mlreg.controller.store.tables.feedback import (
 )
 from mlreg.controller.store.tables.incidents import Incident, IncidentEntry
 from mlreg.controller.store.tables.invariants import InvariantSet
-from mlreg.controller.store.tables.jobs import Chore, Job, Leader
+from mlreg.controller.store.tables.jobs import Chore, Job, Leader, Member
 from mlreg.controller.store.tables.policies import Firing, Policy, PolicyState
 from mlreg.controller.store.tables.profiles import (
     ContractBins,
@@ -52,6 +53,7 @@ __all__ = [
     "BusinessValue",
     "Chore",
     "ContractBins",
+    "Cost",
     "Erasure",
     "Firing",
     "Incident",
@@ -63,7 +65,9 @@ __all__ = [
     "Leader",
     "LossModel",
     "LostSegment",
+    "Member",
     "Outage",
+    "OverallBudget",
     "Policy",
     "PolicyState",
     "Reading",

@@ -13,7 +13,10 @@ from mlreg.registry.store.columns import big_key, document, moment, optional_mom
 
 
 class Run(SQLModel, table=True):
-    """One retrain: queued, running, succeeded, failed, cancelled or dead."""
+    """One retrain: queued, running, succeeded, failed, cancelled or dead.
+
+    `granted_seconds` is what the budgets left it to train, while it runs.
+    """
 
     __tablename__ = "run"
 
@@ -34,10 +37,11 @@ class Run(SQLModel, table=True):
     decision_id: int | None = optional_number()
     attempt: int = 0
     train_seconds: float | None = None
+    granted_seconds: float | None = None
     error: str | None = None
     requested_by: str
     created_at: datetime = moment()
-    started_at: datetime | None = optional_moment()
+    started_at: datetime | None = optional_moment(index=True)
     ended_at: datetime | None = optional_moment()
 
 
