@@ -6,9 +6,12 @@ known but not built, each with its line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
 
 from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.policy import Policy, PolicyFrame
@@ -18,6 +21,7 @@ from mlreg.controller.domain.yaml_file import InvalidFileError, read_yaml
 if TYPE_CHECKING:
     from mlreg.controller.domain.yaml_file import YamlFile
 
+Part = TypeVar("Part", bound=BaseModel)
 NOT_YET: Mapping[tuple[str, ...], str] = {
     ("rollout", "steps"): "rollout steps",
     ("rollout", "ab"): "A/B rollouts",
@@ -25,9 +29,12 @@ NOT_YET: Mapping[tuple[str, ...], str] = {
     ("approval",): "approvals",
     ("notify",): "notifications",
     ("retrain", "executor"): "other executors",
-    ("data", "select"): "data selection by change point",
 }
 """Keys of the language that no code stands behind yet."""
+
+
+MOST_PARTS: Mapping[str, int] = {"triggers": 100, "gates": 50, "guards": 20}
+"""How long a list of the policy may be: each part costs at every look."""
 
 
 class InvalidPolicyError(InvalidFileError):
@@ -53,7 +60,7 @@ def read_policy(text: str, kinds: Kinds) -> Policy:
         InvalidPolicyError: with every problem found, each with its line and key.
     """
     file = read_yaml(text, InvalidPolicyError)
-    problems = _not_yet(file)
+    problems = [*_not_yet(file), *_too_many(file)]
     if problems:
         raise InvalidPolicyError(problems=problems)
     triggers = [one for _, one in file.parts("triggers", kinds.triggers, problems)]
@@ -62,11 +69,42 @@ def read_policy(text: str, kinds: Kinds) -> Policy:
     frame = file.part(PolicyFrame, rest, (), problems)
     if frame is None or problems:
         raise InvalidPolicyError(problems=problems)
-    _check_whole(frame, triggers, file, problems)
+    policy = _whole(frame, triggers, gates, said=set(file.document))
+    problems = _problems_of_whole(policy, file)
     if problems:
         raise InvalidPolicyError(problems=problems)
+    return policy
+
+
+def read_written_policy(text: str, kinds: Kinds) -> Policy:
+    """Return the policy of the JSON that `Policy.to_json` returned.
+
+    Raises:
+        InvalidPolicyError: it names a trigger or a gate that is not installed here.
+        ValidationError: it is no such JSON.
+    """
+    form: dict[str, Any] = json.loads(text)
+    triggers = [_written_part(one, kinds.triggers) for one in form.pop("triggers")]
+    gates = [_written_part(one, kinds.gates) for one in form.pop("gates")]
+    frame = PolicyFrame.model_validate_json(json.dumps(form), strict=True)
+    return _whole(frame, triggers, gates, said=set(Policy.model_fields))
+
+
+def _written_part(form: Mapping[str, Any], kinds: Mapping[str, type[Part]]) -> Part:
+    kind = next((kind for name, kind in kinds.items() if name in form), None)
+    if kind is None:
+        problem = f"nothing that is installed here reads {json.dumps(form)[:200]}"
+        raise InvalidPolicyError(problems=[problem])
+    return kind.model_validate_json(json.dumps(form), strict=True)
+
+
+def _whole(
+    frame: PolicyFrame, triggers: Sequence[Trigger], gates: Sequence[Gate], *, said: set[str]
+) -> Policy:
+    """Return the policy; its `model_fields_set` are the keys that were said."""
     parts = {name: getattr(frame, name) for name in PolicyFrame.model_fields}
-    return Policy.model_construct(**parts, triggers=tuple(triggers), gates=tuple(gates))
+    parts |= {"triggers": tuple(triggers), "gates": tuple(gates)}
+    return Policy.model_construct(_fields_set=said, **parts)
 
 
 def _not_yet(file: YamlFile) -> list[str]:
@@ -84,15 +122,25 @@ def _not_yet(file: YamlFile) -> list[str]:
     return problems
 
 
+def _too_many(file: YamlFile) -> list[str]:
+    lengths = {
+        key: len(said) for key in MOST_PARTS if isinstance(said := file.value_at([key]), list)
+    }
+    return [
+        f"{file.at((key,))}: at most {MOST_PARTS[key]}, not {length:,}"
+        for key, length in lengths.items()
+        if length > MOST_PARTS[key]
+    ]
+
+
 def _is_about_requests(guard: object) -> bool:
     return isinstance(guard, dict) and (guard.get("metric") == "error_rate" or "above" in guard)
 
 
-def _check_whole(
-    frame: PolicyFrame, triggers: Sequence[Trigger], file: YamlFile, problems: list[str]
-) -> None:
-    if not triggers:
-        problems.append("a policy needs at least one trigger")
-    if isinstance(frame.combine, int) and frame.combine > len(triggers):
-        where = file.at(("combine",))
-        problems.append(f"{where}: at_least {frame.combine} of only {len(triggers)} triggers")
+def _problems_of_whole(policy: Policy, file: YamlFile) -> list[str]:
+    if not policy.triggers:
+        return [f"{file.at(('triggers',))}: a policy needs at least one trigger"]
+    wanted, declared = policy.combination.at_least, len(policy.triggers)
+    if wanted > declared:
+        return [f"{file.at(('combine',))}: at_least {wanted} of only {declared} triggers"]
+    return []

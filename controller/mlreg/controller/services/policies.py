@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
-from mlreg.controller.domain.policy_file import Kinds, read_policy
 from mlreg.controller.domain.windows import window_of
-from mlreg.controller.gates.kinds import gate_kinds
-from mlreg.controller.services.policy_checks import check_policy
+from mlreg.controller.services.policy_checks import check_policy, known_of
+from mlreg.controller.services.policy_texts import complete, parse_policy, written_policy
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.tables import Policy as PolicyRow
 from mlreg.controller.store.tables import PolicyState
-from mlreg.controller.triggers.kinds import trigger_kinds
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
 from mlreg.registry.services import approvals, audit, catalog
@@ -29,8 +26,6 @@ from mlreg.registry.services import approvals, audit, catalog
 if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Model
-
-CACHED_POLICIES = 256
 
 
 class PolicyNotFoundError(NotFoundError):
@@ -72,16 +67,6 @@ class PolicyInForce:
         return Actor(name=f"policy:{self.model}/{self.number}", kind="policy", role="controller")
 
 
-@lru_cache(maxsize=CACHED_POLICIES)
-def parse_policy(text: str) -> Policy:
-    """Return the policy that a text declares.
-
-    Raises:
-        InvalidPolicyError: with every problem, each with its line and key.
-    """
-    return read_policy(text, Kinds(trigger_kinds(), gate_kinds()))
-
-
 def apply_policy(
     session: WriteSession,
     text: str,
@@ -96,11 +81,9 @@ def apply_policy(
         InvalidPolicyError: the text declares no policy for this model.
         ModelNotFoundError, EnvironmentNotFoundError: what it names is not there.
     """
-    policy = parse_policy(text)
-    model = catalog.lock_model(session, policy.model)
-    if not rows.environment_exists(session, policy.environment):
-        raise catalog.EnvironmentNotFoundError(environment=policy.environment)
-    check_policy(policy, model)
+    declared = parse_policy(text)
+    model = catalog.lock_model(session, declared.model)
+    policy = checked_policy(session, text, model, now)
     before = rows.newest_policy(session, catalog.id_of(model), policy.environment)
     if before is not None and before.source == text:
         return get_policy(session, model.name, policy.environment)
@@ -120,6 +103,21 @@ def apply_policy(
     body = {"number": row.number, "policy": row.body, "git": row.git}
     _record(session, "policy.apply", policy, actor, body, now)
     return get_policy(session, model.name, policy.environment)
+
+
+def checked_policy(session: ReadSession, text: str, model: Model, now: datetime) -> Policy:
+    """Return the policy of a text with the defaults of its model.
+
+    Raises:
+        InvalidPolicyError: the text declares no policy for this model.
+        EnvironmentNotFoundError: what it names is not there.
+    """
+    declared = parse_policy(text)
+    if not rows.environment_exists(session, declared.environment):
+        raise catalog.EnvironmentNotFoundError(environment=declared.environment)
+    policy = complete(declared, model)
+    check_policy(text, policy, model, known_of(session, model, policy.environment, now))
+    return policy
 
 
 def set_enabled(
@@ -191,7 +189,7 @@ def _in_force(session: ReadSession, model: Model, row: PolicyRow) -> PolicyInFor
         model=model.name,
         environment=row.environment,
         enabled=state is None or state.enabled,
-        policy=parse_policy(row.source),
+        policy=written_policy(row.body),
         source=row.source,
         git=row.git,
         created_at=row.created_at,

@@ -1,62 +1,132 @@
-"""What a policy must have in common with its model, and with what is installed here."""
+"""What a policy must have in common with its model, with what is installed here, and with itself.
+
+What always holds: asked when a policy is applied, or shown before; each problem names line and key.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlreg.controller.domain.objectives import objective_problem
+from mlreg.controller.domain.policy_advice import advice
 from mlreg.controller.domain.policy_file import InvalidPolicyError
+from mlreg.controller.domain.policy_rules import Complaint, Known, contradictions
 from mlreg.controller.domain.steps.step import StepError
 from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS, MODEL_FILES
+from mlreg.controller.domain.yaml_file import read_yaml
+from mlreg.controller.services.label_profiles import known_delays
+from mlreg.controller.services.labelled_rows import shape_of
+from mlreg.controller.store.serving import count_champions
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from mlreg.controller.domain.policy import Policy
+    from mlreg.controller.domain.yaml_file import Location
+    from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
 
 
-def check_policy(policy: Policy, model: Model) -> None:
+def check_policy(text: str, policy: Policy, model: Model, known: Known) -> None:
     """Check all that a run would be refused for, as far as it is known before one.
 
     Raises:
-        InvalidPolicyError: with every problem.
+        InvalidPolicyError: with every problem, each with its line and key.
     """
-    problems = [*_of_columns(policy, model), *_of_trainer(policy, model)]
+    found = [*_of_columns(policy, model), *_of_trainer(policy, model)]
+    problems = _spelt(text, [*found, *contradictions(policy, known)])
     if problems:
         raise InvalidPolicyError(problems=problems)
 
 
-def _of_columns(policy: Policy, model: Model) -> Iterator[str]:
+def advise(text: str, policy: Policy, model: Model, known: Known, now: datetime) -> list[str]:
+    """Return what the policy is not refused for, but is unlikely to be meant, with line and key."""
+    return _spelt(text, [*_of_slices(policy, model), *advice(policy, known, now)])
+
+
+def known_of(session: ReadSession, model: Model, environment: str, now: datetime) -> Known:
+    """Return what is known of a model in an environment."""
+    place = (catalog.id_of(model), environment)
+    return Known(
+        task=model.task,
+        longest_delay=timedelta(seconds=catalog.target_contract_of(model).max_label_delay_seconds),
+        share_come=_observed(session, place, model, now),
+        champions=count_champions(session, *place),
+    )
+
+
+def _observed(
+    session: ReadSession, place: tuple[int, str], model: Model, now: datetime
+) -> Callable[[timedelta], float] | None:
+    """Return the share of the labels that have come by an age, of all that ever come."""
+    arrival = known_delays(session, place, now, shape_of(model, ()).classes).labelled
+    if arrival is None:
+        return None
+    eventually = float(arrival.by_edge[-1])
+    return lambda age: float(arrival.share(np.array([age.total_seconds()]))[0]) / eventually
+
+
+def _spelt(text: str, found: Iterable[Complaint]) -> list[str]:
+    file = read_yaml(text, InvalidPolicyError)
+    return [f"{file.at(one.place)}: {one.problem}" for one in found]
+
+
+def _of_columns(policy: Policy, model: Model) -> Iterator[Complaint]:
     """Yield which columns the policy names that are no features of the model."""
     schema = catalog.feature_schema_of(model)
     if schema is None:
         return
-    named = set(policy.retrain.columns)
-    named.update(*(trigger.columns for trigger in policy.triggers))
-    named.update(*(gate.columns for gate in policy.gates))
-    unknown = sorted(named - set(schema.names))
-    if unknown:
-        yield f"model {model.name!r} has no feature {', '.join(map(repr, unknown))}"
-        return
+    found = list(_unknown_columns(policy, model, frozenset(schema.names)))
+    yield from found
     try:
-        for step in policy.retrain.steps:
+        for step in () if found else policy.retrain.steps:
             schema = step.reserve(schema)
     except StepError as error:
-        yield f"retrain.steps: {error}"
+        yield Complaint(("retrain", "steps"), str(error))
 
 
-def _of_trainer(policy: Policy, model: Model) -> Iterator[str]:
+def _unknown_columns(policy: Policy, model: Model, names: frozenset[str]) -> Iterator[Complaint]:
+    steps, outages = policy.retrain.steps, policy.retrain.outages
+    named: list[tuple[Location, Iterable[str]]] = [
+        *((("triggers", place), one.columns) for place, one in enumerate(policy.triggers)),
+        *((("gates", place), one.columns) for place, one in enumerate(policy.gates)),
+        *((("retrain", "steps", place), one.columns) for place, one in enumerate(steps)),
+        (("retrain", "outages", "features"), outages.features if outages else ()),
+    ]
+    for place, columns in named:
+        unknown = sorted(set(columns) - names)
+        if unknown:
+            shown = ", ".join(map(repr, unknown))
+            yield Complaint(place, f"model {model.name!r} has no feature {shown}")
+
+
+def _of_slices(policy: Policy, model: Model) -> Iterator[Complaint]:
+    schema = catalog.feature_schema_of(model)
+    unknown = sorted(set(policy.monitors.slices) - set(schema.names)) if schema else []
+    if unknown:
+        shown = ", ".join(map(repr, unknown))
+        yield Complaint(
+            ("monitors", "slices"),
+            f"model {model.name!r} has no feature {shown}, so it is no slice",
+        )
+
+
+def _of_trainer(policy: Policy, model: Model) -> Iterator[Complaint]:
     """Yield why the trainer is none, or trains no model of this task."""
-    rule = policy.retrain
+    rule, place = policy.retrain, ("retrain", "trainer")
     known = [*MODEL_FILES, *sorted(point.name for point in entry_points(group=ENTRY_POINTS))]
     if rule.trainer not in known:
-        yield f"retrain.trainer: there is no trainer {rule.trainer!r}; there are {', '.join(known)}"
+        there = ", ".join(known)
+        yield Complaint(place, f"there is no trainer {rule.trainer!r}; there are {there}")
     if rule.trainer == "lightgbm":
         problem = objective_problem(model.task, rule.params)
         if problem is not None:
-            yield f"retrain.params.objective: {problem}"
+            yield Complaint(("retrain", "params", "objective"), problem)
     if rule.trainer == "sklearn" and model.task == "ranking":
-        yield "retrain.trainer: scikit-learn makes no ranking models"
+        yield Complaint(place, "scikit-learn makes no ranking models")

@@ -66,6 +66,16 @@ def find_serving(session: ReadSession, model_id: int, environment: str) -> Servi
     )
 
 
+def count_champions(session: ReadSession, model_id: int, environment: str) -> int:
+    """Return how many versions serve or have served."""
+    query = (
+        select(func.count(func.distinct(Revision.champion)))
+        .join(Deployment, col(Deployment.id) == Revision.deployment_id)
+        .where(Deployment.model_id == model_id, Deployment.environment == environment)
+    )
+    return session.exec(query).one()
+
+
 def _promotion(session: ReadSession, deployment: Deployment) -> Revision:
     """Return the revision since which the present champion serves without a break."""
     other = (
