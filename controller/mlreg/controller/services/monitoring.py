@@ -216,7 +216,12 @@ def _read(
     """Return every monitor's readings of a window, judged against windows before it."""
     log = (watched.model_id, watched.contract or "")
     history = load_history(session, log, window)
-    view = WindowView(profile, watched.reference, history, decides=watched.task == "multiclass")
+    decides = watched.task == "multiclass"
+    return profile_readings(window, WindowView(profile, watched.reference, history, decides))
+
+
+def profile_readings(window: Interval, view: WindowView) -> list[WindowReading]:
+    """Return every monitor's readings of a window, whoever keeps them; it has rows."""
     found = [one for monitor in MONITORS for one in monitor.read(view)]
     judged = iter(_verdicts(window, view.history, [one for one in found if one.rule is not None]))
     return [

@@ -151,7 +151,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     watch.lap("load")
     stepped = step_rows(job, contract, rows, encoded)
     task = task_of(folder, job, target, contract, stepped.rows)
-    model, trained = _fit(folder / "out", trainer, task)
+    model, trained = fit(folder / "out", trainer, task)
     watch.lap("train")
     _write_profile(folder, job, contract, encoded, rows)
     watch.lap("profile")
@@ -185,7 +185,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     }
 
 
-def _fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, Trained]:
+def fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, Trained]:
     """Train, write model and contract, and see that the model scores some of its own rows.
 
     Raises:
