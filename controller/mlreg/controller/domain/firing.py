@@ -1,7 +1,9 @@
 """What comes of a firing: a run, or the rule that held it back.
 
 What always holds: a firing is recorded either way. The first rule that says no names the outcome:
-frozen, outage, busy, cooldown, budget. None of them ever stops a person.
+quiet (it is judged again when the quiet hours end), frozen, outage, busy, cooldown, budget. None of
+them stops a person, but for a run that is open already. `missed` is written where due times passed
+while nobody looked, and the trigger does not want them caught up.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from mlreg.controller.domain.policy import Budget
 
-Outcome = Literal["run", "frozen", "outage", "busy", "cooldown", "budget"]
+Outcome = Literal["run", "quiet", "frozen", "outage", "busy", "cooldown", "budget", "missed"]
 RUN_DAY = timedelta(days=1)
 TRAIN_WEEK = timedelta(days=7)
 
@@ -32,11 +34,15 @@ class Circumstances:
     """Everything that can hold a run back.
 
     Attributes:
+        quiet: whether these are the policy's quiet hours.
+        by_hand: whether a person asked for it.
         cooldown_until: the deployment's own (after a guard's rollback), or None.
         busy: whether a run of this deployment is queued or running.
         runs: those of the last week, in any order.
     """
 
+    quiet: bool = False
+    by_hand: bool = False
     frozen: bool = False
     outage: bool = False
     busy: bool = False
@@ -48,7 +54,10 @@ def judge_firing(
     at: datetime, circumstances: Circumstances, *, cooldown: timedelta, budget: Budget
 ) -> Outcome:
     """Return what comes of a firing at that moment (business time)."""
+    if circumstances.by_hand:
+        return "busy" if circumstances.busy else "run"
     rules: tuple[tuple[bool, Outcome], ...] = (
+        (circumstances.quiet, "quiet"),
         (circumstances.frozen, "frozen"),
         (circumstances.outage, "outage"),
         (circumstances.busy, "busy"),

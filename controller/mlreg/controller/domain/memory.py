@@ -2,28 +2,107 @@
 
 What always holds: the two borders only move forward: windows before `closed_until` are read, those
 before `matured_until` are read with their labels; `judged_at` is the newest moment at which the
-triggers were judged.
+triggers were judged; an event is shown to its trigger once, for its serial number is remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from mlreg.controller.domain.outage import Suspicion
+from mlreg.controller.domain.triggers import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a webhook trigger, or of the policy by hand, that waits to be judged."""
+
+    trigger: str
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "trigger": self.trigger,
+            "serial": self.event.serial,
+            "at": self.event.at.isoformat(),
+            "what": self.event.what,
+            "evidence": dict(self.event.evidence),
+        }
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Call:
+        """Read what `to_json` wrote."""
+        at = datetime.fromisoformat(form["at"])
+        return cls(form["trigger"], Event(form["serial"], at, form["what"], form["evidence"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A firing that waits for the end of quiet hours.
+
+    Attributes:
+        waiting: the triggers that held at a moment of them, and when; the others are judged again.
+        told: the triggers that a firing was recorded of.
+    """
+
+    until: datetime
+    waiting: Mapping[str, datetime]
+    told: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        waiting = _texts(self.waiting)
+        return {"until": self.until.isoformat(), "waiting": waiting, "told": list(self.told)}
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Quiet:
+        """Read what `to_json` wrote."""
+        until = datetime.fromisoformat(form["until"])
+        return cls(until, _moments(form["waiting"]), tuple(form["told"]))
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyMemory:
-    """Borders, the triggers that came to hold and wait for others, and a suspected outage."""
+    """Borders, the triggers that came to hold and wait for others, and a suspected outage.
+
+    Attributes:
+        held: since when triggers hold that wait for others.
+        noticed: the moment that is due, and when somebody first looked after it.
+        quiet: what waits for the end of quiet hours.
+        champion: the version under which `spent` came to be.
+        spent: by trigger, the subjects whose excursion a run has come of.
+        seen: by source of events, the serial number of the newest that was shown.
+        calls: those that wait to be judged, oldest first.
+        called: how many there ever were.
+    """
 
     closed_until: datetime
     matured_until: datetime
     judged_at: datetime
     held: Mapping[str, datetime] = field(default_factory=dict)
     suspicion: Suspicion | None = None
+    noticed: tuple[datetime, datetime] | None = None
+    quiet: Quiet | None = None
+    champion: int | None = None
+    spent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    called: int = 0
+
+    def anew(self, at: datetime) -> PolicyMemory:
+        """Return the memory under other triggers: what was read stays read, they begin anew."""
+        return replace(
+            self,
+            judged_at=max(at, self.judged_at),
+            held={},
+            noticed=None,
+            quiet=None,
+            spent={},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -31,18 +110,45 @@ class PolicyMemory:
             "closed_until": self.closed_until.isoformat(),
             "matured_until": self.matured_until.isoformat(),
             "judged_at": self.judged_at.isoformat(),
-            "held": {name: since.isoformat() for name, since in self.held.items()},
+            "held": _texts(self.held),
             "suspicion": self.suspicion.to_json() if self.suspicion else None,
+            "noticed": [one.isoformat() for one in self.noticed] if self.noticed else None,
+            "quiet": self.quiet.to_json() if self.quiet else None,
+            "champion": self.champion,
+            "spent": {name: list(subjects) for name, subjects in self.spent.items()},
+            "seen": dict(self.seen),
+            "calls": [call.to_json() for call in self.calls],
+            "called": self.called,
         }
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> PolicyMemory:
-        """Read what `to_json` wrote."""
-        suspicion = form.get("suspicion")
+        """Read what `to_json` wrote, in this version or an earlier one."""
+        suspicion, quiet, noticed = (form.get(key) for key in ("suspicion", "quiet", "noticed"))
         return cls(
             closed_until=datetime.fromisoformat(form["closed_until"]),
             matured_until=datetime.fromisoformat(form["matured_until"]),
             judged_at=datetime.fromisoformat(form["judged_at"]),
-            held={name: datetime.fromisoformat(at) for name, at in form["held"].items()},
+            held=_moments(form["held"]),
             suspicion=Suspicion.from_json(suspicion) if suspicion else None,
+            noticed=_pair(noticed) if noticed else None,
+            quiet=Quiet.from_json(quiet) if quiet else None,
+            champion=form.get("champion"),
+            spent={name: tuple(subjects) for name, subjects in form.get("spent", {}).items()},
+            seen=form.get("seen", {}),
+            calls=tuple(Call.from_json(call) for call in form.get("calls", ())),
+            called=form.get("called", 0),
         )
+
+
+def _texts(moments: Mapping[str, datetime]) -> dict[str, str]:
+    return {name: moment.isoformat() for name, moment in moments.items()}
+
+
+def _moments(texts: Mapping[str, str]) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(text) for name, text in texts.items()}
+
+
+def _pair(texts: list[str]) -> tuple[datetime, datetime]:
+    first, second = map(datetime.fromisoformat, texts)
+    return first, second

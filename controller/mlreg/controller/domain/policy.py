@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    PlainSerializer,
     SerializeAsAny,
     model_validator,
 )
 
 from mlreg.controller.domain.alert_rule import AlertRules
+from mlreg.controller.domain.combine_rule import Combine
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.gates import Gate
@@ -27,6 +27,7 @@ from mlreg.controller.domain.limit_rule import LimitRule
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.preparation_rule import PreparationRule
+from mlreg.controller.domain.quiet_hours import QuietHours
 from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.triggers import Combination, Trigger
 from mlreg.registry.domain.names import Name
@@ -113,32 +114,15 @@ class GuardRule(PolicyPart):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
 
 
-def _parse_combine(value: object) -> object:
-    if isinstance(value, str) and value in {"any", "all"}:
-        return value
-    if isinstance(value, dict) and set(value) == {"at_least"}:
-        number = value["at_least"]
-        if isinstance(number, int) and not isinstance(number, bool) and number >= 1:
-            return number
-    message = "combine is any, all or {at_least: n} with n of 1 or more"
-    raise ValueError(message)
-
-
-Combine = Annotated[
-    Literal["any", "all"] | int,
-    BeforeValidator(_parse_combine),
-    PlainSerializer(lambda value: {"at_least": value} if isinstance(value, int) else value),
-]
-
-
 class PolicyFrame(PolicyPart):
     """The policy without its plugins: triggers and gates are read by their own kinds."""
 
     model: Name
     environment: Name = "production"
     data: DataRule = DataRule()
-    combine: Combine = "any"
+    combine: Combine = Combine()
     cooldown: Duration = timedelta(hours=6)
+    quiet_hours: QuietHours | None = None
     budget: Budget = Budget()
     retrain: RetrainRule = RetrainRule()
     rollout: Literal["immediate", "manual"] = "immediate"
@@ -161,10 +145,7 @@ class Policy(PolicyFrame):
     @property
     def combination(self) -> Combination:
         """How many of the triggers must hold at once."""
-        declared = len(self.triggers)
-        if isinstance(self.combine, int):
-            return Combination(self.combine, declared)
-        return Combination(declared if self.combine == "all" else 1, declared)
+        return self.combine.of(len(self.triggers))
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole policy with its defaults, as JSON."""

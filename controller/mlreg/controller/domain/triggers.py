@@ -1,8 +1,9 @@
 """What a trigger is, what it sees, and how several make one firing.
 
-What always holds: a trigger is pure: it sees a view (times and final readings) and returns a
+What always holds: a trigger is pure: it sees a view (times, final readings, events) and returns a
 finding with the readings that it rests on; with nothing to rest on it does not hold. A firing needs
 a trigger that was found to hold at this very moment; the others may have come to hold before.
+`evaluating.judge_moment` shows each trigger its view and makes the findings into a firing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,39 +23,85 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened once: a call of a webhook, a version that became champion elsewhere.
+
+    Attributes:
+        serial: counts up within its source, in the order in which events were committed.
+        what: one phrase for people.
+        evidence: what came with it, JSON; small.
+    """
+
+    serial: int
+    at: datetime
+    what: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything that a trigger may look at.
 
     Attributes:
         now: the moment that is judged, business time.
         previous: the moment that was judged before it (a schedule's open end).
+        late: how long after this moment anybody first looked; more than seconds: all were down.
+        width: the length of the policy's windows.
         watermark: up to where labelled rows were offered to the last run; None: no run yet.
+        last_run_at: when the last run was asked for; None: no run yet.
         promoted_at: since when the champion serves; None: there is none.
         readings: by monitor, in any order, of every state.
+        events: those that it asked for and was not shown before, oldest first.
+        spent: the subjects whose present excursion it has fired for under this champion.
     """
 
     now: datetime
     previous: datetime
+    late: timedelta = timedelta()
+    width: timedelta = timedelta(days=1)
     watermark: datetime | None = None
+    last_run_at: datetime | None = None
     promoted_at: datetime | None = None
+    champion: int | None = None
     readings: Mapping[str, tuple[WindowReading, ...]] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    spent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The readings that a trigger has to be shown: those of these monitors that end after."""
+    """What a trigger has to be shown.
+
+    Attributes:
+        monitors: it wants the readings of these monitors that end after `after`.
+        families: and those of every monitor whose name begins with one of these.
+        events: the source whose new events it wants: `webhook:NAME`, `upstream:REFERENCE`.
+    """
 
     monitors: tuple[str, ...] = ()
     after: datetime | None = None
+    families: tuple[str, ...] = ()
+    events: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether a trigger holds, in one sentence, with its readings."""
+    """Whether a trigger holds, in one sentence, with its readings.
+
+    Attributes:
+        missing: what would have to come for it to hold; empty where nobody can say.
+        subjects: what its excursions are about (features; `""` for the whole); once a run came of
+            it they are spent until they are found `back`, or another champion serves.
+        missed: how many due times passed while nobody looked.
+    """
 
     holds: bool
     because: str
     evidence: tuple[dict[str, object], ...] = ()
+    missing: str = ""
+    subjects: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+    missed: int = 0
 
 
 class Trigger(BaseModel):
@@ -67,6 +114,8 @@ class Trigger(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ClassVar[str]
+    momentary: ClassVar[bool] = False
+    """Whether it holds at single moments (a due time, a call), not for as long as readings say."""
 
     @abstractmethod
     def judge(self, view: View) -> Finding:
@@ -81,9 +130,29 @@ class Trigger(BaseModel):
         """Return the readings that `judge` wants to see; the view has none yet."""
         return Need()
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The monitors that it reads, by name: a policy that names an unknown one is refused."""
+        return ()
+
     def next_due(self, after: datetime) -> datetime | None:  # noqa: ARG002 - most follow windows
         """Return when it is to be judged next by itself; None: whenever a window is ready."""
         return None
+
+    def due_by(self, after: datetime, until: datetime) -> datetime | None:
+        """Return the due time in (after, until] to be judged at: the newest, what it missed aside.
+
+        Third parties may leave this as it is: it walks over `next_due`.
+        """
+        due, newest = self.next_due(after), None
+        while due is not None and due <= until:
+            newest, due = due, self.next_due(due)
+        return newest
+
+    @property
+    def in_order(self) -> bool:
+        """Whether no due time may be passed over, however many there are."""
+        return False
 
     @property
     def patience(self) -> timedelta:
@@ -93,10 +162,14 @@ class Trigger(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """How many triggers must hold at once, of all that are declared."""
+    """How many triggers must hold at once, of all that are declared.
+
+    `within`: one that held counts for so long; None: for its own `patience`.
+    """
 
     at_least: int
     declared: int
+    within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ with its audit entry; the newest policy of a deployment is the one in force whil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -211,8 +211,7 @@ def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: 
             memory=PolicyMemory(start, matured, now).to_json(),
         )
     state.policy_id = row.id or 0
-    memory = PolicyMemory.from_json(state.memory)
-    state.memory = replace(memory, judged_at=max(now, memory.judged_at), held={}).to_json()
+    state.memory = PolicyMemory.from_json(state.memory).anew(now).to_json()
     state.next_fire_at = now
     session.add(state)
     session.flush()

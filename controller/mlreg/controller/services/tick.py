@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.evaluating import due_moment, next_moment, notice
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import HOUR, Interval, closed_windows, window_of
 from mlreg.controller.services import (
@@ -30,6 +31,7 @@ from mlreg.controller.services import (
 )
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
+from mlreg.controller.services.leadership import LeadershipLostError
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.triggering import Automation, Fired, judge_triggers
 from mlreg.controller.store import late_hours
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlreg.controller.domain.profile import Profile
+    from mlreg.controller.services.leadership import Reign
     from mlreg.controller.store.tables import PolicyState
     from mlreg.registry.store.database import Database, ReadSession
 
@@ -67,19 +70,31 @@ class TickReport:
         return not (self.jobs or self.windows or self.judged)
 
 
-def tick(database: Database, *, now: datetime) -> TickReport:
-    """Do everything that is due by `now` (business time)."""
+def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> TickReport:
+    """Do everything that is due by `now` (business time).
+
+    Under a reign, each of its transactions checks first that it lasts.
+
+    Raises:
+        LeadershipLostError: it does not; what is left is another controller's.
+    """
     report = TickReport()
     waiting = _models_to_drain(database, now)
     with database.reading() as session:
         due = rows.due_states(session, now)
     if waiting:
         with database.writing() as session:
+            if reign is not None:
+                reign.check(session)
             report.jobs += sum(enqueue_drain(session, model_id) for model_id in waiting)
     for state_id in due:
+        if reign is not None:
+            reign.keep()
         try:
             with database.writing() as session:
-                _tick_policy(session, state_id, now, report)
+                _tick_policy(session, state_id, now, report, reign)
+        except LeadershipLostError:
+            raise
         except Exception as error:  # the edge of a tick: one policy's bug must not stop the others
             log.exception("the policy of state %d could not be evaluated", state_id)
             report.failed.append(str(error))
@@ -126,8 +141,16 @@ class _Beat:
         return self.waiting_since is None or self.waiting_since > moment
 
 
-def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: TickReport) -> None:
+def _tick_policy(
+    session: WriteSession,
+    state_id: int,
+    now: datetime,
+    report: TickReport,
+    reign: Reign | None = None,
+) -> None:
     state = rows.lock_state(session, state_id)
+    if reign is not None:
+        reign.check(session)
     if state is None or not state.enabled or state.next_fire_at is None:
         return
     in_force = policy_in_force(session, state.model_id, state.environment)
@@ -153,9 +176,11 @@ def _tick_policy(session: WriteSession, state_id: int, now: datetime, report: Ti
     memory = _await_matured(beat, memory)
     if beat.looks:
         report.jobs += measuring.enqueue_looks(session, in_force, beat.looks)
-    due = _due_since(beat, memory)
-    if due is not None and _all_read(beat, memory, due):
-        memory = _judge(beat, memory, due)
+    due = due_moment(in_force.policy, memory, now)
+    if due is not None:
+        memory = notice(memory, due, now)
+        if _all_read(beat, memory, due):
+            memory = _judge(beat, memory, due)
     _remember(state, beat, memory)
     session.add(state)
 
@@ -232,20 +257,6 @@ def _await_matured(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
     return memory
 
 
-def _due_since(beat: _Beat, memory: PolicyMemory) -> datetime | None:
-    """Return the newest moment up to now that is to be judged and was not yet."""
-    data = beat.in_force.policy.data
-    lags = (timedelta(), data.label_delay)
-    newest = [window_of(beat.now - lag, data.window).start + lag for lag in lags]
-    for trigger in beat.in_force.policy.triggers:
-        due = trigger.next_due(memory.judged_at)
-        while due is not None and due <= beat.now:
-            newest.append(due)
-            due = trigger.next_due(due)
-    moments = [moment for moment in newest if memory.judged_at < moment <= beat.now]
-    return max(moments, default=None)
-
-
 def _all_read(beat: _Beat, memory: PolicyMemory, due: datetime) -> bool:
     data = beat.in_force.policy.data
     closed = window_of(due, data.window).start <= memory.closed_until
@@ -271,21 +282,7 @@ def _remember(state: PolicyState, beat: _Beat, memory: PolicyMemory) -> None:
     state.evaluated_until = memory.closed_until
     if beat.report.firings:
         state.last_fired_at = memory.judged_at
-    state.next_fire_at = _next_moment(beat, memory)
-
-
-def _next_moment(beat: _Beat, memory: PolicyMemory) -> datetime:
-    """Return when this policy has something to do next; in the past while something waits."""
-    data = beat.in_force.policy.data
-    moments = [
-        memory.closed_until + data.window,
-        memory.matured_until + data.window + data.label_delay,
-    ]
-    for trigger in beat.in_force.policy.triggers:
-        due = trigger.next_due(memory.judged_at)
-        if due is not None:
-            moments.append(due)
-    return min(moments)
+    state.next_fire_at = next_moment(beat.in_force.policy, memory)
 
 
 def _watched(beat: _Beat) -> monitoring.Watched:

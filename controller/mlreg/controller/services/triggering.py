@@ -7,9 +7,10 @@ with that rule's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlreg.controller.domain.evaluating import BY_HAND, judge_moment, settle, waits_already
 from mlreg.controller.domain.firing import (
     TRAIN_WEEK,
     Circumstances,
@@ -19,19 +20,19 @@ from mlreg.controller.domain.firing import (
 )
 from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
 from mlreg.controller.domain.memory import PolicyMemory
-from mlreg.controller.domain.triggers import Finding, Held, Trigger, View, combine, names_of
+from mlreg.controller.domain.triggers import Held
 from mlreg.controller.services import runs
 from mlreg.controller.services.policies import PolicyInForce
+from mlreg.controller.services.stored_views import StoredViews
 from mlreg.controller.store import policies as rows
-from mlreg.controller.store import readings
 from mlreg.controller.store.serving import Serving, find_serving
 from mlreg.registry.store.tables import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from mlreg.controller.domain.readings import WindowReading
+    from mlreg.controller.domain.triggers import Finding
     from mlreg.controller.store.tables import Firing
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -60,96 +61,74 @@ def judge_triggers(
 ) -> tuple[PolicyMemory, Fired | None]:
     """Judge every trigger at a moment; return the new memory and the firing, if there is one."""
     policy = automation.in_force.policy
-    view = _view(session, automation, fire_at)
-    findings = {
-        name: trigger.judge(_with_readings(session, automation, trigger, view))
-        for name, trigger in zip(names_of(policy.triggers), policy.triggers, strict=True)
-    }
-    held = _held(automation, findings, fire_at)
-    memory = replace(automation.memory, judged_at=fire_at)
-    if not combine(held, policy.combination):
-        waiting = {one.name: one.since for one in held}
-        return replace(memory, held=waiting), None
-    fired = _fire(session, automation, held, fire_at, now)
-    return replace(memory, held={}), fired
-
-
-def _view(session: ReadSession, automation: Automation, fire_at: datetime) -> View:
-    in_force, serving = automation.in_force, automation.serving
-    last_run = rows.last_run_at(session, in_force.model_id, in_force.environment)
-    delay = in_force.policy.data.label_delay
-    return View(
-        now=fire_at,
-        previous=automation.memory.judged_at,
-        watermark=None if last_run is None else last_run - delay,
-        promoted_at=None if serving is None else serving.promoted_at,
+    source = StoredViews(session, automation.in_force, automation.serving)
+    memory, findings, fires = judge_moment(policy, source, automation.memory, fire_at)
+    if not fires:
+        _note_missed(session, automation, findings, fire_at, now)
+        return memory, None
+    outcome = judge_firing(
+        fire_at,
+        _circumstances(session, automation, fires, fire_at),
+        cooldown=policy.cooldown,
+        budget=policy.budget,
     )
+    waits = outcome == "quiet" and waits_already(memory, fires)
+    memory = settle(policy, memory, fires, outcome, fire_at)
+    if waits:
+        return memory, None
+    return memory, _fire(session, automation, fires, (outcome, fire_at), now)
 
 
-def _with_readings(
-    session: ReadSession, automation: Automation, trigger: Trigger, view: View
-) -> View:
-    need = trigger.need(view)
-    if not need.monitors:
-        return view
-    found: dict[str, list[WindowReading]] = {monitor: [] for monitor in need.monitors}
-    for row in readings.list_readings(
-        session,
-        model_id=automation.in_force.model_id,
-        environment=automation.in_force.environment,
-        monitors=need.monitors,
-        after=need.after,
-        until=view.now,
-    ):
-        found[row.monitor].append(readings.window_reading(row))
-    return replace(view, readings={monitor: tuple(all_) for monitor, all_ in found.items()})
-
-
-def _held(automation: Automation, findings: Mapping[str, Finding], fire_at: datetime) -> list[Held]:
-    """Return the triggers that hold at this moment, and those that still count from before."""
-    triggers = automation.in_force.policy.triggers
-    by_name = dict(zip(names_of(triggers), triggers, strict=True))
-    newly = {name: Held(name, fire_at, one) for name, one in findings.items() if one.holds}
-    still = {
-        name: Held(name, since)
-        for name, since in automation.memory.held.items()
-        if name in by_name and fire_at - since < by_name[name].patience
-    }
-    return [*newly.values(), *(one for name, one in still.items() if name not in newly)]
+def _note_missed(
+    session: WriteSession,
+    automation: Automation,
+    findings: Mapping[str, Finding],
+    fire_at: datetime,
+    now: datetime,
+) -> None:
+    """Write down that due times passed while nobody looked, and are not caught up."""
+    missed = [Held(name, fire_at, one) for name, one in findings.items() if one.missed]
+    if missed and not any(one.finding and one.finding.holds for one in missed):
+        _record(session, automation, missed, ("missed", fire_at), now)
 
 
 def _fire(
     session: WriteSession,
     automation: Automation,
-    held: list[Held],
-    fire_at: datetime,
+    fires: Sequence[Held],
+    came: tuple[Outcome, datetime],
     now: datetime,
 ) -> Fired | None:
+    """Write a firing down, and have its run queued if one comes of it."""
+    firing_id = _record(session, automation, fires, came, now)
+    if firing_id is None:
+        return None
+    names = tuple(one.name for one in fires)
+    run_id = _request(session, automation, firing_id, names, now) if came[0] == "run" else None
+    return Fired(firing_id, names, came[0], run_id)
+
+
+def _record(
+    session: WriteSession,
+    automation: Automation,
+    fires: Sequence[Held],
+    came: tuple[Outcome, datetime],
+    now: datetime,
+) -> int | None:
     in_force = automation.in_force
-    outcome = judge_firing(
-        fire_at,
-        _circumstances(session, automation, fire_at),
-        cooldown=in_force.policy.cooldown,
-        budget=in_force.policy.budget,
-    )
-    names = tuple(one.name for one in held)
-    firing_id = rows.insert_firing(
+    return rows.insert_firing(
         session,
         {
             "policy_id": in_force.policy_id,
             "model_id": in_force.model_id,
             "environment": in_force.environment,
-            "fire_at": fire_at,
-            "triggers": list(names),
-            "readings": [_evidence(one) for one in held],
-            "outcome": outcome,
+            "fire_at": came[1],
+            "triggers": [one.name for one in fires],
+            "readings": [_evidence(one) for one in fires],
+            "outcome": came[0],
             "created_at": now,
         },
     )
-    if firing_id is None:
-        return None
-    run_id = _request(session, automation, firing_id, names, now) if outcome == "run" else None
-    return Fired(firing_id, names, outcome, run_id)
 
 
 def _evidence(one: Held) -> dict[str, Any]:
@@ -162,13 +141,16 @@ def _evidence(one: Held) -> dict[str, Any]:
 
 
 def _circumstances(
-    session: ReadSession, automation: Automation, fire_at: datetime
+    session: ReadSession, automation: Automation, fires: Sequence[Held], fire_at: datetime
 ) -> Circumstances:
     in_force, serving = automation.in_force, automation.serving
     suspicion = automation.memory.suspicion
     since = fire_at - max(TRAIN_WEEK, in_force.policy.cooldown)
     past = rows.runs_since(session, in_force.model_id, in_force.environment, since)
+    quiet_hours = in_force.policy.quiet_hours
     return Circumstances(
+        quiet=quiet_hours is not None and quiet_hours.end_of(fire_at) is not None,
+        by_hand=any(one.name == BY_HAND for one in fires),
         frozen=serving is not None and serving.frozen,
         outage=suspicion is not None and suspicion.told,
         busy=any(run.state in {"queued", "running"} for run in past),

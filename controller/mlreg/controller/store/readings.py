@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import func, text
+from sqlalchemy import func, or_, text
+from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 
 from mlreg.controller.domain.readings import ReadingState, Verdict, WindowReading
@@ -13,9 +14,12 @@ from mlreg.controller.domain.windows import Interval
 from mlreg.controller.store.tables import Outage, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
+
+    from mlreg.controller.domain.triggers import Need
     from mlreg.registry.store.database import ReadSession, WriteSession
 
     Place = tuple[int, str]
@@ -42,6 +46,8 @@ _ANEW = text(
 _RIPEN = text(_ANEW.text + " WHERE reading.state = 'immature'")
 
 
+_SHOWN = ("monitor", "subject", "start", "end", "value", "rows", "state", "low", "high", "verdict")
+"""The columns that rules look at, as `WindowReading` has them."""
 _PAST = text("""
     SELECT monitor, subject, start, value FROM reading
     WHERE model_id = :model_id AND environment = :environment AND start = ANY(:starts)
@@ -106,6 +112,27 @@ def list_readings(  # noqa: PLR0913 - the columns one may select by
         query = query.where(Reading.subject == subject)
     query = query.order_by(col(Reading.start), col(Reading.monitor), col(Reading.subject))
     return list(session.exec(query).all())
+
+
+def needed_readings(
+    session: ReadSession, place: Place, need: Need, until: datetime
+) -> Iterator[WindowReading]:
+    """Yield the readings that a trigger needs of windows that end by `until`, oldest first."""
+    wanted: list[ColumnElement[bool]] = []
+    if need.monitors:
+        wanted.append(col(Reading.monitor).in_(need.monitors))
+    wanted += [col(Reading.monitor).startswith(one, autoescape=True) for one in need.families]
+    columns = (getattr(Reading, name) for name in _SHOWN)
+    query = (
+        sa_select(*columns)
+        .where(col(Reading.model_id) == place[0], col(Reading.environment) == place[1])
+        .where(or_(*wanted), col(Reading.end) <= until)
+        .order_by(col(Reading.start), col(Reading.monitor), col(Reading.subject))
+    )
+    if need.after is not None:
+        query = query.where(col(Reading.end) > need.after)
+    for row in session.execute(query):
+        yield WindowReading(*row)
 
 
 def find_reading(

@@ -1,0 +1,272 @@
+"""Judging the triggers of a policy at one moment: the live controller, a rehearsal, a backtest.
+
+    for at in moments:                                   # `due_moment` says which comes next
+        memory, findings, fires = judge_moment(policy, source, memory, at)
+        if fires:
+            outcome = judge_firing(at, circumstances, ...)   # domain/firing.py
+            memory = settle(policy, memory, fires, outcome, at)
+
+What always holds: nothing here reads a clock or a store: a `ViewSource` shows what was known at the
+moment, so the same readings make the same firings, live or replayed. An event is consumed once. An
+excursion that a run came of does not fire again before it went back or another version serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - a named tuple's field
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from mlreg.controller.domain.memory import PolicyMemory, Quiet
+from mlreg.controller.domain.triggers import Finding, Held, Trigger, View, combine, names_of
+from mlreg.controller.domain.windows import window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from mlreg.controller.domain.firing import Outcome
+    from mlreg.controller.domain.policy import Policy
+    from mlreg.controller.domain.readings import WindowReading
+    from mlreg.controller.domain.triggers import Event, Need
+
+BY_HAND = "manual"
+"""The name of a firing that a person asked for; no trigger of a policy has it."""
+CALLED = "webhook:"
+"""The source of events that are calls; the rest of the name is the webhook's."""
+
+
+class ViewSource(Protocol):
+    """What was known at a moment: the store, or stored readings that are replayed."""
+
+    def look(self, at: datetime) -> View:
+        """Return who served and when the last run was, at that moment; nothing else is needed."""
+        ...
+
+    def readings(self, need: Need, at: datetime) -> Mapping[str, tuple[WindowReading, ...]]:
+        """Return the needed readings of windows that end in (`need.after`, at], by monitor."""
+        ...
+
+    def events(self, source: str, seen: int | None, after: datetime) -> Sequence[Event]:
+        """Return a source's events with a higher serial; seen None: those later than `after`."""
+        ...
+
+
+class Judged(NamedTuple):
+    """What was found at a moment; `fires` is empty unless this is a firing."""
+
+    memory: PolicyMemory
+    findings: Mapping[str, Finding]
+    fires: tuple[Held, ...]
+
+
+def due_moment(policy: Policy, memory: PolicyMemory, now: datetime) -> datetime | None:
+    """Return the moment up to now that is to be judged next; None: all are.
+
+    That is the newest: what passed before it unjudged is counted, not repeated. But no due time of
+    a trigger that takes them `in_order` is passed over.
+    """
+    data = policy.data
+    newest = [window_of(now - lag, data.window).start + lag for lag in (_NOTHING, data.label_delay)]
+    if memory.quiet is not None:
+        newest.append(memory.quiet.until)
+    in_order: list[datetime] = []
+    for trigger in policy.triggers:
+        due = trigger.due_by(memory.judged_at, now)
+        if due is not None:
+            (in_order if trigger.in_order else newest).append(due)
+    moments = [moment for moment in newest if memory.judged_at < moment <= now]
+    moments += [call.event.at for call in memory.calls]
+    if moments:
+        in_order.append(max(moments))
+    return min(in_order, default=None)
+
+
+def next_moment(policy: Policy, memory: PolicyMemory) -> datetime:
+    """Return when there is something to do next; in the past while something waits."""
+    data = policy.data
+    moments: list[datetime] = [
+        memory.closed_until + data.window,
+        memory.matured_until + data.window + data.label_delay,
+        *(call.event.at for call in memory.calls),
+        *((memory.quiet.until,) if memory.quiet else ()),
+    ]
+    for trigger in policy.triggers:
+        due = trigger.next_due(memory.judged_at)
+        if due is not None:
+            moments.append(due)
+    return min(moments)
+
+
+def notice(memory: PolicyMemory, due: datetime, now: datetime) -> PolicyMemory:
+    """Remember when somebody first looked after a moment that is due."""
+    known = memory.noticed is not None and memory.noticed[0] == due
+    return memory if known else replace(memory, noticed=(due, now))
+
+
+def judge_moment(
+    policy: Policy, view_source: ViewSource, memory: PolicyMemory, at: datetime
+) -> Judged:
+    """Judge every trigger of a policy at a moment (business time).
+
+    Returns:
+        the new memory (events consumed, held triggers kept, moments moved on), what was found by
+        trigger, and the triggers that make a firing, none if there is none. What comes of a firing
+        is judged elsewhere (`firing.judge_firing`), and `settle` remembers it.
+    """
+    view = replace(
+        view_source.look(at),
+        now=at,
+        previous=memory.judged_at,
+        late=_lateness(memory, at),
+        width=policy.data.window,
+    )
+    memory = _under(memory, view.champion)
+    by_name = dict(zip(names_of(policy.triggers), policy.triggers, strict=True))
+    findings: dict[str, Finding] = {}
+    for name, trigger in by_name.items():
+        shown, memory = _show(view_source, view, memory, name, trigger)
+        findings[name] = trigger.judge(shown)
+    memory = _back(memory, findings)
+    by_hand = _asked_by_hand(memory, at)
+    held = [*_held(policy, by_name, memory, findings, at), *by_hand]
+    memory = replace(
+        memory,
+        judged_at=max(at, memory.judged_at),
+        noticed=None,
+        held={one.name: one.since for one in held if one.name != BY_HAND},
+        calls=tuple(call for call in memory.calls if call.event.at > at),
+    )
+    if not by_hand and not combine(held, policy.combination):
+        return Judged(_end_quiet(memory, at), findings, ())
+    return Judged(memory, findings, tuple(held))
+
+
+def settle(
+    policy: Policy,
+    memory: PolicyMemory,
+    fires: Sequence[Held],
+    outcome: Outcome,
+    at: datetime,
+) -> PolicyMemory:
+    """Remember what came of a firing.
+
+    After a run the excursions behind it are spent; in quiet hours what happened at a moment waits
+    for their end, and what lasts is judged again then; else nothing is left of it.
+    """
+    until = policy.quiet_hours.end_of(at) if policy.quiet_hours else None
+    if outcome == "quiet" and until is not None:
+        by_name = dict(zip(names_of(policy.triggers), policy.triggers, strict=True))
+        waiting = {
+            one.name: one.since
+            for one in fires
+            if one.name in by_name and by_name[one.name].momentary
+        }
+        told = tuple(one.name for one in fires)
+        return replace(memory, quiet=Quiet(until, waiting, told))
+    memory = replace(memory, held={}, quiet=None)
+    if outcome != "run":
+        return memory
+    spent = dict(memory.spent)
+    for one in fires:
+        if one.finding is not None and one.finding.subjects:
+            already = spent.get(one.name, ())
+            spent[one.name] = tuple(sorted({*already, *one.finding.subjects}))
+    return replace(memory, spent=spent)
+
+
+def waits_already(memory: PolicyMemory, fires: Collection[Held]) -> bool:
+    """Say whether all of this waits for the end of quiet hours already: then it is no news."""
+    return memory.quiet is not None and {one.name for one in fires} <= set(memory.quiet.told)
+
+
+_NOTHING = timedelta()
+
+
+def _lateness(memory: PolicyMemory, at: datetime) -> timedelta:
+    if memory.noticed is None or memory.noticed[0] != at:
+        return _NOTHING
+    return memory.noticed[1] - at
+
+
+def _under(memory: PolicyMemory, champion: int | None) -> PolicyMemory:
+    """Forget the excursions of another champion."""
+    if memory.champion == champion:
+        return memory
+    return replace(memory, champion=champion, spent={})
+
+
+def _show(
+    source: ViewSource, view: View, memory: PolicyMemory, name: str, trigger: Trigger
+) -> tuple[View, PolicyMemory]:
+    """Return a trigger's own view, and the memory of the events in it."""
+    view = replace(view, spent=frozenset(memory.spent.get(name, ())))
+    need = trigger.need(view)
+    if need.monitors or need.families:
+        view = replace(view, readings=source.readings(need, view.now))
+    if need.events is None:
+        return view, memory
+    if need.events.startswith(CALLED):
+        called = need.events.removeprefix(CALLED)
+        found = [call.event for call in memory.calls if call.trigger == called]
+        return replace(view, events=_until(found, view.now)), memory
+    found = list(source.events(need.events, memory.seen.get(need.events), view.previous))
+    events = _until(found, view.now)
+    if events:
+        seen = {**memory.seen, need.events: max(event.serial for event in events)}
+        memory = replace(memory, seen=seen)
+    return replace(view, events=events), memory
+
+
+def _until(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
+    ordered = sorted(events, key=lambda event: event.serial)
+    return tuple(event for event in ordered if event.at <= now)
+
+
+def _back(memory: PolicyMemory, findings: Mapping[str, Finding]) -> PolicyMemory:
+    """Let excursions that are over fire again when they come again."""
+    if not memory.spent:
+        return memory
+    left = {
+        name: tuple(one for one in subjects if one not in findings[name].back)
+        for name, subjects in memory.spent.items()
+        if name in findings
+    }
+    return replace(memory, spent={name: subjects for name, subjects in left.items() if subjects})
+
+
+def _asked_by_hand(memory: PolicyMemory, at: datetime) -> list[Held]:
+    asked = [call.event for call in memory.calls if call.trigger == BY_HAND and call.event.at <= at]
+    if not asked:
+        return []
+    because = "; ".join(event.what for event in asked)
+    evidence = tuple(dict(event.evidence) for event in asked)
+    return [Held(BY_HAND, asked[0].at, Finding(holds=True, because=because, evidence=evidence))]
+
+
+def _held(
+    policy: Policy,
+    by_name: Mapping[str, Trigger],
+    memory: PolicyMemory,
+    findings: Mapping[str, Finding],
+    at: datetime,
+) -> list[Held]:
+    """Return the triggers that hold at this moment, and those that still count from before."""
+    newly = {name: Held(name, at, one) for name, one in findings.items() if one.holds}
+    if memory.quiet is not None:
+        for name, since in memory.quiet.waiting.items():
+            because = f"held at {since.isoformat()}, in quiet hours"
+            newly.setdefault(name, Held(name, since, Finding(holds=True, because=because)))
+    within = policy.combination.within
+    still = {
+        name: Held(name, since)
+        for name, since in memory.held.items()
+        if name in by_name and at - since < (within or by_name[name].patience)
+    }
+    return [*newly.values(), *(one for name, one in still.items() if name not in newly)]
+
+
+def _end_quiet(memory: PolicyMemory, at: datetime) -> PolicyMemory:
+    over = memory.quiet is not None and at >= memory.quiet.until
+    return replace(memory, quiet=None) if over else memory
