@@ -58,7 +58,7 @@ def test_a_second_firing_meets_the_run_that_is_still_open(database, store):
     ("change", "outcome"),
     [
         ("cooldown: 2d", "cooldown"),
-        ("cooldown: 1h\nbudget: {runs_per_day: 1}", "budget"),
+        ("cooldown: 1h\nbudget: {train_seconds_per_week: 5}", "budget"),
     ],
 )
 def test_what_holds_a_firing_back_is_recorded(database, store, change, outcome):
@@ -66,7 +66,7 @@ def test_what_holds_a_firing_back_is_recorded(database, store, change, outcome):
     automation.pass_to(START + DAY)
     with database.writing() as session:
         for run in session.exec(select(tables.Run)).all():
-            run.state = "succeeded"
+            run.state, run.train_seconds = "succeeded", 5.0
     (fired,) = automation.pass_to(START + 2 * DAY)
     assert fired.outcome == outcome
     assert len(automation.all(tables.Run)) == 1
