@@ -32,7 +32,7 @@ def stream(database):
 
 
 def test_list_show_snooze_and_close(client, stream):
-    (listed,) = client.alerts.list(model="flights", state="open")
+    (listed,) = client.alerts.list(model="flights", state="open").items
     assert (listed.kind, listed.severity, listed.entries) == ("drift", "warning", [])
     shown = client.alerts.get(listed.number)
     assert [one.what for one in shown.entries] == ["opened"]
@@ -48,7 +48,7 @@ def test_list_show_snooze_and_close(client, stream):
     assert (closed.state, closed.entries[-1].line) == ("closed", "a new fare system")
     with pytest.raises(RefusedError, match="closed already"):
         client.alerts.close(listed.number)
-    assert client.alerts.list(state="open") == []
+    assert client.alerts.list(state="open").items == []
     with pytest.raises(NotFoundError):
         client.alerts.get(99)
     assert [one.topic for one in stream.events()] == [
@@ -61,14 +61,14 @@ def test_list_show_snooze_and_close(client, stream):
 
 @pytest.mark.usefixtures("stream")
 def test_a_snooze_ends_after_it_begins(client):
-    (alert,) = client.alerts.list()
+    (alert,) = client.alerts.list().items
     with pytest.raises(InvalidError):
         client.alerts.snooze(alert.number, SystemClock().now() - DAY)
 
 
 def test_what_is_only_watched_is_no_alert_yet(client, stream):
     stream.drifts(5, "rain", monitor="null_share")
-    assert [one.kind for one in client.alerts.list()] == ["drift"]
+    assert [one.kind for one in client.alerts.list().items] == ["drift"]
     with pytest.raises(NotFoundError):
         client.alerts.get(max(one.id for one in stream.alerts()))
 
@@ -87,7 +87,7 @@ def test_an_alert_of_another_model_is_not_there(api, database):
             now=SystemClock().now(),
         )
     with api.client(issued.bearer) as narrow:
-        assert narrow.alerts.list() == []
+        assert narrow.alerts.list().items == []
         for act in (narrow.alerts.get, narrow.alerts.close, narrow.alerts.unsnooze):
             with pytest.raises(NotFoundError):
                 act(1)

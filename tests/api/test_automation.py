@@ -90,7 +90,7 @@ def test_incidents(client, automation):
     automation.apply(POLICY)
     automation.log(START, broken=range(24))
     automation.pass_to(START + DAY)
-    (incident,) = client.incidents.list(model="flights", state="open")
+    (incident,) = client.incidents.list(model="flights", state="open").items
     assert incident.kind == "outage"
     closed = client.incidents.close(incident.number, "the vendor is back")
     assert [entry.line for entry in closed.entries][-1] == "the vendor is back"

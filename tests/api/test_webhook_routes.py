@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from sqlmodel import select
 
 from mlreg.client.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError
 from mlreg.registry.api.parts import ApiParts
@@ -10,6 +13,7 @@ from mlreg.registry.domain.events import TOPICS
 from mlreg.registry.services.outbox import tell
 from mlreg.registry.services.posting import PostSettings
 from mlreg.registry.store.clock import SystemClock
+from mlreg.registry.store.tables import Webhook, WebhookDelivery
 from tests.makers import START, make_models
 from tests.servers.api import RunningApi
 from tests.servers.whole_api import Knocker
@@ -41,7 +45,7 @@ def test_a_webhook_from_its_making_to_its_end(client):
     shown = client.webhooks.get("hook")
     assert (shown.topics, shown.models, shown.enabled) == (["run.failed"], ["flights"], True)
     assert "secret" not in shown.model_dump_json().lower()
-    assert client.webhooks.deliveries("hook") == []
+    assert client.webhooks.deliveries("hook").items == []
     assert not client.webhooks.disable("hook").enabled
     assert client.webhooks.enable("hook").enabled
     client.webhooks.test("hook")
@@ -177,3 +181,30 @@ def test_a_reader_that_was_away_too_long_is_told(client, models):
         session.connection().exec_driver_sql("DELETE FROM outbox_message WHERE seq < 3")
     assert client.events.after(1).lost
     assert not client.events.after(2).lost
+
+
+@pytest.mark.usefixtures("models")
+def test_deliveries_come_page_by_page(client, database):
+    client.webhooks.create("hook", url=URL, topics=["*"])
+    with database.writing() as session:
+        (webhook,) = session.exec(select(Webhook)).all()
+        for seq in range(1, 6):
+            session.add(
+                WebhookDelivery(
+                    webhook_id=webhook.id,
+                    seq=seq,
+                    topic="webhook.test",
+                    state="delivered",
+                    attempts=1,
+                    at=datetime(2026, 1, seq, tzinfo=UTC),
+                )
+            )
+    first = client.webhooks.deliveries("hook", limit=2)
+    second = client.webhooks.deliveries("hook", before=first.next, limit=2)
+    third = client.webhooks.deliveries("hook", before=second.next, limit=2)
+    assert [[one.seq for one in page.items] for page in (first, second, third)] == [
+        [5, 4],
+        [3, 2],
+        [1],
+    ]
+    assert third.next is None

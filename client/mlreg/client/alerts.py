@@ -20,7 +20,7 @@ class Alerts:
     """List, read, snooze and close alerts.
 
     ```python
-    for alert in client.alerts.list(state="open"):
+    for alert in client.alerts.list(state="open").items:
         print(alert.severity, alert.model, alert.title)
     ```
     """
@@ -29,18 +29,29 @@ class Alerts:
         self._transport = transport
 
     def list(
-        self, *, model: str | None = None, state: str | None = None, limit: int = 100
-    ) -> list[AlertAnswer]:
-        """Return alerts without what happened to them, newest first.
+        self,
+        *,
+        model: str | None = None,
+        state: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Page[AlertAnswer]:
+        """Return a page of alerts without what happened to them, newest first.
 
         Args:
             model: of this model only.
             state: `open`, `resolved` or `closed`.
+            before: `next` of the page before.
             limit: at most so many.
         """
         return self._transport.get(
-            path(PLACE), Page[AlertAnswer], model=model, state=state, limit=limit
-        ).items
+            path(PLACE),
+            Page[AlertAnswer],
+            model=model,
+            state=state,
+            before=before,
+            limit=limit,
+        )
 
     def get(self, number: int) -> AlertAnswer:
         """Return an alert with what happened to it.

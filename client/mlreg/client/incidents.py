@@ -16,7 +16,7 @@ class Incidents:
     """List, read and close incidents.
 
     ```python
-    for incident in client.incidents.list(model="flights", state="open"):
+    for incident in client.incidents.list(model="flights", state="open").items:
         print(client.incidents.report(incident.number))
     ```
     """
@@ -25,19 +25,29 @@ class Incidents:
         self._transport = transport
 
     def list(
-        self, *, model: str | None = None, state: str | None = None, limit: int = 100
-    ) -> list[IncidentAnswer]:
-        """Return incidents without their timelines, newest first.
+        self,
+        *,
+        model: str | None = None,
+        state: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Page[IncidentAnswer]:
+        """Return a page of incidents without their timelines, newest first.
 
         Args:
             model: of this model only.
             state: `open` or `closed`.
+            before: `next` of the page before.
             limit: at most so many.
         """
-        place = path("incidents")
         return self._transport.get(
-            place, Page[IncidentAnswer], model=model, state=state, limit=limit
-        ).items
+            path("incidents"),
+            Page[IncidentAnswer],
+            model=model,
+            state=state,
+            before=before,
+            limit=limit,
+        )
 
     def get(self, number: int) -> IncidentAnswer:
         """Return an incident with its timeline.

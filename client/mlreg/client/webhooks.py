@@ -56,10 +56,12 @@ class Webhooks:
         """Return a webhook."""
         return self._transport.get(path(PLACE, name), WebhookAnswer)
 
-    def deliveries(self, name: str, *, limit: int = 50) -> Sequence[DeliveryAnswer]:
-        """Return what became of events at a webhook, newest first."""
+    def deliveries(
+        self, name: str, *, before: str | None = None, limit: int = 50
+    ) -> Page[DeliveryAnswer]:
+        """Return a page of what became of events at a webhook, newest first."""
         place = path(PLACE, name, "deliveries")
-        return self._transport.get(place, Page[DeliveryAnswer], limit=limit).items
+        return self._transport.get(place, Page[DeliveryAnswer], before=before, limit=limit)
 
     def test(self, name: str) -> None:
         """Have an event sent to a webhook; `deliveries` shows what became of it."""

@@ -26,19 +26,23 @@ Number = Annotated[int, typer.Argument(help="The alert's number.", min=1)]
 def list_alerts(
     model: Annotated[str, typer.Option(help="Of this model only.")] = "",
     open_only: Annotated[bool, typer.Option("--open", help="Only those that are open.")] = False,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1_000)] = 50,
+    before: Annotated[str, typer.Option(help="The page after this number.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
 ) -> None:
     """List alerts, newest first."""
     with open_client() as client:
         found = client.alerts.list(
-            model=model or None, state="open" if open_only else None, limit=limit
+            model=model or None,
+            state="open" if open_only else None,
+            before=before or None,
+            limit=limit,
         )
     rows = [
         (one.number, one.severity, _state(one), f"{one.opened_at:{MINUTE}}", one.model, one.title)
-        for one in found
+        for one in found.items
     ]
     headers = ("number", "severity", "state", "opened", "model", "title")
-    show(found, table=Table(headers, rows, "no alerts", spare=("opened",)))
+    show(found, table=Table(headers, rows, "no alerts", spare=("opened",)), more="--before")
 
 
 @app.command("show")

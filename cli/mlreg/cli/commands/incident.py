@@ -20,19 +20,23 @@ Number = Annotated[int, typer.Argument(help="The incident's number.", min=1)]
 def list_incidents(
     model: Annotated[str, typer.Option(help="Of this model only.")] = "",
     open_only: Annotated[bool, typer.Option("--open", help="Only those that are open.")] = False,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1_000)] = 50,
+    before: Annotated[str, typer.Option(help="The page after this number.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
 ) -> None:
     """List incidents, newest first."""
     with open_client() as client:
         found = client.incidents.list(
-            model=model or None, state="open" if open_only else None, limit=limit
+            model=model or None,
+            state="open" if open_only else None,
+            before=before or None,
+            limit=limit,
         )
     rows = [
         (one.number, one.state, f"{one.opened_at:%Y-%m-%d %H:%M}", one.model, one.kind, one.title)
-        for one in found
+        for one in found.items
     ]
     headers = ("number", "state", "opened", "model", "kind", "title")
-    show(found, table=Table(headers, rows, "no incidents", spare=("kind",)))
+    show(found, table=Table(headers, rows, "no incidents", spare=("kind",)), more="--before")
 
 
 @app.command("show")

@@ -78,12 +78,13 @@ def show_webhook(name: WebhookName) -> None:
 @app.command("deliveries")
 def deliveries(
     name: WebhookName,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1_000)] = 50,
+    before: Annotated[str, typer.Option(help="The page after this one.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
 ) -> None:
     """List what became of events at a webhook, newest first."""
     with open_client() as client:
-        found = client.webhooks.deliveries(name, limit=limit)
-    show(found, table=_table(found))
+        found = client.webhooks.deliveries(name, before=before or None, limit=limit)
+    show(found, table=_table(found.items), more="--before")
 
 
 @app.command("test")
@@ -147,7 +148,7 @@ def _await_outcome(client: Client, name: str, before: int) -> DeliveryAnswer:
     """Return what became of the test after some place."""
     until = time.monotonic() + TEST_SECONDS
     while time.monotonic() < until:
-        for one in client.webhooks.deliveries(name, limit=10):
+        for one in client.webhooks.deliveries(name, limit=10).items:
             if one.seq > before and one.topic == "webhook.test":
                 return _checked(name, one)
         webhook = client.webhooks.get(name)

@@ -102,7 +102,7 @@ class Watch:
             yield Event(one.at, KINDS.get(one.cause, "changed"), _revision_text(one))
 
     def _new_incidents(self) -> Iterator[Event]:
-        newest = self.client.incidents.list(model=self.model, limit=NEWEST)
+        newest = self.client.incidents.list(model=self.model, limit=NEWEST).items
         for one in sorted(newest, key=lambda one: one.number):
             before = self.incidents.get(one.number)
             if before is not None and before.state == one.state:

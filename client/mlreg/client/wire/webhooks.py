@@ -56,6 +56,7 @@ class NewWebhookAnswer(WebhookAnswer):
 class DeliveryAnswer(Answer):
     """What became of one event at one webhook: `delivered`, or `dead` after its last attempt."""
 
+    id: int
     seq: int
     topic: str
     state: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from mlreg.client.wire.alerts import (
     AlertAnswer,
@@ -20,13 +20,13 @@ from mlreg.controller.services.attending import AlertNotFoundError
 from mlreg.controller.store.alerts import Placed
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.permissions import Action
 from mlreg.registry.store.database import ReadSession, WriteSession
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
-Limit = Annotated[int, Query(ge=1, le=1_000)]
 Number = Annotated[int, Path(ge=1, lt=2**63)]
 
 
@@ -36,6 +36,7 @@ def list_alerts(
     caller: Caller,
     model: str | None = None,
     state: Literal["open", "resolved", "closed"] | None = None,
+    before: Before = None,
     limit: Limit = 100,
 ) -> Page[AlertAnswer]:
     """List alerts, newest first."""
@@ -43,9 +44,14 @@ def list_alerts(
         permit(caller, "read", model)
     with reading() as session:
         found = attending.list_alerts(
-            session, model=model, state=state, limit=limit, names=caller.models_for("read")
+            session,
+            model=model,
+            state=state,
+            before=before,
+            limit=limit + 1,
+            names=caller.models_for("read"),
         )
-        return Page(items=[answer_of(one) for one in found])
+        return numbered_page([answer_of(one) for one in found], limit, lambda one: one.number)
 
 
 @router.get("/{number}", dependencies=[may("read")])

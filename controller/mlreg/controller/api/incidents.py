@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.incidents import CloseRequest, EntryAnswer, IncidentAnswer, ReportAnswer
@@ -12,13 +12,13 @@ from mlreg.controller.services import incidents
 from mlreg.controller.services.incidents import IncidentNotFoundError, IncidentStory
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.permissions import Action
 from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(prefix="/incidents", tags=["incidents"])
-Limit = Annotated[int, Query(ge=1, le=1_000)]
 Number = Annotated[int, Path(ge=1, lt=2**63)]
 
 
@@ -28,6 +28,7 @@ def list_incidents(
     caller: Caller,
     model: str | None = None,
     state: Literal["open", "closed"] | None = None,
+    before: Before = None,
     limit: Limit = 100,
 ) -> Page[IncidentAnswer]:
     """List incidents, newest first."""
@@ -35,9 +36,14 @@ def list_incidents(
         permit(caller, "read", model)
     with reading() as session:
         found = incidents.list_incidents(
-            session, model=model, state=state, limit=limit, names=caller.models_for("read")
+            session,
+            model=model,
+            state=state,
+            before=before,
+            limit=limit + 1,
+            names=caller.models_for("read"),
         )
-        return Page(items=[answer_of(story) for story in found])
+        return numbered_page([answer_of(story) for story in found], limit, lambda one: one.number)
 
 
 @router.get("/{number}", dependencies=[may("read")])

@@ -81,17 +81,20 @@ def list_alerts(
     *,
     model: str | None = None,
     state: str | None = None,
+    before: int | None = None,
     limit: int = 100,
     names: Collection[str] | None = None,
 ) -> list[Placed]:
     """Return alerts without their entries, newest first; of models of `names` only.
+
+    `before` is the number of the last one of the page before.
 
     Raises:
         ModelNotFoundError: there is no model of that name.
     """
     if model is not None:
         catalog.get_model(session, model)
-    return rows.list_all(session, model=model, state=state, limit=limit, names=names)
+    return rows.list_all(session, model=model, state=state, before=before, limit=limit, names=names)
 
 
 def snooze_alert(

@@ -162,10 +162,13 @@ def list_incidents(
     *,
     model: str | None = None,
     state: str | None = None,
+    before: int | None = None,
     limit: int = 100,
     names: Collection[str] | None = None,
 ) -> list[IncidentStory]:
     """Return incidents without their timelines, newest first; of models of `names` only.
+
+    `before` is the number of the last one of the page before.
 
     Raises:
         ModelNotFoundError: there is no model of that name.
@@ -180,6 +183,8 @@ def list_incidents(
         query = query.where(Incident.model_id == catalog.id_of(catalog.get_model(session, model)))
     if state is not None:
         query = query.where(Incident.state == state)
+    if before is not None:
+        query = query.where(col(Incident.id) < before)
     if names is not None:
         query = query.where(col(Model.name).in_(names))
     return [IncidentStory(incident, name) for incident, name in session.exec(query).all()]

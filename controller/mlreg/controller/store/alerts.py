@@ -204,10 +204,14 @@ def list_all(
     *,
     model: str | None = None,
     state: str | None = None,
+    before: int | None = None,
     limit: int = 100,
     names: Collection[str] | None = None,
 ) -> list[Placed]:
-    """Return alerts without their entries, newest first; of models of `names` only."""
+    """Return alerts without their entries, newest first; of models of `names` only.
+
+    `before` is the number of the last one of the page before.
+    """
     query = (
         select(Alert, Model.name)
         .join(Model, col(Model.id) == Alert.model_id)
@@ -219,6 +223,8 @@ def list_all(
         query = query.where(Model.name == model)
     if state is not None:
         query = query.where(Alert.state == state)
+    if before is not None:
+        query = query.where(col(Alert.id) < before)
     if names is not None:
         query = query.where(col(Model.name).in_(names))
     return [Placed(alert, name) for alert, name in session.exec(query)]

@@ -7,11 +7,13 @@ a cursor is the list's own business.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query
 
+from mlreg.client.wire.base import Answer, Page
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.pages import MAX_PAGE
 
@@ -21,6 +23,13 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The most items of a
 Cursor = Annotated[
     str | None, Query(max_length=200, description="`next` of the page before; none is the first.")
 ]
+
+
+Before = Annotated[
+    int | None,
+    Query(ge=1, lt=2**63, description="`next` of the page before; none is the first."),
+]
+Item = TypeVar("Item", bound=Answer)
 
 
 class InvalidCursorError(InvalidError):
@@ -56,6 +65,12 @@ class PageRequest:
         if not digits or not 0 < int(self.cursor) <= MAX_NUMBER:
             raise InvalidCursorError(cursor=self.cursor)
         return int(self.cursor) if number is None else min(int(self.cursor), number)
+
+
+def numbered_page(items: Sequence[Item], limit: int, number: Callable[[Item], int]) -> Page[Item]:
+    """Cut a list that goes down by numbers, fetched with one item more than `limit`."""
+    more = len(items) > limit
+    return Page(items=list(items[:limit]), next=str(number(items[limit - 1])) if more else None)
 
 
 async def page_request(cursor: Cursor = None, limit: Limit = 100) -> PageRequest:

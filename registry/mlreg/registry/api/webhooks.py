@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.webhooks import (
@@ -15,6 +15,7 @@ from mlreg.client.wire.webhooks import (
 )
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may
 from mlreg.registry.services import webhooks
 from mlreg.registry.services.webhooks import WebhookForm
@@ -63,12 +64,16 @@ def list_deliveries(
     name: str,
     reading: Reading,
     caller: Caller,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> Page[DeliveryAnswer]:
     """List what became of events at a webhook, newest first."""
     with reading() as session:
-        found = webhooks.list_deliveries(session, name, actor=caller, limit=limit)
-    return Page(items=[DeliveryAnswer.model_validate(one, from_attributes=True) for one in found])
+        found = webhooks.list_deliveries(
+            session, name, actor=caller, before=before, limit=limit + 1
+        )
+    answers = [DeliveryAnswer.model_validate(one, from_attributes=True) for one in found]
+    return numbered_page(answers, limit, lambda one: one.id)
 
 
 @router.post("/{name}/test", status_code=202)

@@ -182,14 +182,17 @@ def get_webhook(session: ReadSession, name: str, *, actor: Actor) -> Webhook:
 
 
 def list_deliveries(
-    session: ReadSession, name: str, *, actor: Actor, limit: int
+    session: ReadSession, name: str, *, actor: Actor, before: int | None = None, limit: int
 ) -> Sequence[WebhookDelivery]:
     """Return what became of events at a webhook, newest first.
+
+    `before` is the id of the last one of the page before.
 
     Raises:
         WebhookNotFoundError: there is none, or not for this caller.
     """
-    return rows.list_deliveries(session, get_webhook(session, name, actor=actor).id or 0, limit)
+    webhook = get_webhook(session, name, actor=actor)
+    return rows.list_deliveries(session, webhook.id or 0, before, limit)
 
 
 def switch_webhook(

@@ -87,14 +87,14 @@ def get(session: ReadSession, webhook_id: int) -> Webhook | None:
     return session.get(Webhook, webhook_id)
 
 
-def list_deliveries(session: ReadSession, webhook_id: int, limit: int) -> Sequence[WebhookDelivery]:
-    """Return what became of events, newest first."""
-    return session.exec(
-        select(WebhookDelivery)
-        .where(WebhookDelivery.webhook_id == webhook_id)
-        .order_by(col(WebhookDelivery.id).desc())
-        .limit(limit)
-    ).all()
+def list_deliveries(
+    session: ReadSession, webhook_id: int, before: int | None, limit: int
+) -> Sequence[WebhookDelivery]:
+    """Return what became of events, newest first, below an id where one is given."""
+    query = select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)
+    if before is not None:
+        query = query.where(col(WebhookDelivery.id) < before)
+    return session.exec(query.order_by(col(WebhookDelivery.id).desc()).limit(limit)).all()
 
 
 def settle(session: WriteSession, delivery: WebhookDelivery, *, attempts: int) -> None:
