@@ -18,6 +18,10 @@ from pydantic import (
 from mlreg.controller.domain.batches import LABEL, TIME
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.policy_part import PolicyPart
+from mlreg.controller.domain.selections.expanding import Expanding
+from mlreg.controller.domain.selections.kinds import AnySelection
+from mlreg.controller.domain.selections.reservoir import Reservoir
+from mlreg.controller.domain.selections.sliding import Sliding
 from mlreg.controller.domain.sources import (
     FEEDBACK,
     MAX_TEXT,
@@ -32,6 +36,8 @@ from mlreg.registry.domain.names import Name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mlreg.controller.domain.selections.selection import Selection
 
 
 def _checked_source(text: str) -> str:
@@ -85,6 +91,7 @@ class DataRule(PolicyPart):
     evaluate_window: Duration = timedelta(days=14)
     label_delay: Duration = timedelta(days=2)
     window: Duration = DAY
+    select: AnySelection | None = None
     sql: QueryRule | None = None
     connection: Name | None = None
     time: Column | None = None
@@ -94,6 +101,11 @@ class DataRule(PolicyPart):
     prediction_id: Column | None = None
     timezone: Timezone | None = None
     features: dict[str, Column] | None = None
+
+    @property
+    def selection(self) -> Selection:
+        """Which rows train: the newest of `train_window`, unless something is selected."""
+        return self.select or Sliding(sliding=self.train_window)
 
     @property
     def source_name(self) -> SourceName | None:
@@ -134,6 +146,18 @@ class DataRule(PolicyPart):
             if given:
                 message = f"{given[0]} is for a source beside the feedback log"
                 raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _a_source_has_a_beginning(self) -> DataRule:
+        """Only the log knows its first row."""
+        said = self.select
+        whole = isinstance(said, Expanding) and said.expanding == "all"
+        whole = whole or (isinstance(said, Reservoir) and said.since is None)
+        if whole and self.source_name is not None:
+            key = "expanding" if isinstance(said, Expanding) else "since"
+            message = f"a source does not say where it begins: name a moment under `{key}`"
+            raise ValueError(message)
         return self
 
     @model_serializer(mode="wrap")

@@ -44,7 +44,7 @@ from mlreg.controller.services.run_folder import (
     place_model,
     write_rows,
 )
-from mlreg.controller.services.snapshot_rows import read_rows
+from mlreg.controller.services.selected_rows import read_training_rows
 from mlreg.controller.services.trainer_commands import CommandFileError, seal
 from mlreg.controller.services.training import ENTRY, limits_of
 from mlreg.controller.sources.errors import SourceFileError
@@ -174,7 +174,9 @@ def _train(
 
 def _rows(attempt: Attempt, record: Record) -> pa.Table:
     try:
-        return read_rows(attempt.sources, record.model, record.snapshot)
+        return read_training_rows(
+            attempt.sources, record.model, record.snapshot, record.specification
+        )
     except SnapshotLostError as error:
         raise NotReproducibleError(reason=f"its {error}") from error
     except (SourceFileError, NotAllowedError, ConnectionNotFoundError) as error:

@@ -11,11 +11,12 @@ from mlreg.controller.domain.snapshots import SnapshotBody
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services import snapshots
 from mlreg.controller.services.sourcing import SourceParts, keep_source
+from mlreg.controller.store import feedback
 from mlreg.controller.store.readings import outage_intervals
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from mlreg.controller.domain.sources import FrozenSource
@@ -31,6 +32,7 @@ def freeze_window(  # noqa: PLR0913 - each of them is part of what is frozen
     window: Interval,
     labels_until: datetime,
     *,
+    left_out: Sequence[Interval] = (),
     source: FrozenSource | None = None,
     parts: SourceParts,
     actor: Actor,
@@ -38,9 +40,10 @@ def freeze_window(  # noqa: PLR0913 - each of them is part of what is frozen
 ) -> Snapshot:
     """Freeze the rows of a window outside outages: logged ones, with the labels known until then.
 
+    `left_out` are times inside the window that a selection does not take.
     Those of a source were frozen before (`sourcing.freeze_source`), and are written down here.
     """
-    down = outage_intervals(session, catalog.id_of(model), window)
+    down = [*outage_intervals(session, catalog.id_of(model), window), *left_out]
     if source is not None:
         body = SnapshotBody.of_source(model.name, source, window, down)
         return keep_source(session, parts, model, body, actor=actor, now=now)
@@ -54,6 +57,11 @@ def freeze_window(  # noqa: PLR0913 - each of them is part of what is frozen
         actor=actor,
         now=now,
     )
+
+
+def first_logged(session: ReadSession, model: Model) -> datetime | None:
+    """Return the time of the oldest prediction in the log, None when nothing was logged."""
+    return feedback.first_time(session, catalog.id_of(model), "predictions")
 
 
 def judged_window(

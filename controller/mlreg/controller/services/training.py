@@ -28,6 +28,7 @@ from mlreg.controller.services.run_folder import (
     write_rows,
 )
 from mlreg.controller.services.run_log import RunLogWriter
+from mlreg.controller.services.selected_rows import read_training_rows
 from mlreg.controller.services.snapshot_rows import read_rows
 from mlreg.controller.services.snapshots import Snapshot
 from mlreg.controller.services.trainer_commands import seal
@@ -205,7 +206,9 @@ def _obstacle(
 
 def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
     body = training.snapshot.body
-    table = None if body.is_empty else read_rows(attempt.sources, training.model, body)
+    table = None
+    if not body.is_empty:
+        table = read_training_rows(attempt.sources, training.model, body, training.specification)
     if table is None or table.num_rows == 0:
         raise NoRowsError(start=body.range.start, end=body.range.end)
     with attempt.database.reading() as session:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from mlreg.controller.domain.selections.selection import spelt
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services import decisions, draining, snapshots
 from mlreg.controller.services.alerts import alert_if_dead, alert_of_failed_run
@@ -29,7 +30,7 @@ from mlreg.controller.services.run_events import tell_of_run
 from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.runs import OPEN_STATES, RunEndedError, RunNotFoundError
-from mlreg.controller.services.selecting import freeze_window, judged_window
+from mlreg.controller.services.selecting import first_logged, freeze_window, judged_window
 from mlreg.controller.services.sourcing import freeze_source
 from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlreg.controller.domain.sources import FrozenSource
+    from mlreg.controller.domain.specification import RunWindows
     from mlreg.controller.domain.windows import Interval
     from mlreg.controller.services.jobs import Ended
     from mlreg.controller.services.snapshots import Snapshot
@@ -90,12 +92,13 @@ def _begin(attempt: Attempt, run_id: int) -> _Work:
         run.started_at = run.started_at or now
         session.add(run)
         session.flush()
+        specification = RunSpecification.read(run.specification, f"run {run_id}")
         model = model_of(session, run.model_id)
     work = _Work(
         attempt=attempt,
         run_id=run_id,
         model=model,
-        specification=RunSpecification.model_validate(run.specification),
+        specification=specification,
         asked_at=run.created_at,
         actor=_actor(run),
         log=RunLogWriter(attempt, run_id, run.attempt),
@@ -112,15 +115,12 @@ def _actor(run: Run) -> Actor:
 def _freeze(work: _Work) -> None:
     """Freeze the rows to train on and the rows to judge on, once for all attempts."""
     attempt = work.attempt
-    windows = work.specification.windows(work.asked_at)
     with attempt.database.reading() as session:
-        run = _read(session, work.run_id)
-        if run.snapshot is not None:
+        if _read(session, work.run_id).snapshot is not None:
             return
-        numbers = find_rivals(session, work.model, run.environment).roles.values()
-        evaluate = judged_window(session, work.model, numbers, windows.evaluate)
     now = attempt.clock.now()
     draining.drain_model(attempt.database, attempt.store, work.model.id or 0, now=now)
+    windows, evaluate = _windows(work)
     found = [_find_source(work, window, now) for window in (windows.train, evaluate)]
     with attempt.effect() as session:
         run = _locked(session, work.run_id)
@@ -132,12 +132,15 @@ def _freeze(work: _Work) -> None:
                 work.model,
                 window,
                 work.asked_at,
+                left_out=left_out,
                 source=source,
                 parts=attempt.sources,
                 actor=work.actor,
                 now=now,
             )
-            for window, source in zip((windows.train, evaluate), found, strict=True)
+            for window, left_out, source in zip(
+                (windows.train, evaluate), (windows.left_out, ()), found, strict=True
+            )
         )
         run.snapshot = None if train is None else train.digest
         run.evaluate_snapshot = None if judged_on is None else judged_on.digest
@@ -145,11 +148,25 @@ def _freeze(work: _Work) -> None:
         if train is not None:
             source = ("snapshot", train.digest)
             add_edges(session, [source], ("run", str(run.id)), now, model_id=run.model_id)
+    if work.specification.data.select is not None:
+        work.log.say(f"selects {spelt(work.specification.data.select)}")
     work.log.say(
         f"trains on {_spell(windows.train)}, is judged on {_spell(evaluate)}"
         f" (labels until {windows.labels_until.isoformat()})"
     )
     failpoint("run_frozen")
+
+
+def _windows(work: _Work) -> tuple[RunWindows, Interval | None]:
+    """Return the windows of a run, and what is left to judge on: rows that none of them knows."""
+    with work.attempt.database.reading() as session:
+        run = _read(session, work.run_id)
+        first = first_logged(session, work.model)
+        windows = work.specification.windows(work.asked_at, first)
+        rivals = find_rivals(session, work.model, run.environment).roles.values()
+        parent = work.specification.start_from
+        numbers = [*rivals, *([] if parent is None else [parent])]
+        return windows, judged_window(session, work.model, numbers, windows.evaluate)
 
 
 def _find_source(work: _Work, window: Interval | None, now: datetime) -> FrozenSource | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -237,6 +237,14 @@ def list_segments(
         .order_by(col(Segment.start), col(Segment.end), col(Segment.digest))
     )
     return session.exec(statement).all()
+
+
+def first_time(session: ReadSession, model_id: int, kind: str) -> datetime | None:
+    """Return the time of the oldest row, None where there is none."""
+    statement = select(func.min(Segment.start)).where(
+        Segment.model_id == model_id, Segment.kind == kind
+    )
+    return session.exec(statement).one()
 
 
 def list_small(session: ReadSession, model_id: int, kind: str, rows: int) -> Sequence[Segment]:

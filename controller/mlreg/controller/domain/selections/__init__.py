@@ -1,0 +1,1 @@
+"""Which rows train: one file per kind of selection."""
