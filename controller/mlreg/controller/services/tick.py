@@ -176,11 +176,7 @@ def _tick_policy(
     memory = _await_matured(beat, memory)
     if beat.looks:
         report.jobs += measuring.enqueue_looks(session, in_force, beat.looks)
-    due = due_moment(in_force.policy, memory, now)
-    if due is not None:
-        memory = notice(memory, due, now)
-        if _all_read(beat, memory, due):
-            memory = _judge(beat, memory, due)
+    memory = _judge_due(beat, memory)
     _remember(state, beat, memory)
     session.add(state)
 
@@ -255,6 +251,15 @@ def _await_matured(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         beat.report.jobs += measuring.enqueue_measure(beat.session, beat.in_force, window, looks)
         asked += 1
     return memory
+
+
+def _judge_due(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
+    """Judge the moment that is due, once everything before it is read."""
+    due = due_moment(beat.in_force.policy, memory, beat.now)
+    if due is None:
+        return memory
+    memory = notice(memory, due, beat.now)
+    return _judge(beat, memory, due) if _all_read(beat, memory, due) else memory
 
 
 def _all_read(beat: _Beat, memory: PolicyMemory, due: datetime) -> bool:
