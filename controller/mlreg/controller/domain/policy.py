@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from mlreg.controller.domain.alert_rule import AlertRules
+from mlreg.controller.domain.budget import Budget
 from mlreg.controller.domain.combine_rule import Combine
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
@@ -30,6 +31,7 @@ from mlreg.controller.domain.preparation_rule import PreparationRule
 from mlreg.controller.domain.quiet_hours import QuietHours
 from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.triggers import Combination, Trigger
+from mlreg.controller.domain.worker_label import WorkerLabel
 from mlreg.registry.domain.names import Name
 
 Scalar = bool | int | float | str
@@ -48,13 +50,6 @@ Parameter = Annotated[Any, BeforeValidator(_checked_parameter)]
 DEFAULT_LANES = Lanes.model_validate(
     {"refit": {}, "continue": {"every": timedelta(days=7)}, "full": {"every": timedelta(days=28)}}
 )
-
-
-class Budget(PolicyPart):
-    """What retraining may cost; None: no bound."""
-
-    runs_per_day: int | None = Field(default=None, ge=0)
-    train_seconds_per_week: float | None = Field(default=None, ge=0)
 
 
 class OutageCopies(PolicyPart):
@@ -78,6 +73,7 @@ class RetrainRule(PolicyPart):
     outages: OutageCopies | None = None
     steps: tuple[AnyStep, ...] = Field(default=(), max_length=20)
     limits: LimitRule = LimitRule()
+    worker: WorkerLabel | None = Field(default=None, exclude_if=lambda label: label is None)
 
     @model_validator(mode="after")
     def _fits_the_trainer(self) -> Self:
@@ -93,12 +89,6 @@ class RetrainRule(PolicyPart):
             message = "only the trainer sklearn has `preparation`"
             raise ValueError(message)
         return self
-
-    @property
-    def columns(self) -> set[str]:
-        """The features that it names."""
-        named = set(self.outages.features if self.outages else ())
-        return named.union(*(step.columns for step in self.steps))
 
 
 class GuardRule(PolicyPart):

@@ -4,7 +4,7 @@ The job is `trainers.child`'s `score` job with what judging needs on top:
 ```
 {"format": 1, "data": [...], "threads": 2, "trainer": "lightgbm",
  "models": [{"role": "challenger" | "champion" | "anchor", "model": "challenger/model.txt",
-             "contract": "challenger/contract.json", "version": 3,
+             "contract": "challenger/contract.json", "trainer": "lightgbm", "version": 3,
              "train_end": "2013-02-01T00:00:00+00:00" | null}, ...],
  "target": {...target contract...},
  "gates": [...as in the policy...], "seed": 7, "draws": 1000,
