@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from mlreg.controller.domain.policy import Budget
+from mlreg.controller.domain.budget import Budget, Hold, Moment, Spent, Use, judge_budget
 
 Outcome = Literal["run", "quiet", "frozen", "outage", "busy", "cooldown", "budget", "missed"]
-RUN_DAY = timedelta(days=1)
 TRAIN_WEEK = timedelta(days=7)
 
 
@@ -30,6 +28,14 @@ class PastRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Budgeted:
+    """What was used of the seconds of training, and the real time it is."""
+
+    now: datetime
+    seconds: Sequence[Spent] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """Everything that can hold a run back.
 
@@ -39,6 +45,7 @@ class Circumstances:
         cooldown_until: the deployment's own (after a guard's rollback), or None.
         busy: whether a run of this deployment is queued or running.
         runs: those of the last week, in any order.
+        spent: the seconds of training by real time; None: those of `runs`, at their own moments.
     """
 
     quiet: bool = False
@@ -48,6 +55,7 @@ class Circumstances:
     busy: bool = False
     cooldown_until: datetime | None = None
     runs: Sequence[PastRun] = field(default_factory=tuple)
+    spent: Budgeted | None = None
 
 
 def judge_firing(
@@ -62,7 +70,7 @@ def judge_firing(
         (circumstances.outage, "outage"),
         (circumstances.busy, "busy"),
         (_cooling(at, circumstances, cooldown), "cooldown"),
-        (_spent(at, circumstances, budget), "budget"),
+        (budget_hold(at, circumstances, budget) is not None, "budget"),
     )
     return next((outcome for holds, outcome in rules if holds), "run")
 
@@ -74,11 +82,13 @@ def _cooling(at: datetime, circumstances: Circumstances, cooldown: timedelta) ->
     return any(at < run.at + cooldown for run in circumstances.runs)
 
 
-def _spent(at: datetime, circumstances: Circumstances, budget: Budget) -> bool:
-    today = [run for run in circumstances.runs if run.at > at - RUN_DAY]
-    if budget.runs_per_day is not None and len(today) >= budget.runs_per_day:
-        return True
-    if budget.train_seconds_per_week is None:
-        return False
-    week = sum(run.train_seconds for run in circumstances.runs if run.at > at - TRAIN_WEEK)
-    return week >= budget.train_seconds_per_week
+def budget_hold(at: datetime, circumstances: Circumstances, budget: Budget) -> Hold | None:
+    """Return the bound of a policy's budget that is used up at that moment, if one is."""
+    runs, spent = circumstances.runs, circumstances.spent
+    use = Use(
+        runs=[Spent(run.at) for run in runs],
+        seconds=[Spent(run.at, run.train_seconds) for run in runs]
+        if spent is None
+        else spent.seconds,
+    )
+    return judge_budget(budget, use, Moment(at, at if spent is None else spent.now))
