@@ -160,7 +160,7 @@ def test_a_released_job_keeps_its_attempts(database):
     job_id = add(database)
     lease = claim(database)
     with database.writing() as session:
-        jobs.release(session, lease)
+        jobs.release(session, lease, "the worker was stopped")
     assert state(database, job_id) == ("queued", 0)
     assert claim(database).attempt == 1
 

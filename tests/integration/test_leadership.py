@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mlreg.controller import scheduler
+from mlreg.controller.scheduler import ControllerSettings
 from mlreg.controller.services.leadership import give_back, leads, take_leadership
 from mlreg.registry.store.clock import SystemClock
 
@@ -68,8 +69,7 @@ def test_a_scheduler_ticks_and_gives_its_leadership_back(database):
     stop = threading.Event()
     thread = threading.Thread(
         target=scheduler.run_scheduler,
-        args=[database, SystemClock(), stop],
-        kwargs={"tick_seconds": 0.05},
+        args=[database, SystemClock(), stop, ControllerSettings("a", tick_seconds=0.05)],
     )
     thread.start()
     deadline = time.monotonic() + 10

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from mlreg.cli.notifications import heartbeat_of
 from mlreg.cli.settings import Settings, SettingsError, read_settings
-from mlreg.controller.scheduler import beat, run_scheduler
+from mlreg.controller.scheduler import ControllerSettings, beat, run_scheduler
 from mlreg.controller.services import silence
 from mlreg.controller.services.heartbeat import Heartbeat
 from mlreg.controller.services.leadership import note_tick
@@ -159,13 +159,15 @@ def test_a_tick_calls_the_heartbeat_and_a_standby_does_not(database, receiver):
     postman = Postman(PostSettings(frozenset({receiver.place}), receiver.ca_file))
     heartbeat = Heartbeat(postman, parse_target(f"https://{receiver.place}/ping/uuid"), 0.3)
     stop = threading.Event()
-    options = {"tick_seconds": 0.1, "heartbeat": heartbeat}
+    settings = ControllerSettings("leader", tick_seconds=0.1)
     leading = threading.Thread(
-        target=run_scheduler, args=[database, SystemClock(), stop], kwargs=options
+        target=run_scheduler,
+        args=[database, SystemClock(), stop, settings],
+        kwargs={"heartbeat": heartbeat},
     )
     leading.start()
     time.sleep(1.2)
-    assert not beat(database, SystemClock(), "standby")
+    assert not beat(database, SystemClock(), ControllerSettings("standby"))
     stop.set()
     leading.join(10)
     assert 2 <= len(receiver.received) <= 6

@@ -14,14 +14,17 @@ from sqlalchemy import text
 from mlreg.cli.installation import check_schema, clock_of
 from mlreg.cli.server import store_of
 from mlreg.controller.confinement import find_confinement
+from mlreg.controller.services.members import list_controllers, list_workers
+from mlreg.controller.services.stranding import count_stranded
 from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.store.clock import SystemClock, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from mlreg.cli.settings import Settings
+    from mlreg.controller.services.members import MemberView
     from mlreg.registry.store.database import Database, ReadSession
 
 OLDEST_POSTGRES = 150_000
@@ -54,6 +57,8 @@ def examine(settings: Settings, database: Database, folder: Path | None) -> list
         "clock": lambda: _clock(database, settings),
         "artifacts": lambda: _artifacts(settings),
         "training": _training,
+        "controllers": lambda: _controllers(database),
+        "workers": lambda: _workers(database),
     }
     if folder is not None:
         questions["space"] = lambda: _space(folder)
@@ -130,6 +135,34 @@ def _training() -> Finding:
     network = "without network" if found.network else "WITH network (the kernel permits no other)"
     writes = "its folder" if found.writes else "ALL that its user may (no Landlock)"
     return Finding("training", well=True, text=f"children run {network}; each writes in {writes}")
+
+
+def _controllers(database: Database) -> Finding:
+    """Say who leads; that nobody is started yet is no fault, that nobody leads is one."""
+    with database.reading() as session:
+        there = [one for one in list_controllers(session) if one.there]
+    leader = next((one for one in there if one.leads), None)
+    if leader is None:
+        text = "none is there" if not there else f"{len(there)} there, and none leads"
+        return Finding("controllers", well=not there, text=text)
+    text = f"{leader.name} leads in epoch {leader.epoch}; standing by: {len(there) - 1}"
+    return Finding("controllers", well=True, text=text + _of_versions(there))
+
+
+def _workers(database: Database) -> Finding:
+    with database.reading() as session:
+        there = [one for one in list_workers(session) if one.there]
+        lost = count_stranded(session)
+    labels = ", ".join(sorted({label for one in there for label in one.labels}))
+    text = f"{len(there)} there, labels: {labels or 'none'}" if there else "none is there"
+    waits = f"; {lost} job{'s' if lost > 1 else ''} that nobody can take" if lost else ""
+    return Finding("workers", well=not lost, text=text + waits + _of_versions(there))
+
+
+def _of_versions(members: Sequence[MemberView]) -> str:
+    """Say that processes of several versions are there: an upgrade is under way, or was left."""
+    found = sorted({one.version for one in members} - {version("mlreg")})
+    return f"; also of mlreg {', '.join(found)}" if found else ""
 
 
 def _space(folder: Path) -> Finding:

@@ -7,6 +7,7 @@ not imported by it.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 from mlreg.cli.installation import check_schema, clock_of
 from mlreg.cli.log_lines import log_to_stderr
 from mlreg.registry.artifacts.opening import open_store
+from mlreg.registry.store.clock import DatabaseClock, SystemClock
 from mlreg.registry.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from fastapi import APIRouter, FastAPI
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from mlreg.registry.domain.clock import Clock
 
 GRACE_SECONDS = 3
+POOL_SIZE = 4
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,20 @@ class Parts:
 
 
 @contextmanager
-def opened(settings: Settings, *, pool_size: int = 10) -> Iterator[Parts]:
+def opened(
+    settings: Settings,
+    *,
+    pool_size: int = 10,
+    shared_clock: bool = False,
+    idle_seconds: float | None = None,
+) -> Iterator[Parts]:
     """Open database, artifact store and clock for one role, and close them after it.
+
+    Args:
+        settings: what the operator said.
+        pool_size: connections that are kept.
+        shared_clock: real time is the database's, not this machine's.
+        idle_seconds: how long a transaction of this role, stopped in the middle, keeps its locks.
 
     Raises:
         DatabaseUnreachableError: PostgreSQL gives no answer.
@@ -50,10 +66,14 @@ def opened(settings: Settings, *, pool_size: int = 10) -> Iterator[Parts]:
         VirtualInProductionError: production mode met a virtual clock.
     """
     log_to_stderr()
-    database = Database(settings.database_url.get_secret_value(), pool_size=pool_size)
+    url = settings.database_url.get_secret_value()
+    database = Database(url, pool_size=pool_size, idle_seconds=idle_seconds)
     try:
         check_schema(database)
-        yield Parts(database, store_of(settings), clock_of(database, settings.mode))
+        clock = clock_of(database, settings.mode)
+        if shared_clock and isinstance(clock, SystemClock):
+            clock = DatabaseClock(database)
+        yield Parts(database, store_of(settings), clock)
     finally:
         database.dispose()
 
@@ -159,13 +179,16 @@ def serve(settings: Settings, descriptor: int | None = None, gate: int | None = 
 
 
 def control(settings: Settings) -> None:
-    """Run the controller's clock until SIGTERM."""
+    """Run a controller's clock until SIGTERM."""
     from mlreg.cli.notifications import heartbeat_of
-    from mlreg.controller.scheduler import run_scheduler
+    from mlreg.controller.scheduler import ControllerSettings, run_scheduler
 
-    heartbeat = heartbeat_of(settings)
-    with opened(settings, pool_size=4) as parts:
-        run_scheduler(parts.database, parts.clock, _stopped(), heartbeat=heartbeat)
+    heartbeat, stop = heartbeat_of(settings), _stopped()
+    own = ControllerSettings(_own_name(), ttl_seconds=settings.leader_seconds)
+    with opened(
+        settings, pool_size=POOL_SIZE, shared_clock=True, idle_seconds=settings.leader_seconds
+    ) as parts:
+        run_scheduler(parts.database, parts.clock, stop, own, heartbeat=heartbeat)
 
 
 def work(settings: Settings) -> None:
@@ -177,14 +200,15 @@ def work(settings: Settings) -> None:
     from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.work import WorkerSettings, run_worker
     from mlreg.registry.services.enrolling import enrol
-    from mlreg.registry.store.clock import SystemClock
 
-    name = f"{socket.gethostname()}:{os.getpid()}"
     key_id_of(settings.signing_key)  # a key that cannot be read is said now, not by every run
-    with opened(settings, pool_size=4) as parts:
+    stop = _stopped()
+    with opened(settings, pool_size=POOL_SIZE, shared_clock=True) as parts:
         own = WorkerSettings(
-            name=name,
+            name=_own_name(),
             folder=settings.work_folder,
+            labels=tuple(settings.worker_labels),
+            lease_seconds=settings.lease_seconds,
             environment=dict(os.environ),  # noqa: TID251 - the edge
             signing_key=settings.signing_key,
             connections=read_connections(settings.connections_file),
@@ -193,12 +217,23 @@ def work(settings: Settings) -> None:
         chores = chore_settings_of(settings)
         enrol(parts.database, chores.targets, SystemClock().now())
         handlers = handlers_of(chores)
-        run_worker(parts.database, parts.store, parts.clock, own, _stopped(), handlers)
+        run_worker(parts.database, parts.store, parts.clock, own, stop, handlers)
+
+
+def _own_name() -> str:
+    """Return the name of this process among all that share the database, machines included."""
+    return f"{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def _stopped() -> threading.Event:
-    """Return an event that SIGTERM and Ctrl-C set."""
+    """Return an event that SIGTERM and Ctrl-C set; the second one ends the process at once."""
     event = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if event.is_set():
+            os._exit(128 + number)  # leases and leadership run out by themselves
+        event.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: event.set())
+        signal.signal(number, stop)
     return event

@@ -13,6 +13,9 @@
 | `MLREG_TRUSTED_PROXIES` | proxies whose `X-Forwarded-For` and `-Proto` count, by commas; none |
 | `MLREG_CONNECTIONS_FILE` | what may be read beside the feedback log, with secrets: YAML, 0600 |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
+| `MLREG_WORKER_LABELS` | of a worker, by commas: it takes jobs that ask for one of them as well |
+| `MLREG_LEASE_SECONDS` | a job is taken back from a worker that says nothing for so long: 30 |
+| `MLREG_LEADER_SECONDS` | another controller leads when the first says nothing for so long: 10 |
 | `MLREG_TRAINER_COMMANDS` | programs that runs may train with, by name: YAML, 0600 |
 | `MLREG_SIGNING_KEY` | the Ed25519 key (a file) that workers sign with what they train |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
@@ -46,6 +49,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.garbage import Retention
+from mlreg.registry.domain.names import Name
 from mlreg.registry.domain.targets import InvalidTargetError, parse_target
 from mlreg.registry.domain.upkeep import UpkeepSettings
 from mlreg.registry.services.posting import PostSettings
@@ -83,6 +87,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[list[str], NoDecode] = []
     connections_file: FilePath | None = None
     work_folder: Path = Path(tempfile.gettempdir())
+    worker_labels: Annotated[list[Name], NoDecode] = []
+    lease_seconds: float = Field(default=30, ge=1, le=3_600)
+    leader_seconds: float = Field(default=10, ge=0.5, le=300)
     trainer_commands: FilePath | None = None
     signing_key: FilePath | None = None
     checkpoint_folder: Path | None = None
@@ -133,10 +140,12 @@ class Settings(BaseSettings):
             ip_network(network, strict=False)
         return given
 
-    @field_validator("allowed_hosts", "trusted_proxies", "webhook_allow", mode="before")
+    @field_validator(
+        "allowed_hosts", "trusted_proxies", "webhook_allow", "worker_labels", mode="before"
+    )
     @classmethod
     def _by_commas(cls, given: object) -> object:
-        return [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+        return by_commas(given) if isinstance(given, str) else given
 
     @property
     def s3(self) -> S3Settings:
@@ -175,6 +184,11 @@ class Settings(BaseSettings):
     def owner_url(self) -> str:
         """The URL of the role that migrates."""
         return (self.database_owner_url or self.database_url).get_secret_value()
+
+
+def by_commas(given: str) -> list[str]:
+    """Return what stands between commas, without the spaces around it."""
+    return [name.strip() for name in given.split(",")]
 
 
 def read_settings() -> Settings:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mlreg.client.invariants import Invariants
     from mlreg.client.keys import Keys
     from mlreg.client.lineage import Lineage
+    from mlreg.client.members import Members
     from mlreg.client.models import Models
     from mlreg.client.monitors import Monitors
     from mlreg.client.oidc import Issuers
@@ -262,6 +263,13 @@ class Client:
         from mlreg.client.monitors import Monitors
 
         return Monitors(self.transport)
+
+    @cached_property
+    def members(self) -> Members:
+        """Controllers and workers: which are there."""
+        from mlreg.client.members import Members
+
+        return Members(self.transport)
 
     @cached_property
     def alerts(self) -> Alerts:

@@ -30,6 +30,10 @@ def retrain(
     model: Annotated[str, typer.Argument(help="The model.")],
     lane: Annotated[Lane | None, typer.Option(help="How; else as the policy says.")] = None,
     env: Annotated[str, typer.Option("--env", help="Whose champion to beat.")] = "production",
+    start_from: Annotated[
+        int | None,
+        typer.Option("--from", help="The version to continue; else the champion.", min=1),
+    ] = None,
     train_window: Annotated[str | None, typer.Option(help="Rows to train on: 90d.")] = None,
     evaluate_window: Annotated[str | None, typer.Option(help="Rows to judge on: 14d.")] = None,
     label_delay: Annotated[str | None, typer.Option(help="How late labels come: 2d.")] = None,
@@ -47,6 +51,7 @@ def retrain(
     request = RetrainRequest(
         environment=env,
         lane=lane,
+        start_from=start_from,
         train_window=train_window,
         evaluate_window=evaluate_window,
         label_delay=label_delay,
@@ -78,7 +83,7 @@ def list_runs(
         page = client.runs.list(
             model=model or None, environment=env or None, state=state, before=before, limit=limit
         )
-    headers = ("run", "state", "model", "lane", "cause", "asked", "version", "verdict", "error")
+    headers = ("run", "state", "model", "lane", "cause", "asked", "version", "verdict", "why")
     rows = [
         (
             run.number,
@@ -89,7 +94,7 @@ def list_runs(
             f"{run.created_at:%Y-%m-%d %H:%M}",
             run.version,
             run.verdict,
-            run.error,
+            run.waits_for or run.error,
         )
         for run in page.items
     ]
@@ -190,4 +195,5 @@ def _lines(client: Client, number: int, *, follow: bool) -> Iterator[LineAnswer]
 def _sentence(run: RunAnswer) -> str:
     made = "" if run.version is None else f", version {run.version}"
     verdict = "" if run.verdict is None else f", {run.verdict} (decision {run.decision})"
-    return f"run {run.number} ({run.lane}, {run.cause}) is {run.state}{made}{verdict}"
+    waits = "" if run.waits_for is None else f": {run.waits_for}"
+    return f"run {run.number} ({run.lane}, {run.cause}) is {run.state}{waits}{made}{verdict}"

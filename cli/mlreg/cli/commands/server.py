@@ -54,19 +54,32 @@ def serve(
 
 
 def control() -> None:
-    """Run the controller: the clock of triggers, monitors and guards."""
+    """Run a controller: the clock of triggers, monitors and guards. Of several, one leads."""
     from mlreg.cli import server
     from mlreg.cli.settings import read_settings
 
     server.control(read_settings())
 
 
-def work() -> None:
-    """Run a worker: it executes runs."""
+def work(
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLREG_WORKER_LABELS",
+            metavar="LABEL,...",
+            help="It takes jobs that ask for one of these as well: gpu,big.",
+        ),
+    ] = None,
+) -> None:
+    """Run a worker: it executes runs. SIGTERM drains it, a second one ends it at once."""
     from mlreg.cli import server
-    from mlreg.cli.settings import read_settings
+    from mlreg.cli.settings import by_commas, read_settings
+    from mlreg.registry.domain.names import checked_name
 
-    server.work(read_settings())
+    asked = {}
+    if labels:
+        asked["worker_labels"] = [checked_name(one, kind="label") for one in by_commas(labels)]
+    server.work(read_settings().model_copy(update=asked))
 
 
 def _say(line: str) -> None:

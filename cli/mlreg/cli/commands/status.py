@@ -10,14 +10,24 @@ from mlreg.cli.output import show, warn
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.client.wire.deployments import StatusAnswer
+from mlreg.client.wire.members import ControllerAnswer, MemberAnswer
 
 DAY_AND_MINUTE = "%Y-%m-%d %H:%M"
 
 
 def status(
     model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    controllers: Annotated[
+        bool, typer.Option("--controllers", help="The controllers instead: which one leads.")
+    ] = False,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="The workers instead: what each does.")
+    ] = False,
 ) -> None:
     """Show what is live, and which serving processes are behind."""
+    if controllers or workers:
+        _show_members(controllers=controllers, workers=workers)
+        return
     with open_client() as client:
         found = client.deployments.status(model)
     headers = ("model", "environment", "revision", "champion", "since", "clients", "state")
@@ -28,6 +38,30 @@ def status(
         warn(f"the controller is {found[0].controller}: nothing is watched or retrained")
     for item in found:
         _warn_of(item)
+
+
+def _show_members(*, controllers: bool, workers: bool) -> None:
+    with open_client() as client:
+        leading = client.members.controllers() if controllers else []
+        working = client.members.workers() if workers else []
+    rows = [[*_member_row(one, "controller"), _duty(one)] for one in leading]
+    rows += [
+        [*_member_row(one, "worker"), ", ".join(one.doing) or "idle", ", ".join(one.labels)]
+        for one in working
+    ]
+    headers = ("name", "role", "version", "since", "seen", "does", "labels")
+    rows = [[*row, *[""] * (len(headers) - len(row))] for row in rows]
+    table = Table(headers, rows, "nobody is there", spare=("since", "version"))
+    show([*leading, *working], table=table)
+
+
+def _member_row(member: MemberAnswer, role: str) -> list[object]:
+    seen = "now" if member.there else f"GONE since {member.seen_at:%H:%M:%S}"
+    return [member.name, role, member.version, f"{member.since:{DAY_AND_MINUTE}}", seen]
+
+
+def _duty(member: ControllerAnswer) -> str:
+    return f"leads (epoch {member.epoch})" if member.leads else "stands by"
 
 
 def _status_row(item: StatusAnswer) -> list[object]:

@@ -26,10 +26,14 @@ class WindowsRequest(Request):
 
 
 class RetrainRequest(WindowsRequest):
-    """A retrain by hand; what is not said is as the policy says."""
+    """A retrain by hand; what is not said is as the policy says.
+
+    `start_from` is the version that a stateful lane begins with, instead of the champion.
+    """
 
     environment: Name = "production"
     lane: Lane | None = None
+    start_from: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     train_window: DurationText | None = None
     rounds: Annotated[int, Field(ge=1, le=10_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
@@ -45,7 +49,7 @@ class CancelRequest(Request):
 
 
 class RunAnswer(Answer):
-    """A run; `verdict` is that of its decision."""
+    """A run; `verdict` is that of its decision, `waits_for` why no worker takes it."""
 
     number: int
     model: str
@@ -63,6 +67,7 @@ class RunAnswer(Answer):
     version: int | None = None
     decision: int | None = None
     verdict: str | None = None
+    waits_for: str | None = None
     train_seconds: float | None = None
     error: str | None = None
     requested_by: str

@@ -11,6 +11,7 @@ from mlreg.client.wire.runs import CancelRequest, LineAnswer, RetrainRequest, Ru
 from mlreg.controller.services import retraining, runs
 from mlreg.controller.services.retraining import Options
 from mlreg.controller.services.runs import RunNotFoundError, RunView
+from mlreg.controller.services.waiting import why_waiting
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
@@ -74,14 +75,19 @@ def list_runs(  # noqa: PLR0913, PLR0917 - what one may choose by
             limit=limit,
             names=caller.models_for("read"),
         )
-        return Page(items=[answer_of(view, short=True) for view in page.items], next=page.next)
+        waits = why_waiting(session, page.items)
+    items = [
+        answer_of(view, short=True, waits_for=waits.get(view.run.id or 0)) for view in page.items
+    ]
+    return Page(items=items, next=page.next)
 
 
 @router.get("/runs/{number}", dependencies=[may("read")])
 def show_run(number: Number, reading: Reading, caller: Caller) -> RunAnswer:
     """Show a run."""
     with reading() as session:
-        return answer_of(_permitted(session, number, caller, "read"))
+        view = _permitted(session, number, caller, "read")
+        return answer_of(view, waits_for=why_waiting(session, [view]).get(number))
 
 
 @router.get("/runs/{number}/log", dependencies=[may("read")])
@@ -145,10 +151,11 @@ def options_of(body: RetrainRequest) -> Options:
         retrain={name: said[name] for name in ("rounds", "seed", "params") if name in said},
         git=None if body.git is None else GitState(**body.git.model_dump()).to_json(),
         reason=body.reason,
+        start_from=said.get("start_from"),
     )
 
 
-def answer_of(view: RunView, *, short: bool = False) -> RunAnswer:
+def answer_of(view: RunView, *, short: bool = False, waits_for: str | None = None) -> RunAnswer:
     """Return a run as it is answered."""
     run = view.run
     same = run.model_dump(
@@ -168,5 +175,6 @@ def answer_of(view: RunView, *, short: bool = False) -> RunAnswer:
         policy=run.policy_id,
         decision=run.decision_id,
         verdict=view.verdict,
+        waits_for=waits_for,
         **same,
     )

@@ -10,6 +10,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.services import (
     checkpointing,
     delivering,
@@ -29,7 +30,6 @@ from mlreg.controller.services.chore import (
     chores_by_name,
 )
 from mlreg.controller.store import chores as rows
-from mlreg.registry.domain.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,15 +57,6 @@ CHORES: Chores = chores_by_name(
 )
 
 log = logging.getLogger("mlreg.chores")
-
-
-class UnknownChoreError(InvalidError):
-    """A job asks for a chore that this version of mlreg does not know."""
-
-    code = "unknown_chore"
-
-    def __init__(self, *, name: str) -> None:
-        super().__init__(f"there is no chore {name!r} here")
 
 
 def enqueue_due(database: Database, chores: Chores = CHORES) -> list[str]:
@@ -115,7 +106,7 @@ def _enqueue(session: WriteSession, name: str) -> None:
 def _perform(attempt: Attempt, settings: ChoreSettings, chores: Chores) -> None:
     name = str(attempt.lease.payload["name"])
     if name not in chores:
-        raise UnknownChoreError(name=name)
+        raise TooNewError(what="a job", problem=f"there is no chore {name!r} here")
     with attempt.database.reading() as session:
         now = rows.real_now(session)
     room = ChoreRoom(attempt.database, attempt.store, now, settings, attempt.halt)

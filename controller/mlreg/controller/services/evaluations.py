@@ -170,7 +170,7 @@ def _asked(session: ReadSession, payload: dict[str, Any]) -> _Asked:
         model=model_of(session, payload["model_id"]),
         environment=payload["environment"],
         version=payload["version"],
-        specification=RunSpecification.model_validate(payload["specification"]),
+        specification=RunSpecification.read(payload["specification"], "an evaluation"),
         asked_at=datetime.fromisoformat(payload["asked_at"]),
         actor=Actor(name=cast("str", payload["actor"]), kind="service", role="controller"),
     )

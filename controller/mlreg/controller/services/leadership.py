@@ -1,23 +1,32 @@
 """Which controller leads: a row with a holder, a time to live and an epoch that counts up.
 
 What always holds: at most one holder at a time by the database's own clock; a new holder has a
-higher epoch; a controller that was paused beyond its time finds its epoch gone. The lease saves
-load: correctness of a tick never rests on it.
+higher epoch. Every transaction of a tick asks first whether its epoch still leads (`Reign.check`):
+a controller that was paused or cut off writes nothing once another one has taken over. Asking locks
+nothing: a leader that stops in the middle must not keep the others from taking over. What may slip
+in between the question and the commit is on rows that this very transaction has locked, and so is
+done as if it had been in time. Beyond that no tick rests on the lease: two at once are harmless
+(fault 14). See ADR 0036.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services.outbox import tell
 
 if TYPE_CHECKING:
-    from mlreg.registry.store.database import Database, WriteSession
+    import threading
+
+    from mlreg.registry.store.database import Database, ReadSession
 
 TTL_SECONDS = 10.0
+RENEWALS_PER_TTL = 3
 
 _TAKE = text("""
     UPDATE leader
@@ -34,7 +43,6 @@ _GIVE_BACK = text("""
 _LED = text("""
     SELECT 1 FROM leader
     WHERE id = 1 AND holder = :holder AND epoch = :epoch AND until >= clock_timestamp()
-    FOR SHARE
 """)
 _TICKED = text("""
     WITH before AS (SELECT ticked_at, alarmed_at FROM leader WHERE id = 1 FOR UPDATE)
@@ -44,12 +52,67 @@ _TICKED = text("""
 """)
 
 
+class LeadershipLostError(RefusedError):
+    """Another controller leads, or this one was asked to stop: the rest of the tick is not done."""
+
+    code = "leadership_lost"
+
+    def __init__(self, *, holder: str, epoch: int) -> None:
+        super().__init__(f"{holder} no longer leads in epoch {epoch}")
+
+
 @dataclass(frozen=True, slots=True)
 class Leadership:
     """The right to tick, until it runs out."""
 
     holder: str
     epoch: int
+
+
+class Reign:
+    """One controller's leadership during one tick: renewed while it lasts, checked at each step."""
+
+    def __init__(
+        self,
+        database: Database,
+        leadership: Leadership,
+        ttl_seconds: float = TTL_SECONDS,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.leadership = leadership
+        self._database = database
+        self._ttl_seconds = ttl_seconds
+        self._stop = stop
+        self._taken = time.monotonic()
+
+    def keep(self) -> None:
+        """Renew the lease where a third of it has gone by; call it between transactions.
+
+        Raises:
+            LeadershipLostError: this controller leads no longer, or is asked to stop.
+        """
+        if self._stop is not None and self._stop.is_set():
+            raise self._lost()
+        if time.monotonic() - self._taken < self._ttl_seconds / RENEWALS_PER_TTL:
+            return
+        holder = self.leadership.holder
+        if take_leadership(self._database, holder, ttl_seconds=self._ttl_seconds) != (
+            self.leadership
+        ):
+            raise self._lost()
+        self._taken = time.monotonic()
+
+    def check(self, session: ReadSession) -> None:
+        """Refuse what this transaction is about to write, unless the epoch still leads.
+
+        Raises:
+            LeadershipLostError: it does not; the transaction must not commit.
+        """
+        if not leads(session, self.leadership):
+            raise self._lost()
+
+    def _lost(self) -> LeadershipLostError:
+        return LeadershipLostError(holder=self.leadership.holder, epoch=self.leadership.epoch)
 
 
 def take_leadership(
@@ -62,8 +125,8 @@ def take_leadership(
     return None if epoch is None else Leadership(holder, epoch)
 
 
-def leads(session: WriteSession, leadership: Leadership) -> bool:
-    """Say whether this leadership still holds; true until the transaction ends."""
+def leads(session: ReadSession, leadership: Leadership) -> bool:
+    """Say whether this leadership holds at this moment; locks nothing."""
     values = {"holder": leadership.holder, "epoch": leadership.epoch}
     return session.execute(_LED, values).first() is not None
 

@@ -1,9 +1,10 @@
 """The worker: claims jobs, does them, records how they ended.
 
-What always holds: at most `slots` jobs at once; no job is claimed whose kind has no handler here;
-an attempt that raises is recorded as failed under its lease, one whose lease is lost has no effect;
-when told to stop, the worker claims nothing more, waits for its jobs, and gives back those that do
-not end within the grace.
+What always holds: at most `slots` jobs at once; no job is claimed whose kind has no handler here,
+or that asks for a label that this worker has not; what a newer mlreg wrote is given back as it was,
+and not taken again; an attempt that raises is recorded as failed under its lease, one whose lease
+is lost has no effect; when told to stop, the worker claims nothing more, waits for its jobs, and
+gives back those that do not end within the grace.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
+from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.executors.executor import Executor
 from mlreg.controller.executors.local import PRELOAD, LocalExecutor
 from mlreg.controller.services import jobs
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
 from mlreg.controller.services.handlers import HANDLERS
 from mlreg.controller.services.heartbeats import Heartbeats, log_lost
+from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.work_folder import own_folder
 from mlreg.controller.store.jobs import CHANNEL
 from mlreg.registry.artifacts.store import ArtifactStore
@@ -53,7 +56,8 @@ class WorkerSettings:
     """How one worker works.
 
     Attributes:
-        name: shown on its jobs, e.g. `host:pid`.
+        name: shown on its jobs, e.g. `host:pid`; no two workers have the same.
+        labels: it takes jobs that ask for one of them, beside those that ask for none.
         folder: where each worker makes the folder in which its runs keep their files.
         environment: of the process; children see only harmless names of it.
         lease_seconds: without a heartbeat for so long, a job is taken back.
@@ -67,6 +71,7 @@ class WorkerSettings:
 
     name: str
     folder: Path
+    labels: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     lease_seconds: float = 30.0
     poll_seconds: float = 1.0
@@ -98,12 +103,14 @@ class Worker:
         self._wake = threading.Event()
         self._free = threading.Semaphore(settings.slots)
         self._heartbeats = Heartbeats(parts.database, settings.lease_seconds)
+        who = Introduction(settings.name, "worker", settings.labels, tuple(self._kinds))
+        self._presence = Presence(parts.database, who)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then drain."""
         threading.Thread(target=self._listen, args=[stop], name="listener", daemon=True).start()
         pool = ThreadPoolExecutor(self._settings.slots, thread_name_prefix="job")
-        with self._heartbeats:
+        with self._presence, self._heartbeats:
             while not stop.is_set():
                 self._wake.clear()
                 if not self._start_next(pool):
@@ -130,7 +137,14 @@ class Worker:
         settings, database = self._settings, self._parts.database
         try:
             self._take_back()
-            return jobs.claim(database, settings.name, self._kinds, settings.lease_seconds)
+            return jobs.claim(
+                database,
+                settings.name,
+                self._kinds,
+                settings.lease_seconds,
+                labels=settings.labels,
+                declined=self._presence.declined,
+            )
         except (DatabaseUnreachableError, SQLAlchemyError) as error:
             log.warning("no jobs: %s", str(error).splitlines()[0])
             time.sleep(DATABASE_PAUSE_SECONDS)
@@ -183,7 +197,10 @@ class Worker:
             if isinstance(error, jobs.LeaseLostError):
                 log_lost(lease)
             elif isinstance(error, HaltedError):
-                self._release(lease)
+                self._give_back(lease, "the worker was stopped")
+            elif isinstance(error, TooNewError):
+                self._presence.decline(lease.job_id)
+                self._give_back(lease, f"worker {self._settings.name} is too old: {error}")
             else:
                 self._fail(lease, error)
         except jobs.LeaseLostError:
@@ -191,12 +208,12 @@ class Worker:
         except (DatabaseUnreachableError, SQLAlchemyError):
             log.exception("the end of job %d is not recorded; its lease will run out", lease.job_id)
 
-    def _release(self, lease: Lease) -> None:
+    def _give_back(self, lease: Lease, why: str) -> None:
         now = self._parts.clock.now()
         with self._parts.database.writing() as session:
-            ended = jobs.release(session, lease)
+            ended = jobs.release(session, lease, why)
             self._parts.handlers[lease.kind].ended(session, ended, now)
-        log.info("job %d (%s) given back", lease.job_id, lease.kind)
+        log.info("job %d (%s) given back: %s", lease.job_id, lease.kind, why)
 
     def _fail(self, lease: Lease, error: Exception) -> None:
         final = isinstance(error, RegistryError) and not isinstance(error, UnavailableError)

@@ -1,10 +1,11 @@
-"""The two clocks of business time: the machine's, and the virtual one (a row in PostgreSQL)."""
+"""The clocks of business time: the machine's, the database's, the virtual one (a row in there)."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
 from sqlmodel import select
 
 from mlreg.registry.domain.errors import InvalidError
@@ -31,6 +32,22 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the machine's time, aware and in UTC."""
         return datetime.now(UTC)  # noqa: TID251 - this is the clock that others are told to take
+
+
+class DatabaseClock:
+    """Business time is the database's own time: the same for every process, on every machine.
+
+    What decides what is due, and when, goes by it: a machine whose clock jumps by a day neither
+    misses nor anticipates anything.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def now(self) -> datetime:
+        """Return the database's time, aware and in UTC."""
+        with self._database.reading() as session:
+            return database_now(session)
 
 
 class VirtualClock:
@@ -61,10 +78,16 @@ def virtual_now(session: ReadSession) -> datetime:
     return moment
 
 
+def database_now(session: ReadSession) -> datetime:
+    """Return the database's own time, which no clock of a machine or of a test moves."""
+    moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment
+
+
 def business_now(session: ReadSession, real: datetime | None = None) -> datetime:
     """Return business time as this transaction sees it: the virtual moment, else real time."""
     virtual = session.exec(select(Installation.virtual_now)).one_or_none()
     return virtual or real or SystemClock().now()
 
 
-_PROOF: tuple[type[Clock], ...] = (SystemClock, VirtualClock)
+_PROOF: tuple[type[Clock], ...] = (SystemClock, DatabaseClock, VirtualClock)

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+ALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A network that was cut says nothing: after some 25 seconds a connection counts as broken."""
 
 
 class ReadSession(Session):
@@ -102,9 +109,12 @@ class Database:
 
     Attributes:
         kept: how many connections stay open; as many more may be opened, each for one use.
+
+    `idle_seconds`: a transaction in which nothing is asked for so long is ended by the server.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, idle_seconds: float | None = None) -> None:
+        idle_ms = IDLE_IN_TRANSACTION_TIMEOUT_MS if idle_seconds is None else idle_seconds * 1e3
         self.kept = pool_size
         self.url = connection_url(url)
         self.engine: Engine = create_engine(
@@ -117,10 +127,11 @@ class Database:
             hide_parameters=True,  # an error's text goes to logs; what was sent does not
             connect_args={
                 "connect_timeout": 5,
+                **ALIVE,
                 "application_name": "mlreg",
                 "options": (
                     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-                    f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
+                    f" -c idle_in_transaction_session_timeout={idle_ms:.0f}"
                     " -c timezone=UTC"
                 ),
             },

@@ -1,0 +1,99 @@
+"""Jobs that nobody can take: they wait for a worker with a label, or of a newer mlreg.
+
+What always holds: what nobody can take stays queued, and is no failure. Once it has been so for
+five minutes it is told: in the log, and in an incident of the deployment that the job is for. A job
+is told once; of one deployment at most one such incident is open, and it is closed once every job
+of it can be taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.stranded import Wanted, Worker, why_stranded
+from mlreg.controller.services.incidents import Alarm, add_entry, close_incident, open_incident
+from mlreg.controller.store import members as rows
+from mlreg.registry.domain.actor import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import RowMapping
+
+    from mlreg.registry.store.database import Database, ReadSession, WriteSession
+
+KIND = "stranded_job"
+AFTER_SECONDS = 300.0
+MAX_JOBS = 100
+
+log = logging.getLogger("mlreg.controller")
+
+
+def look(database: Database, *, now: datetime, after_seconds: float = AFTER_SECONDS) -> None:
+    """Tell of the jobs that nobody can take for so long (real time), and of those that were.
+
+    `now` is business time, for the incidents.
+    """
+    with database.reading() as session:
+        stranded = rows.stranded_jobs(session, after_seconds, MAX_JOBS)
+        untold = [one for one in stranded if not rows.is_told(session, KIND, one["id"])]
+        workers = _workers(session)
+        places = {_place(one) for one in stranded}
+        over = [one for one in rows.open_incidents(session, KIND) if _place(one) not in places]
+    if not untold and not over:
+        return
+    with database.writing() as session:
+        for job in untold:
+            _tell(session, job, workers, now)
+        for incident in over:
+            line = "every job of it can be taken"
+            close_incident(session, incident["id"], line, actor=SYSTEM, now=now)
+
+
+def count_stranded(session: ReadSession) -> int:
+    """Count the jobs for a deployment that nobody can take at present, up to a hundred."""
+    return len(rows.stranded_jobs(session, 0.0, MAX_JOBS))
+
+
+def find_obstacles(session: ReadSession, wanted: Sequence[Wanted]) -> Mapping[int, str]:
+    """Return, by job, why nobody can take it at present; nothing of those that somebody can."""
+    if not wanted:
+        return {}
+    workers = _workers(session)
+    found = {one.job_id: why_stranded(workers, one) for one in wanted}
+    return {job_id: why for job_id, why in found.items() if why is not None}
+
+
+def _workers(session: ReadSession) -> list[Worker]:
+    return [
+        Worker(frozenset(one["labels"]), frozenset(one["kinds"]), frozenset(one["declined"]))
+        for one in rows.workers_there(session)
+    ]
+
+
+def _place(row: RowMapping) -> tuple[int, str]:
+    return row["model_id"], row["environment"]
+
+
+def _tell(session: WriteSession, job: RowMapping, workers: Sequence[Worker], now: datetime) -> None:
+    why = why_stranded(workers, Wanted(job["id"], job["kind"], job["label"]))
+    if why is None:  # a worker has come meanwhile
+        return
+    line = f"job {job['id']} ({job['kind']}) is taken by nobody: {why}"
+    log.error("JOB STRANDED: %s", line)
+    evidence = {"job": job["id"], "kind": job["kind"], "label": job["label"]}
+    number = rows.find_open_incident(session, KIND, _place(job))
+    if number is not None:
+        add_entry(session, number, line, evidence=evidence, actor=SYSTEM, now=now)
+        return
+    alarm = Alarm(
+        model_id=job["model_id"],
+        environment=job["environment"],
+        kind=KIND,
+        title=f"work is not done: {why}",
+        line=line,
+        evidence=evidence,
+    )
+    open_incident(session, alarm, actor=SYSTEM, now=now)
