@@ -113,7 +113,7 @@ def test_a_model_of_scikit_learn_is_champion_and_a_programs_its_challenger(datab
     second = retrained(database, at_work.moment, "continue", command="locked", **rule)
     lines = log_of(database, second.id)
     assert second.state == "succeeded", lines
-    assert "the champion was trained by sklearn: this is a full retrain" in lines
+    assert "the trainer was sklearn: this is a full retrain" in lines
     with database.reading() as session:
         decision = decisions.get_decision(session, second.decision_id)
     assert (decision.challenger, decision.champion) == (2, 1)

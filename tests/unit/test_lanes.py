@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mlreg.controller.domain.lanes import LANES, Lanes, LaneSituation, choose_lane
+from mlreg.controller.domain.lanes import LANES, Lanes, LaneSituation, choose_lane, explain_lane
 
 FORM = {
     "refit": {"every": "1d"},
@@ -16,9 +16,9 @@ FORM = {
 }
 
 
-def situation(*, trees=100, parent=True, changed=False, **ages):
+def situation(*, trees=100, parent=True, changed=None, stateful=0, **ages):
     days = {lane: timedelta(days=age) for lane, age in ages.items()}
-    return LaneSituation(days, parent, trees, changed)
+    return LaneSituation(days, parent, trees, changed, stateful)
 
 
 def lanes(**changes):
@@ -49,7 +49,7 @@ def test_a_full_tree_budget_turns_continue_into_full():
 
 def test_without_parent_or_with_another_contract_it_is_full():
     assert choose_lane(lanes(), situation(parent=False, full=1)) == "full"
-    assert choose_lane(lanes(), situation(changed=True, full=1)) == "full"
+    assert choose_lane(lanes(), situation(changed="another schema", full=1)) == "full"
 
 
 def test_only_full():
@@ -72,3 +72,28 @@ def test_a_lane_never_follows_too_late(ages, trees):
 def test_a_fuller_lane_must_be_rarer():
     with pytest.raises(ValidationError, match="fuller"):
         lanes(full={"every": "2d"})
+
+
+def test_a_reset_comes_after_so_many_stateful_runs_however_soon():
+    rules = lanes(full={"every": "28d", "after": 12})
+    assert choose_lane(rules, situation(stateful=11, full=3, refit=0.5)) == "refit"
+    assert choose_lane(rules, situation(stateful=12, full=3, refit=0.5)) == "full"
+    assert choose_lane(lanes(), situation(stateful=99, full=3, refit=0.5)) == "refit"
+
+
+@pytest.mark.parametrize(
+    ("given", "because"),
+    [
+        ({"parent": False}, "there is no champion"),
+        ({"changed": "another objective", "full": 1}, "a model iteration: another objective"),
+        ({"stateful": 12, "full": 1}, "12 stateful runs since the last full one"),
+        ({"full": 8, "refit": 1}, "ran 8d ago, every 7d"),
+        ({"trees": 390, "full": 8, "refit": 1}, "390 trees and 20 more are beyond 400"),
+        ({"full": 3, "refit": 0.5}, "no lane is overdue"),
+        ({}, "never ran"),
+    ],
+)
+def test_every_choice_says_why(given, because):
+    choice = explain_lane(lanes(full={"every": "28d", "after": 12}), situation(**given))
+    assert because in choice.because
+    assert choice.lane == choose_lane(lanes(full={"every": "28d", "after": 12}), situation(**given))

@@ -58,6 +58,7 @@ class RunAnswer(Answer):
     lane: str
     trainer: str
     cause: str
+    because: str | None = None
     attempt: int
     firing: int | None = None
     policy: int | None = None

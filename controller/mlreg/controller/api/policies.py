@@ -10,10 +10,11 @@ from mlreg.client.wire.base import Page
 from mlreg.client.wire.policies import ApplyRequest, FiringAnswer, PolicyAnswer
 from mlreg.controller.api.connections import Declared
 from mlreg.controller.services import policies
+from mlreg.controller.services.choosing_lane import next_lane_of
 from mlreg.controller.services.policies import PolicyInForce, parse_policy
 from mlreg.controller.services.run_signing import find_obstacle
 from mlreg.controller.services.sourcing import check_source
-from mlreg.controller.services.triggering import firings_of, next_lane_of
+from mlreg.controller.services.triggering import firings_of
 from mlreg.controller.store.policies import find_state
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey

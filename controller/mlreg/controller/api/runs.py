@@ -175,6 +175,7 @@ def answer_of(view: RunView, *, short: bool = False, waits_for: str | None = Non
         policy=run.policy_id,
         decision=run.decision_id,
         verdict=view.verdict,
+        because=run.specification.get("lane_because"),
         waits_for=waits_for,
         **same,
     )

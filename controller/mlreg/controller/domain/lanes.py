@@ -3,7 +3,9 @@
 What always holds: the lanes are ordered refit < continue < full; a lane is overdue when neither it
 nor a fuller one ran for its `every`; the fullest overdue lane wins, else the least full declared
 one; whatever cannot be done statefully (no parent, another contract, a full tree budget) is a full
-retrain.
+retrain, and so is what follows `after` stateful runs. A refresh on new rows is a *data iteration*
+and may be stateful; another feature contract, trainer or objective is a *model iteration* and never
+is. Every choice says why.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.durations import Duration, spell_duration
 
 Lane = Literal["refit", "continue", "full"]
 LANES: tuple[Lane, ...] = ("refit", "continue", "full")
@@ -37,6 +39,12 @@ class ContinueRule(LaneRule):
     max_trees: int = Field(default=400, ge=1, le=100_000)
 
 
+class FullRule(LaneRule):
+    """`{every: 28d, after: 12}`: also due after so many stateful runs, however soon they came."""
+
+    after: int | None = Field(default=None, ge=1, le=10_000)
+
+
 class Lanes(BaseModel):
     """The lanes that a policy allows; `full` is always possible."""
 
@@ -44,7 +52,7 @@ class Lanes(BaseModel):
 
     refit: LaneRule | None = None
     continue_: ContinueRule | None = Field(default=None, alias="continue")
-    full: LaneRule = LaneRule()
+    full: FullRule = FullRule()
 
     @model_validator(mode="after")
     def _fuller_is_rarer(self) -> Lanes:
@@ -73,34 +81,76 @@ class LaneSituation:
         ages: the age of the last run of each lane; a lane that never ran is absent.
         has_parent: whether there is a champion of the same trainer to start from.
         trees: the number of trees of that champion, None if it is not known.
-        contract_changed: whether the feature contract is no longer that of the champion.
+        contract_changed: what makes it a model iteration; None where it is a data iteration.
+        stateful_runs: how many stateful runs there were since the last full one.
     """
 
     ages: Mapping[Lane, timedelta]
     has_parent: bool
     trees: int | None = None
-    contract_changed: bool = False
+    contract_changed: str | None = None
+    stateful_runs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneChoice:
+    """A lane, and why it is that one, in half a sentence."""
+
+    lane: Lane
+    because: str
 
 
 def choose_lane(lanes: Lanes, situation: LaneSituation) -> Lane:
     """Return the lane of the next run."""
-    if not situation.has_parent or situation.contract_changed:
-        return "full"
+    return explain_lane(lanes, situation).lane
+
+
+def explain_lane(lanes: Lanes, situation: LaneSituation) -> LaneChoice:
+    """Return the lane of the next run, and why it is that one."""
+    obstacle = _obstacle(lanes, situation)
+    if obstacle is not None:
+        return LaneChoice("full", obstacle)
     overdue = [lane for lane in lanes.rules if _overdue(lane, lanes, situation)]
     lane = overdue[-1] if overdue else next(iter(lanes.rules))
     if lane == "continue" and _full_of_trees(lanes.continue_, situation.trees):
-        return "full"
-    return lane
+        return LaneChoice("full", _spell_trees(lanes.continue_ or ContinueRule(), situation.trees))
+    if overdue:
+        return LaneChoice(lane, _spell_overdue(lane, lanes, situation))
+    return LaneChoice(lane, "no lane is overdue, and it is the least full one")
+
+
+def _obstacle(lanes: Lanes, situation: LaneSituation) -> str | None:
+    """Say why nothing can be done statefully; None when it can."""
+    if not situation.has_parent:
+        return "there is no champion to begin with"
+    if situation.contract_changed is not None:
+        return f"a model iteration: {situation.contract_changed}"
+    after = lanes.full.after
+    if after is not None and situation.stateful_runs >= after:
+        return f"{situation.stateful_runs} stateful runs since the last full one, after {after}"
+    return None
 
 
 def _overdue(lane: Lane, lanes: Lanes, situation: LaneSituation) -> bool:
-    every = lanes.rules[lane].every
-    if every is None:
-        return False
+    every, age = lanes.rules[lane].every, _age(lane, situation)
+    return every is not None and (age is None or age >= every)
+
+
+def _age(lane: Lane, situation: LaneSituation) -> timedelta | None:
+    """Return the age of the last run of this lane or of a fuller one."""
     fuller = LANES[LANES.index(lane) :]
-    ages = [situation.ages[other] for other in fuller if other in situation.ages]
-    return not ages or min(ages) >= every
+    return min((situation.ages[one] for one in fuller if one in situation.ages), default=None)
+
+
+def _spell_overdue(lane: Lane, lanes: Lanes, situation: LaneSituation) -> str:
+    age, every = _age(lane, situation), lanes.rules[lane].every or timedelta()
+    ran = "never ran" if age is None else f"ran {spell_duration(age)} ago"
+    return f"it (or a fuller lane) {ran}, every {spell_duration(every)}"
 
 
 def _full_of_trees(rule: ContinueRule | None, trees: int | None) -> bool:
     return rule is not None and trees is not None and trees + rule.rounds > rule.max_trees
+
+
+def _spell_trees(rule: ContinueRule, trees: int | None) -> str:
+    return f"the champion's {trees} trees and {rule.rounds} more are beyond {rule.max_trees}"

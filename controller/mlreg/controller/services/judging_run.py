@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.executors.executor import ignore_lines
 from mlreg.controller.services import decisions
+from mlreg.controller.services.ancestry import trained_until
 from mlreg.controller.services.run_folder import (
     ChildCall,
     ModelSource,
@@ -163,7 +164,11 @@ def _contestants(session: ReadSession, question: Question, rivals: Rivals) -> li
         **rival_versions(session, question.model, rivals),
     }
     return [
-        _Contestant(role, get_source(session, version), version.train_end)
+        _Contestant(
+            role,
+            get_source(session, version),
+            trained_until(session, question.model, version),
+        )
         for role, version in versions.items()
         if role != "anchor" or version.number != question.challenger
     ]

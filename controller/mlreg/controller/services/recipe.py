@@ -31,6 +31,7 @@ class Recipe:
         has_bins: whether the contract's profile bins lie in the folder.
         parent: the model that a stateful lane begins with, as a job names it.
         command: of the trainer `command`, what is run.
+        seed: of this very step; None is the rule's.
         decay_rate: how much of the old leaves `refit` keeps; None is the trainer's default.
     """
 
@@ -42,6 +43,7 @@ class Recipe:
     has_bins: bool
     parent: Mapping[str, Any] | None = None
     command: SealedCommand | None = None
+    seed: int | None = None
     decay_rate: float | None = None
 
     def to_job(self) -> dict[str, Any]:
@@ -59,7 +61,7 @@ class Recipe:
             "params": dict(rule.params),
             **self._growth(),
             **decay,
-            "seed": rule.seed,
+            "seed": rule.seed if self.seed is None else self.seed,
             "outages": None if rule.outages is None else rule.outages.model_dump(mode="json"),
             "steps": [step.model_dump(mode="json") for step in rule.steps],
             "estimator": rule.estimator,

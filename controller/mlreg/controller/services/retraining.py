@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from mlreg.controller.domain.data_rule import DataRule
+from mlreg.controller.domain.lanes import LaneChoice
 from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.specification import DEFAULT_GATES, RunSpecification
 from mlreg.controller.services import runs
+from mlreg.controller.services.ancestry import iteration_of
+from mlreg.controller.services.choosing_lane import next_choice
 from mlreg.controller.services.evaluations import EvaluationRequest, request_evaluation
 from mlreg.controller.services.policies import PolicyInForce, PolicyNotFoundError, get_policy
-from mlreg.controller.services.triggering import next_lane_of
+from mlreg.controller.services.training import CannotContinueError
+from mlreg.controller.store.serving import find_serving
 from mlreg.registry.domain.errors import InvalidError, RefusedError
 from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Model
@@ -42,6 +46,16 @@ class InvalidOptionsError(InvalidError):
         super().__init__(f"{option.replace('_', '-')}: {problem}")
 
 
+class LaneNeededError(InvalidError):
+    """A version to begin with was named, and no stateful lane."""
+
+    code = "lane_needed"
+    hint = "Add --lane continue or --lane refit."
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(f"only the lanes continue and refit can begin with version {number}")
+
+
 class NoGatesError(RefusedError):
     """Nobody says how versions of this model are judged."""
 
@@ -60,12 +74,14 @@ class Options:
         data: of `train_window`, `evaluate_window`, `label_delay`, as durations (`90d`).
         retrain: of `params`, `rounds`, `seed`; params are added to the policy's.
         git: where the request came from; the policy's own commit goes first.
+        start_from: the version that a stateful lane begins with; None: the champion.
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
     retrain: Mapping[str, Any] = field(default_factory=dict)
     git: Mapping[str, Any] | None = None
     reason: str = ""
+    start_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +120,57 @@ def request_retrain(
     Raises:
         NoSpecificationError: no policy, and the options do not name the windows.
         InvalidOptionsError: an option cannot be so.
+        LaneNeededError, CannotContinueError: nothing can begin with the named version so.
         NoGatesError, ModelArchivedError, EnvironmentNotFoundError: a rule says no.
     """
     if place.policy is None and not options.data.keys() >= WINDOWS:
         raise runs.NoSpecificationError(model=place.model.name, environment=place.environment)
     specification = specify(session, place, options)
-    chosen = lane
-    if chosen is None:
-        chosen = "full" if place.policy is None else next_lane_of(session, place.policy, now)
+    if options.start_from is not None:
+        _check_start(session, place.model, specification, lane, options.start_from)
+    choice = LaneChoice(lane, "it was asked for") if lane else _usual_lane(session, place, now)
+    specification = specification.model_copy(update={"lane_because": choice.because})
     run = runs.request_run(
         session,
         model=place.model,
         environment=place.environment,
-        lane=chosen,
+        lane=choice.lane,
         cause="manual",
         actor=actor,
         now=now,
         policy_id=None if place.policy is None else place.policy.policy_id,
         specification=specification,
     )
-    return runs.recorded(session, run, "run.request", actor, now, lane=chosen)
+    return runs.recorded(session, run, "run.request", actor, now, lane=choice.lane)
+
+
+def _usual_lane(session: ReadSession, place: Place, now: datetime) -> LaneChoice:
+    if place.policy is None:
+        return LaneChoice("full", "there is no policy that says otherwise")
+    serving = find_serving(session, place.policy.model_id, place.environment)
+    return next_choice(session, place.policy, serving, now)
+
+
+def _check_start(
+    session: ReadSession,
+    model: Model,
+    specification: RunSpecification,
+    lane: Lane | None,
+    number: int,
+) -> None:
+    """Check that a run can begin with a version.
+
+    Raises:
+        LaneNeededError: the lane is not stateful.
+        VersionNotFoundError: there is no such version.
+        CannotContinueError: it is another model.
+    """
+    if lane is None or lane == "full":
+        raise LaneNeededError(number=number)
+    version = catalog.get_version(session, model, number)
+    cause = iteration_of(session, model, specification.retrain, version)
+    if cause is not None:
+        raise CannotContinueError(number=number, cause=cause)
 
 
 def request_judgement(
@@ -160,15 +207,19 @@ def specify(session: ReadSession, place: Place, options: Options) -> RunSpecific
         else runs.specification_of_policy(session, place.policy.policy_id)
     )
     retrain = dict(options.retrain)
+    data: dict[str, Any] = dict(options.data)
+    if "train_window" in data:  # whoever names the rows has selected
+        data["select"] = None
     if "params" in retrain:
         retrain["params"] = {**usual.retrain.params, **retrain["params"]}
     return usual.model_copy(
         update={
-            "data": _changed(usual.data, options.data),
+            "data": _changed(usual.data, data),
             "retrain": _changed(usual.retrain, retrain),
             "auto_promote": False,
             "git": usual.git or (None if options.git is None else dict(options.git)),
             "reason": options.reason,
+            "start_from": options.start_from,
         }
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlreg.controller.domain.snapshots import SnapshotBody
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services import snapshots
+from mlreg.controller.services.ancestry import trained_until
 from mlreg.controller.services.sourcing import SourceParts, keep_source
 from mlreg.controller.store import feedback
 from mlreg.controller.store.readings import outage_intervals
@@ -67,8 +68,11 @@ def first_logged(session: ReadSession, model: Model) -> datetime | None:
 def judged_window(
     session: ReadSession, model: Model, numbers: Iterable[int], window: Interval
 ) -> Interval | None:
-    """Return the part of a window that none of these versions was trained on, None if none is."""
+    """Return the part of a window that none of these versions was trained on, None if none is.
+
+    What a version was continued from is looked at too: its trees are in it.
+    """
     versions = [catalog.get_version(session, model, number) for number in numbers]
-    ends = [version.train_end for version in versions if version.train_end is not None]
-    start = max([window.start, *ends])
+    ends = [trained_until(session, model, version) for version in versions]
+    start = max([window.start, *(end for end in ends if end is not None)])
     return Interval(start, window.end) if start < window.end else None

@@ -1,7 +1,9 @@
 """Training a challenger in a child.
 
-What always holds: the feature contract of the champion is kept to; a stateful lane begins with the
-champion and nothing else, and without one it becomes a full retrain.
+What always holds: the feature contract of the champion is kept to, as long as it is what the model
+declares; a stateful lane begins with the champion, or with the version that was asked for, and
+nothing else; what cannot be continued is retrained in full, unless somebody named what to continue:
+then it is refused. Each step of a chain has a seed of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.executors.executor import Limits
+from mlreg.controller.services.ancestry import chain_of, iteration_of
 from mlreg.controller.services.checking import check_training_rows
 from mlreg.controller.services.invariants import find_invariants
 from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
@@ -34,8 +37,13 @@ from mlreg.controller.services.snapshots import Snapshot
 from mlreg.controller.services.trainer_commands import seal
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store.tables import Run
+from mlreg.controller.trainers.seeds import step_seed
 from mlreg.registry.domain.actor import Actor
-from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.contracts import (
+    ContractMismatchError,
+    FeatureContract,
+    check_contract,
+)
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Model
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.policy import RetrainRule
     from mlreg.controller.services.attempt import Attempt
     from mlreg.registry.store.database import ReadSession
+    from mlreg.registry.store.tables import Version
 
 ENTRY = "mlreg.controller.trainers.child:train"
 PROFILE = "profile.bin"
@@ -73,6 +82,16 @@ class NoFeaturesError(RefusedError):
 
     def __init__(self, *, model: str) -> None:
         super().__init__(f"model {model!r} declares no features and no champion has a contract")
+
+
+class CannotContinueError(RefusedError):
+    """The version that a run was told to begin with cannot be continued."""
+
+    code = "cannot_continue"
+    hint = "Begin with another version, or retrain in full."
+
+    def __init__(self, *, number: int, cause: str) -> None:
+        super().__init__(f"version {number} cannot be continued: {cause}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +139,7 @@ class _Plan:
     source: ModelSource | None
     bins: bytes | None
     command: SealedCommand | None
+    seed: int
 
     @property
     def parent(self) -> ModelSource | None:
@@ -144,7 +164,8 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     if plan.bins is not None:
         (folder / BINS).write_bytes(plan.bins)
     job = {**_job(training, plan, attempt.commands), "stage": stage}
-    call = ChildCall(ENTRY, job, training.log.add, limits_of(training.specification.retrain))
+    limits = limits_of(training.specification.retrain, training.run.granted_seconds)
+    call = ChildCall(ENTRY, job, training.log.add, limits)
     answer = call_child(attempt, folder, call)
     result = answer.result
     trees = "a model" if result["trees"] is None else f"{result['trees']} trees"
@@ -156,10 +177,13 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     return Trained(plan.lane, parent, plan.bins is not None, answer)
 
 
-def limits_of(rule: RetrainRule) -> Limits:
-    """Return what the child of a training may take."""
+def limits_of(rule: RetrainRule, granted_seconds: float | None = None) -> Limits:
+    """Return what the child of a training may take: by its rule, and by what budgets have left."""
+    wall_seconds = rule.limits.wall.total_seconds()
     return Limits(
-        wall_seconds=rule.limits.wall.total_seconds(),
+        wall_seconds=wall_seconds
+        if granted_seconds is None
+        else min(wall_seconds, granted_seconds),
         cpu_seconds=int(rule.limits.cpu.total_seconds()),
         address_space_bytes=rule.limits.memory,
         file_bytes=rule.limits.disk,
@@ -167,41 +191,75 @@ def limits_of(rule: RetrainRule) -> Limits:
 
 
 def _plan(session: ReadSession, training: Training, commands: Commands) -> _Plan:
-    rule, source, sealed = training.specification.retrain, None, None
+    rule, sealed = training.specification.retrain, None
     declared: tuple[Lane, ...] = ()
     if rule.command is not None:
         command = commands.get(rule.command, training.model.name)
         sealed, declared = seal(rule.command, command), command.lanes
-    if training.champion is not None:
-        champion = catalog.get_version(session, training.model, training.champion)
-        source = find_source(session, champion)
-    lane = cast("Lane", training.run.lane)
-    possible = lanes_of(rule.trainer, rule.estimator, declared)
-    obstacle = _obstacle(rule, lane, source, possible)
+    origin, source = _origin(session, training)
+    lane, depth = cast("Lane", training.run.lane), 0
+    obstacle = None
+    if lane != "full":
+        possible = lanes_of(rule.trainer, rule.estimator, declared)
+        obstacle = _obstacle(session, training, origin, possible)
     if obstacle is not None:
         training.log.say(f"{obstacle}: this is a full retrain")
         lane = "full"
+    if lane != "full" and origin is not None:
+        depth = len(chain_of(session, training.model, origin))
+        training.log.say(f"begins with version {origin.number}: step {depth} of its chain")
+    source = _kept(training, source)
     if source is None and training.model.feature_schema is None:
         raise NoFeaturesError(model=training.model.name)
     bins = None
     if source is not None:
         bins = profile_rows.find_bins(session, source.contract.digest)
-    return _Plan(lane, source, bins, sealed)
+    return _Plan(lane, source, bins, sealed, step_seed(rule.seed, lane, depth))
+
+
+def _origin(session: ReadSession, training: Training) -> tuple[Version | None, ModelSource | None]:
+    """Return what a stateful lane would begin with, and where its files are."""
+    number = training.specification.start_from or training.champion
+    if number is None:
+        return None, None
+    version = catalog.get_version(session, training.model, number)
+    return version, find_source(session, version)
+
+
+def _kept(training: Training, source: ModelSource | None) -> ModelSource | None:
+    """Return whose feature contract is kept to; none where the model declares other features."""
+    schema = catalog.feature_schema_of(training.model)
+    if source is None or schema is None:
+        return source
+    try:
+        check_contract(source.contract, schema)
+    except ContractMismatchError as error:
+        training.log.say(f"the features are pinned anew: {error}")
+        return None
+    return source
 
 
 def _obstacle(
-    rule: RetrainRule, lane: Lane, source: ModelSource | None, possible: Collection[Lane]
+    session: ReadSession,
+    training: Training,
+    origin: Version | None,
+    possible: Collection[Lane],
 ) -> str | None:
-    """Say why a lane cannot be done statefully; None when it can, or is full."""
-    if lane == "full":
-        return None
-    if source is None:
+    """Say why a stateful lane cannot be done; None when it can.
+
+    Raises:
+        CannotContinueError: it cannot, and what to begin with was asked for by name.
+    """
+    rule, lane = training.specification.retrain, training.run.lane
+    if origin is None:
         return f"no champion to {lane} from"
+    cause = None
     if lane not in possible:
-        return f"the trainer {rule.trainer} has no lane {lane} for this"
-    if (source.trainer, source.command) != (rule.trainer, rule.command):
-        return f"the champion was trained by {source.trainer}"
-    return None
+        cause = f"the trainer {rule.trainer} has no lane {lane} for this"
+    cause = cause or iteration_of(session, training.model, rule, origin)
+    if cause is not None and training.specification.start_from is not None:
+        raise CannotContinueError(number=origin.number, cause=cause)
+    return cause
 
 
 def _place_rows(attempt: Attempt, folder: Path, training: Training) -> None:
@@ -239,4 +297,5 @@ def _job(training: Training, plan: _Plan, commands: Commands) -> dict[str, Any]:
         has_bins=plan.bins is not None,
         parent=None if parent is None else files_of(PARENT, parent, commands),
         command=plan.command,
+        seed=plan.seed,
     ).to_job()

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, cast
 
 from mlreg.controller.domain.selections.selection import spelt
 from mlreg.controller.domain.specification import RunSpecification
-from mlreg.controller.services import decisions, draining, snapshots
+from mlreg.controller.services import budgets, decisions, draining, snapshots
 from mlreg.controller.services.alerts import alert_if_dead, alert_of_failed_run
 from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.services.judging_run import (
     Judged,
     Question,
@@ -75,24 +76,32 @@ def perform(attempt: Attempt) -> None:
     """Do what is left of a run."""
     run_id = cast("int", attempt.lease.payload["run_id"])
     work = _begin(attempt, run_id)
+    if work is None:
+        return
     _freeze(work)
     with open_folder(attempt, f"run-{run_id}") as folder:
         version = _train(work, folder)
         _judge(work, folder, version)
 
 
-def _begin(attempt: Attempt, run_id: int) -> _Work:
+def _begin(attempt: Attempt, run_id: int) -> _Work | None:
+    """Mark the run as running; None when a budget holds it, and its job waits for that."""
     now = attempt.clock.now()
     with attempt.effect() as session:
         run = _locked(session, run_id)
         if run.state not in OPEN_STATES:
             raise RunEndedError(run_id=run_id, state=run.state)
+        specification = RunSpecification.read(run.specification, f"run {run_id}")
+        wall_seconds = specification.retrain.limits.wall.total_seconds()
+        hold = budgets.admit(session, run, wall_seconds, now).hold
+        if hold is not None:
+            attempt.hold(session, hold)
+            return None
         run.state, run.error = "running", None
         run.attempt += 1
         run.started_at = run.started_at or now
         session.add(run)
         session.flush()
-        specification = RunSpecification.read(run.specification, f"run {run_id}")
         model = model_of(session, run.model_id)
     work = _Work(
         attempt=attempt,
@@ -104,6 +113,8 @@ def _begin(attempt: Attempt, run_id: int) -> _Work:
         log=RunLogWriter(attempt, run_id, run.attempt),
     )
     work.log.say(f"attempt {run.attempt}: {run.lane} run for {model.name} ({run.cause})")
+    if work.specification.lane_because is not None:
+        work.log.say(f"lane {run.lane}: {work.specification.lane_because}")
     return work
 
 
@@ -240,6 +251,7 @@ def _finish(work: _Work, run: Run, version: int, judged: Judged) -> None:
         rows.add_lines(session, work.run_id, run.attempt, [said], now)
         run.state, run.decision_id, run.ended_at = "succeeded", decision.id, now
         session.add(run)
+        record_attempt(session, run, work.attempt.lease.job_id)
         tell_of_run(session, run, work.model.name, now)
         work.attempt.outcome = {"decision_id": decision.id, "verdict": decision.verdict}
         failpoint("run_promoted")
@@ -323,6 +335,7 @@ def ended(session: WriteSession, job: Ended, now: datetime) -> None:
     run = rows.lock_run(session, cast("int", job.payload["run_id"]))
     if run is None or run.state not in OPEN_STATES:
         return
+    record_attempt(session, run, job.job_id)
     run.state, run.error = job.state, job.error
     if job.state not in OPEN_STATES:
         run.ended_at = now

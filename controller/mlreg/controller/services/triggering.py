@@ -18,15 +18,14 @@ from mlreg.controller.domain.firing import (
     PastRun,
     judge_firing,
 )
-from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.triggers import Held
 from mlreg.controller.services import runs
+from mlreg.controller.services.choosing_lane import next_choice
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.stored_views import StoredViews
 from mlreg.controller.store import policies as rows
-from mlreg.controller.store.serving import Serving, find_serving
-from mlreg.registry.store.tables import Version
+from mlreg.controller.store.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,56 +166,21 @@ def _request(
     now: datetime,
 ) -> int:
     in_force = automation.in_force
+    choice = next_choice(session, in_force, automation.serving, now)
+    specification = runs.specification_of_policy(session, in_force.policy_id)
     run = runs.request_run(
         session,
         model=rows.model_of(session, in_force.model_id),
         environment=in_force.environment,
-        lane=next_lane(session, in_force, automation.serving, now),
+        lane=choice.lane,
         cause=", ".join(names),
         actor=in_force.actor,
         firing_id=firing_id,
         policy_id=in_force.policy_id,
+        specification=specification.model_copy(update={"lane_because": choice.because}),
         now=now,
     )
     return run.id or 0
-
-
-def next_lane(
-    session: ReadSession, in_force: PolicyInForce, serving: Serving | None, now: datetime
-) -> Lane:
-    """Return the lane that the policy's next run takes."""
-    ages = {
-        lane: now - moment
-        for lane, moment in rows.last_lane_runs(
-            session, in_force.model_id, in_force.environment
-        ).items()
-    }
-    if serving is not None and "full" not in ages:
-        ages["full"] = now - serving.created_at
-    return choose_lane(in_force.policy.retrain.lanes, _situation(session, in_force, serving, ages))
-
-
-def _situation(
-    session: ReadSession,
-    in_force: PolicyInForce,
-    serving: Serving | None,
-    ages: Mapping[str, Any],
-) -> LaneSituation:
-    champion = None
-    if serving is not None:
-        champion = session.get(Version, (in_force.model_id, serving.champion))
-    trees = (champion.hyperparameters or {}).get("trees") if champion else None
-    return LaneSituation(
-        ages=ages,  # type: ignore[arg-type]
-        has_parent=champion is not None and champion.feature_contract is not None,
-        trees=trees if isinstance(trees, int) else None,
-    )
-
-
-def next_lane_of(session: ReadSession, in_force: PolicyInForce, now: datetime) -> Lane:
-    """Return the lane that a run of this policy would take now."""
-    serving = find_serving(session, in_force.model_id, in_force.environment)
-    return next_lane(session, in_force, serving, now)
 
 
 def firings_of(

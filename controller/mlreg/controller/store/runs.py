@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert
+from sqlalchemy import func, insert
 from sqlmodel import col, select
 
 from mlreg.client.redaction import redact_lines
@@ -68,6 +68,22 @@ def runs_before(  # noqa: PLR0913 - what one may choose by
     if before is not None:
         query = query.where(col(Run.id) < before)
     return session.exec(query.order_by(col(Run.id).desc()).limit(limit)).all()
+
+
+def stateful_runs(session: ReadSession, model_id: int, environment: str) -> int:
+    """Return how many stateful runs succeeded (or still may) since the last full one."""
+    mine = (
+        Run.model_id == model_id,
+        Run.environment == environment,
+        col(Run.state).in_(["queued", "running", "succeeded"]),
+    )
+    full = select(func.coalesce(func.max(Run.id), 0)).where(*mine, Run.lane == "full")
+    query = select(func.count()).where(
+        *mine,
+        col(Run.lane).in_(["refit", "continue"]),
+        col(Run.id) > full.scalar_subquery(),
+    )
+    return session.exec(query).one()
 
 
 def log_after(session: ReadSession, run_id: int, after: int, limit: int) -> Sequence[RunLog]:
