@@ -11,13 +11,16 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate
 ARGS ?=
 test nightly: export OPENBLAS_NUM_THREADS = 1    # several tests at once: threads of one would starve the others
 
-.PHONY: environment demo up test browser check static schema mlflow drift-rivals nightly acceptance bench lock clean
+.PHONY: environment demo up test browser check static schema mlflow ray drift-rivals nightly acceptance bench lock clean
 
 environment:
 	@$(PYTHON) requirements/environment.py
 
 mlflow:                      ## an MLflow server of its own, for the nightly tests and benchmarks
 	@$(PYTHON) requirements/environment.py mlflow
+
+ray:                         ## a Ray cluster's environment with mlreg in it, for the nightly tests
+	@$(PYTHON) requirements/environment.py ray
 
 drift-rivals:                ## Evidently and NannyML, for the benchmark of drift reports
 	@$(PYTHON) requirements/environment.py drift
@@ -46,7 +49,7 @@ static: environment
 schema: environment          ## models against migrations, on a real server
 	$(RUN)/python tests/migration/check.py
 
-nightly: environment mlflow  ## the long tests, then the README in a fresh clone
+nightly: environment mlflow ray  ## the long tests, then the README in a fresh clone
 	$(RUN)/pytest -n $(WORKERS) --dist=worksteal --timeout=1800 -m nightly $(ARGS)
 	$(MAKE) acceptance
 
@@ -60,10 +63,11 @@ lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade take
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) pyproject.toml --extra=dev -o requirements/dev.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra=server --extra=ray -c requirements/dev.txt -o requirements/ray.txt
 	$(COMPILE) requirements/drift.in -o requirements/drift.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra=server --extra=delta -c requirements/dev.txt -o requirements/server.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/client.txt
 
 clean:
-	rm -rf .venv .mlflow .drift .bootstrap dist build
+	rm -rf .venv .mlflow .ray .drift .bootstrap dist build

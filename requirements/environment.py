@@ -1,10 +1,11 @@
 """Make `.venv` from the lock, with nothing but Python 3.11 or newer to begin with.
 
 With the word `mlflow` it makes `.mlflow`, where the MLflow server is that tests and benchmarks are
-held against; with `drift` it makes `.drift`, with the programs whose drift reports are timed beside
-ours. Standard library only. Does nothing when the environment already is what the lock
-says. uv does the work; it comes from the lock `bootstrap.txt`, into a small environment of its own
-where Python can make one, else (Debian without `python3-venv`) into a plain folder.
+held against; with `ray` it makes `.ray`, a Ray cluster's, with mlreg in it; with `drift` it makes
+`.drift`, with the programs whose drift reports are timed beside ours. Standard library only. Does
+nothing when the environment already is what the lock says. uv does the work; it comes from the lock
+`bootstrap.txt`, into a small environment of its own where Python can make one, else (Debian without
+`python3-venv`) into a plain folder.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
 BOOTSTRAP = ROOT / ".bootstrap"
 OLDEST = (3, 11)
+OURS = {"dev": ".venv", "ray": ".ray"}
+"""The environments with mlreg in them."""
 Command = list[str]
 
 
 def main(name: str = "dev") -> None:
-    """Make or renew an environment: ours (`dev`), or that of another program."""
+    """Make or renew an environment: one of ours (`dev`, `ray`), or that of another program."""
     if sys.version_info < OLDEST:
         sys.exit(f"mlreg needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
-    ours = name == "dev"
-    environment, lock = ROOT / (".venv" if ours else f".{name}"), REQUIREMENTS / f"{name}.txt"
+    ours = name in OURS
+    environment, lock = ROOT / OURS.get(name, f".{name}"), REQUIREMENTS / f"{name}.txt"
     stamp, wanted = environment / "made-from", fingerprint(lock)
     if stamp.is_file() and stamp.read_text() == wanted:
         return

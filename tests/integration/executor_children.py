@@ -100,3 +100,28 @@ def write_outside(folder):
 
 def nothing(_folder):
     pass
+
+
+def answer_from_folders(folder):
+    answer(folder)
+    size = (folder / "inputs/deep/rows").stat().st_size
+    known = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**known, "bytes": size}))
+    (folder / "out/deep").mkdir(parents=True)
+    (folder / "out/deep/model").write_bytes(b"model")
+
+
+def print_pids_and_sleep(_folder):
+    one = subprocess.Popen(["sleep", "600"])
+    two = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    print("pids", os.getpid(), one.pid, two.pid, flush=True)
+    time.sleep(600)
+
+
+def leave_a_link(folder):
+    (folder / "out").symlink_to("/etc")
+
+
+def write_model(folder):
+    (folder / "model").write_bytes(b"x" * 100_000)
+    print("written", flush=True)

@@ -49,6 +49,20 @@ class Limits:
     most_output_bytes: int = 256 * MEBIBYTE
 
 
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a cluster sets aside for a task; the local executor sets nothing aside.
+
+    Attributes:
+        workers: how many processes of the same kind train one model together.
+    """
+
+    cpus: float = 1.0
+    memory_bytes: int = 2 * GIBIBYTE
+    gpus: int = 0
+    workers: int = 1
+
+
 def ignore_lines(lines: Sequence[str]) -> None:
     """Hear what a child printed, and do nothing."""
     del lines
@@ -64,6 +78,7 @@ class ChildTask:
         limits: what the child may take.
         on_lines: called in the thread of `run` with what the child printed, a few times a second.
         network: whether the child may use it.
+        resources: what a cluster sets aside for it.
     """
 
     entry: str
@@ -71,6 +86,7 @@ class ChildTask:
     limits: Limits = field(default_factory=Limits)
     on_lines: Callable[[Sequence[str]], None] = ignore_lines
     network: bool = False
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)
