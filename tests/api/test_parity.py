@@ -285,7 +285,7 @@ def test_what_cannot_be_replayed_is_refused(served, database):
         served.client.parity.get(99)
     assert caught.value.code == "parity_not_found"
     with pytest.raises(RefusedError) as refused:
-        served.client.parity.check("flights", ParityRequest(environment="nowhere"))
+        served.client.parity.check("flights", ParityRequest(environment="staging"))
     assert refused.value.code == "nothing_to_replay"
     asked = served.client.parity.check("flights", ParityRequest(start=DAY_OF_ROWS))
     with pytest.raises(service.NothingToReplayError, match="names version 1 and has a score"):
