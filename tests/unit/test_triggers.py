@@ -88,13 +88,13 @@ class TestDrift:
         assert self.holds(*drift(0.3, verdict="unusual"), trigger=both)
         assert not self.holds(*drift(0.1, verdict="unusual"), trigger=both)
         finding = both.judge(view(*drift(0.3, verdict="unusual")))
-        assert finding.because == "psi stood above 0.2 and was unusual for 1 windows: temp 0.30"
+        assert finding.because == "psi stood above 0.2 and unusual for 1 window: temp 0.3"
 
     def test_all_features_together(self):
         joint = DriftTrigger(drift="domain_auc", above=0.7)
         finding = joint.judge(view(day(0, "domain_auc", 0.8, subject="")))
         assert finding.holds
-        assert "all features 0.80" in finding.because
+        assert "all features 0.8" in finding.because
         with pytest.raises(ValueError, match="takes no list"):
             DriftTrigger(drift="domain_auc", above=0.7, features=("temp",))
         with pytest.raises(ValueError, match="needs `above: NUMBER`"):

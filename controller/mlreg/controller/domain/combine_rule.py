@@ -12,6 +12,27 @@ from mlreg.controller.domain.triggers import Combination
 WORDS = ("any", "all")
 
 
+_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"enum": list(WORDS)},
+        {
+            "type": "object",
+            "properties": {
+                "at_least": {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]},
+                "within": {"type": "string"},
+            },
+            "required": ["at_least"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
+def _as_written(schema: dict[str, Any]) -> None:
+    schema.clear()
+    schema.update(_SCHEMA)
+
+
 class Combine(BaseModel):
     """How triggers combine; a firing always needs one that holds at this very moment.
 
@@ -19,7 +40,7 @@ class Combine(BaseModel):
     trigger of time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_as_written)
 
     at_least: Annotated[int, Field(ge=1)] | Literal["all"] = 1
     within: Duration | None = None

@@ -77,7 +77,8 @@ def due_moment(policy: Policy, memory: PolicyMemory, now: datetime) -> datetime 
         if due is not None:
             (in_order if trigger.in_order else newest).append(due)
     moments = [moment for moment in newest if memory.judged_at < moment <= now]
-    moments += [call.event.at for call in memory.calls]
+    at_once = memory.judged_at + _LEAST  # where business time stands still, a call is not lost
+    moments += [max(moment, at_once) for moment in memory.asked]
     if moments:
         in_order.append(max(moments))
     return min(in_order, default=None)
@@ -89,7 +90,7 @@ def next_moment(policy: Policy, memory: PolicyMemory) -> datetime:
     moments: list[datetime] = [
         memory.closed_until + data.window,
         memory.matured_until + data.window + data.label_delay,
-        *(call.event.at for call in memory.calls),
+        *memory.asked,
         *((memory.quiet.until,) if memory.quiet else ()),
     ]
     for trigger in policy.triggers:
@@ -135,6 +136,7 @@ def judge_moment(
         memory,
         judged_at=max(at, memory.judged_at),
         noticed=None,
+        woken=None,
         held={one.name: one.since for one in held if one.name != BY_HAND},
         calls=tuple(call for call in memory.calls if call.event.at > at),
     )
@@ -182,6 +184,7 @@ def waits_already(memory: PolicyMemory, fires: Collection[Held]) -> bool:
 
 
 _NOTHING = timedelta()
+_LEAST = timedelta(microseconds=1)
 
 
 def _lateness(memory: PolicyMemory, at: datetime) -> timedelta:

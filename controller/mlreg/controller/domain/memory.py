@@ -78,6 +78,7 @@ class PolicyMemory:
         seen: by source of events, the serial number of the newest that was shown.
         calls: those that wait to be judged, oldest first.
         called: how many there ever were.
+        woken: when something came that an upstream trigger follows.
     """
 
     closed_until: datetime
@@ -92,6 +93,13 @@ class PolicyMemory:
     seen: Mapping[str, int] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     called: int = 0
+    woken: datetime | None = None
+
+    @property
+    def asked(self) -> tuple[datetime, ...]:
+        """The moments at which somebody asked for a look."""
+        woken = () if self.woken is None else (self.woken,)
+        return (*(call.event.at for call in self.calls), *woken)
 
     def anew(self, at: datetime) -> PolicyMemory:
         """Return the memory under other triggers: what was read stays read, they begin anew."""
@@ -119,6 +127,7 @@ class PolicyMemory:
             "seen": dict(self.seen),
             "calls": [call.to_json() for call in self.calls],
             "called": self.called,
+            "woken": self.woken.isoformat() if self.woken else None,
         }
 
     @classmethod
@@ -138,6 +147,7 @@ class PolicyMemory:
             seen=form.get("seen", {}),
             calls=tuple(Call.from_json(call) for call in form.get("calls", ())),
             called=form.get("called", 0),
+            woken=datetime.fromisoformat(form["woken"]) if form.get("woken") else None,
         )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -58,6 +59,7 @@ class Cron:
                 yield time(hour, minute)
 
 
+@lru_cache(maxsize=4_096)
 def parse_cron(text: str) -> Cron:
     """Return the schedule that five fields spell.
 
@@ -135,6 +137,7 @@ def find_zone(name: str) -> ZoneInfo:
         raise ValueError(message) from error
 
 
+@lru_cache(maxsize=16_384)
 def next_due(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
     """Return the first due time strictly after a moment, aware and in UTC.
 
@@ -151,6 +154,28 @@ def next_due(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
         found = min(moments, default=None)
     message = "the schedule is never due"
     raise ValueError(message)
+
+
+def last_due(cron: Cron, zone: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
+    """Return the newest due time in (after, until], None where there is none."""
+    return next(newest_first(cron, zone, after, until), None)
+
+
+def newest_first(
+    cron: Cron, zone: ZoneInfo, after: datetime, until: datetime
+) -> Iterator[datetime]:
+    """Yield the due times in (after, until], the newest first."""
+    day = until.astimezone(zone).date() + timedelta(days=1)
+    oldest = after.astimezone(zone).date() - timedelta(days=1)
+    later: set[datetime] = set()
+    while day >= oldest:
+        moments = {one for one in _due_on(cron, zone, day) if after < one <= until}
+        border = max(moments, default=None)
+        sure = {one for one in later if border is None or one > border}
+        yield from sorted(sure, reverse=True)  # a day and the next may swap neighbours, no more
+        later = later - sure | moments
+        day -= timedelta(days=1)
+    yield from sorted(later, reverse=True)
 
 
 def _due_on(cron: Cron, zone: ZoneInfo, day: date) -> Iterator[datetime]:

@@ -12,9 +12,10 @@ The false alarms and the delay of detection are measured: docs/explanation/drift
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +71,18 @@ def past_starts(start: datetime, width: timedelta) -> list[datetime]:
     step = max(DAY, width)
     reach = LOOK_BACK if width <= DAY else LONG_LOOK_BACK
     return [start - number * step for number in range(int(reach / step), 0, -1)]
+
+
+def usual(start: datetime, width: timedelta, past: Mapping[datetime, float]) -> float | None:
+    """Return the median of one reading's past in comparable windows; None: there are too few.
+
+    Comparable are those of the same day of the week where there are four, else all from fourteen.
+    """
+    before = [one for one in past_starts(start, width) if one in past]
+    same = [past[one] for one in before if _slot(one, width) == _slot(start, width)]
+    if len(same) >= LEAST_SAME:
+        return median(same)
+    return median(past[one] for one in before) if len(before) >= LEAST_ALL else None
 
 
 def verdicts(

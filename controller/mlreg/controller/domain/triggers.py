@@ -75,12 +75,14 @@ class Need:
     Attributes:
         monitors: it wants the readings of these monitors that end after `after`.
         families: and those of every monitor whose name begins with one of these.
+        evidence: whether it looks at what readings rest on; else they come without.
         events: the source whose new events it wants: `webhook:NAME`, `upstream:REFERENCE`.
     """
 
     monitors: tuple[str, ...] = ()
     after: datetime | None = None
     families: tuple[str, ...] = ()
+    evidence: bool = False
     events: str | None = None
 
 
@@ -102,6 +104,30 @@ class Finding:
     subjects: tuple[str, ...] = ()
     back: tuple[str, ...] = ()
     missed: int = 0
+
+    @classmethod
+    def held(
+        cls,
+        because: str,
+        evidence: tuple[dict[str, object], ...] = (),
+        *,
+        subjects: tuple[str, ...] = (),
+        back: tuple[str, ...] = (),
+    ) -> Finding:
+        """Return that it holds."""
+        return cls(holds=True, because=because, evidence=evidence, subjects=subjects, back=back)
+
+    @classmethod
+    def not_held(
+        cls,
+        because: str,
+        evidence: tuple[dict[str, object], ...] = (),
+        missing: str = "",
+        *,
+        back: tuple[str, ...] = (),
+    ) -> Finding:
+        """Return that it does not hold, and what would have to come."""
+        return cls(holds=False, because=because, evidence=evidence, missing=missing, back=back)
 
 
 class Trigger(BaseModel):

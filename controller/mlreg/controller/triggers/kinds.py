@@ -7,9 +7,14 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from mlreg.controller.triggers.drift import DriftTrigger
+from mlreg.controller.triggers.every import EveryTrigger
+from mlreg.controller.triggers.invariant import InvariantTrigger
 from mlreg.controller.triggers.labelled_rows import LabelledRowsTrigger
 from mlreg.controller.triggers.performance import PerformanceTrigger
+from mlreg.controller.triggers.predictions import PredictionsTrigger
 from mlreg.controller.triggers.schedule import ScheduleTrigger
+from mlreg.controller.triggers.upstream import UpstreamTrigger
+from mlreg.controller.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.triggers import Trigger
@@ -17,9 +22,14 @@ if TYPE_CHECKING:
 GROUP = "mlreg.triggers"
 OURS: tuple[type[Trigger], ...] = (
     ScheduleTrigger,
+    EveryTrigger,
     LabelledRowsTrigger,
+    PredictionsTrigger,
     DriftTrigger,
     PerformanceTrigger,
+    InvariantTrigger,
+    UpstreamTrigger,
+    WebhookTrigger,
 )
 
 

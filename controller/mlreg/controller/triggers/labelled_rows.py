@@ -25,6 +25,12 @@ class LabelledRowsTrigger(Trigger):
 
     labelled_rows: int = Field(ge=1)
 
+    @property
+    @override
+    def monitors(self) -> tuple[str, ...]:
+        """The count of labelled rows."""
+        return ("labelled",)
+
     @override
     def need(self, view: View) -> Need:
         """Return the counts of labelled rows since the watermark."""
@@ -47,4 +53,6 @@ class LabelledRowsTrigger(Trigger):
             "windows": len(counted),
             "after": after.isoformat() if after else None,
         }
-        return Finding(rows >= self.labelled_rows, because, (reading,))
+        short = self.labelled_rows - rows
+        missing = f"{short:,} more labelled rows" if short > 0 else ""
+        return Finding(rows >= self.labelled_rows, because, (reading,), missing)
