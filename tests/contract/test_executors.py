@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ from mlreg.controller.executors.remote import Patience, RemoteExecutor
 from tests.integration.test_local_executor import ENVIRONMENT, gone
 from tests.servers.simulated_kubernetes import TOKEN, SimulatedKubernetes
 
-PATIENCE = Patience(look_seconds=0.1, start_seconds=60)
+PATIENCE = Patience(look_seconds=0.05, start_seconds=60)
 KINDS = [
     "local",
     "kubernetes",
@@ -94,8 +95,8 @@ def test_a_task_answers_by_files_and_prints_lines(run, tmp_path, exchange):
         *("job.json", "result.json", "inputs", "inputs/deep", "inputs/deep/rows"),
         *("out", "out/deep", "out/deep/model"),
     }
-    place = exchange.url.removeprefix("file://")
-    assert os.listdir(place) == [], "nothing of the task is left where files are exchanged"
+    place = Path(exchange.url.removeprefix("file://"))
+    assert not list(place.iterdir()), "nothing of the task is left where files are exchanged"
 
 
 def test_an_exception_becomes_one_line_and_a_traceback_in_the_log(run):
@@ -127,7 +128,7 @@ def test_what_prints_without_end_is_heard_within_bounds(run):
     assert any(line.endswith("more bytes of output were dropped]") for line in lines)
 
 
-def test_lines_come_while_it_runs_and_a_halt_kills_all_of_it(run, tmp_path):
+def test_lines_come_while_it_runs_and_a_halt_kills_all_of_it(run):
     halt, heard = threading.Event(), []
 
     def hear(lines):

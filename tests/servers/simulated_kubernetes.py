@@ -181,7 +181,7 @@ class SimulatedKubernetes:
         self.pods.pop(pod.name, None)
 
 
-def _handler_of(cluster):
+def _handler_of(cluster):  # noqa: C901 - one class that knows its cluster
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_):
             pass

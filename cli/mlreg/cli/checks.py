@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from mlreg.cli.executors import executor_settings_of
 from mlreg.cli.installation import check_schema, clock_of
 from mlreg.cli.server import store_of
 from mlreg.controller.confinement import find_confinement
+from mlreg.controller.executors.kinds import open_others
+from mlreg.controller.executors.remote import RemoteExecutor
 from mlreg.controller.services.members import list_controllers, list_workers
 from mlreg.controller.services.stranding import count_stranded
 from mlreg.registry.domain.errors import RegistryError
@@ -57,6 +60,7 @@ def examine(settings: Settings, database: Database, folder: Path | None) -> list
         "clock": lambda: _clock(database, settings),
         "artifacts": lambda: _artifacts(settings),
         "training": _training,
+        "executors": lambda: _executors(settings),
         "controllers": lambda: _controllers(database),
         "workers": lambda: _workers(database),
     }
@@ -163,6 +167,19 @@ def _of_versions(members: Sequence[MemberView]) -> str:
     """Say that processes of several versions are there: an upgrade is under way, or was left."""
     found = sorted({one.version for one in members} - {version("mlreg")})
     return f"; also of mlreg {', '.join(found)}" if found else ""
+
+
+def _executors(settings: Settings) -> Finding:
+    """Say where runs may train, and whether it answers; an error of one is told with its name."""
+    others, well = open_others(executor_settings_of(settings)), True
+    texts = ["local"]
+    for name, executor in others.items():
+        try:
+            texts.append(executor.probe() if isinstance(executor, RemoteExecutor) else name)
+        except RegistryError as error:
+            texts.append(f"{name}: {error}")
+            well = False
+    return Finding("executors", well=well, text="; ".join(texts))
 
 
 def _space(folder: Path) -> Finding:

@@ -195,6 +195,7 @@ def work(settings: Settings) -> None:
     """Run a worker until SIGTERM."""
     from mlreg.cli.chores import chore_settings_of
     from mlreg.cli.connections import read_connections
+    from mlreg.cli.executors import executor_settings_of
     from mlreg.cli.trainer_commands import read_commands
     from mlreg.controller.services.handlers import handlers_of
     from mlreg.controller.services.run_signing import key_id_of
@@ -213,6 +214,7 @@ def work(settings: Settings) -> None:
             signing_key=settings.signing_key,
             connections=read_connections(settings.connections_file),
             commands=read_commands(settings.trainer_commands),
+            executors=executor_settings_of(settings),
         )
         chores = chore_settings_of(settings)
         enrol(parts.database, chores.targets, SystemClock().now())

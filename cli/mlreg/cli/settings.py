@@ -17,6 +17,9 @@
 | `MLREG_LEASE_SECONDS` | a job is taken back from a worker that says nothing for so long: 30 |
 | `MLREG_LEADER_SECONDS` | another controller leads when the first says nothing for so long: 10 |
 | `MLREG_TRAINER_COMMANDS` | programs that runs may train with, by name: YAML, 0600 |
+| `MLREG_EXCHANGE_URL` | where workers and clusters exchange files: `file:///…` or `s3://…` |
+| `MLREG_RAY_ADDRESS` | a Ray cluster that may train: `http://host:8265` |
+| `MLREG_EXECUTORS_FILE` | all that is to be said of Ray and Kubernetes: YAML, 0600 |
 | `MLREG_SIGNING_KEY` | the Ed25519 key (a file) that workers sign with what they train |
 | `MLREG_CHECKPOINT_FOLDER` | keeps signed checkpoints of the audit log, and the key |
 | `MLREG_CHECKPOINT_KEY` | the key that signs them, where it shall not lie in that folder |
@@ -91,6 +94,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30, ge=1, le=3_600)
     leader_seconds: float = Field(default=10, ge=0.5, le=300)
     trainer_commands: FilePath | None = None
+    exchange_url: str | None = Field(default=None, pattern=r"^(file:///|s3://)[^\s?#@]+$")
+    ray_address: str | None = Field(default=None, pattern=r"^https?://[^\s/@]+(/[^\s]*)?$")
+    executors_file: FilePath | None = None
     signing_key: FilePath | None = None
     checkpoint_folder: Path | None = None
     checkpoint_key: SecretStr | None = None

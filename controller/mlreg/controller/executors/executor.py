@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
+LOCAL = "local"
 
 KilledBecause = Literal["halted", "wall_time", "cpu_time", "output"]
 
@@ -78,6 +79,7 @@ class ChildTask:
         limits: what the child may take.
         on_lines: called in the thread of `run` with what the child printed, a few times a second.
         network: whether the child may use it.
+        executor: which one is to run it.
         resources: what a cluster sets aside for it.
     """
 
@@ -86,6 +88,7 @@ class ChildTask:
     limits: Limits = field(default_factory=Limits)
     on_lines: Callable[[Sequence[str]], None] = ignore_lines
     network: bool = False
+    executor: str = LOCAL
     resources: Resources = field(default_factory=Resources)
 
 

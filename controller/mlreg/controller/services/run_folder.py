@@ -19,7 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlreg.controller.domain.trainer_kinds import model_file_of
-from mlreg.controller.executors.executor import ChildTask, Limits, failure_line
+from mlreg.controller.executors.executor import (
+    LOCAL,
+    ChildTask,
+    Limits,
+    Resources,
+    failure_line,
+)
 from mlreg.controller.services.trainer_commands import needs_network, seal
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import RefusedError, UnavailableError
@@ -81,6 +87,8 @@ class ChildCall:
     job: Mapping[str, Any]
     on_lines: Callable[[Sequence[str]], None]
     limits: Limits = field(default_factory=Limits)
+    executor: str = LOCAL
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +141,20 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
         ChildOverLimitError: it was killed by its limits.
         ChildCrashedError: it ended without an answer; another attempt may go well.
         HaltedError: the attempt was told to stop; the child is gone.
+        UnavailableError: the executor is not to be had, or its cluster failed the task.
     """
     (folder / "result.json").unlink(missing_ok=True)
     (folder / "job.json").write_text(json.dumps(dict(call.job), allow_nan=False))
     network = needs_network(call.job)
-    task = ChildTask(call.entry, folder, call.limits, call.on_lines, network=network)
+    task = ChildTask(
+        call.entry,
+        folder,
+        call.limits,
+        call.on_lines,
+        network=network,
+        executor=call.executor,
+        resources=call.resources,
+    )
     ended = attempt.executor.run(task, attempt.halt)
     attempt.check()
     if ended.killed_because is not None:

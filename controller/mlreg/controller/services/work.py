@@ -24,6 +24,7 @@ from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
 from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.executors.executor import Executor
+from mlreg.controller.executors.kinds import ExecutorSettings, open_executors
 from mlreg.controller.executors.local import PRELOAD, LocalExecutor
 from mlreg.controller.services import jobs
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
@@ -67,6 +68,7 @@ class WorkerSettings:
         signing_key: the file of the key that signs what runs register; None: nothing is signed.
         connections: what jobs may read beside the feedback log.
         commands: what runs may train with beside our own trainers.
+        executors: where they may train beside this machine.
     """
 
     name: str
@@ -80,6 +82,7 @@ class WorkerSettings:
     signing_key: Path | None = None
     connections: Connections = field(default_factory=Connections)
     commands: Commands = field(default_factory=Commands)
+    executors: ExecutorSettings = field(default_factory=ExecutorSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +255,8 @@ def run_worker(
         stop: set it (from a signal handler, say) to drain and return.
         handlers: how each kind of job is done; mlreg's own unless given.
     """
-    executor = LocalExecutor(settings.environment, (*PRELOAD, *CHILD_MODULES))
+    local = LocalExecutor(settings.environment, (*PRELOAD, *CHILD_MODULES))
+    executor = open_executors(settings.executors, local)
     parts = WorkerParts(
         database, store, clock, executor, HANDLERS if handlers is None else handlers
     )
