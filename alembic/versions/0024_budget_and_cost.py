@@ -82,9 +82,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_cost_model_id"), "cost", ["model_id"])
     op.create_index(op.f("ix_cost_at"), "cost", ["at"])
     op.create_index("ix_run_started_at", "run", ["started_at"])
+    op.create_index("ix_run_place", "run", ["model_id", "environment", "created_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_run_place", table_name="run")
     op.drop_index("ix_run_started_at", table_name="run")
     op.drop_table("cost")
     op.drop_table("budget")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
+    from mlreg.controller.domain.budget import Hold
     from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "dead"]
@@ -322,6 +323,49 @@ def release(session: WriteSession, lease: Lease, why: str) -> Ended:
     released = _postpone(session, lease, seconds=0.0, refund=1, error=why)
     rows.notify(session, channel=rows.CHANNEL, payload=lease.kind)
     return released
+
+
+def hold(session: WriteSession, lease: Lease, why: Hold) -> None:
+    """Queue the job again until what holds it is free; the attempt is not counted.
+
+    Raises:
+        LeaseLostError: the job was taken back or cancelled.
+    """
+    values = {
+        "id": lease.job_id,
+        "token": lease.token,
+        "held": str(why),
+        "until": None if why.is_real else why.frees_at,
+        "not_before": why.frees_at if why.is_real else None,
+    }
+    if not rows.hold(session, values):
+        raise LeaseLostError(job_id=lease.job_id)
+
+
+def any_held(session: ReadSession) -> bool:
+    """Say whether any job waits for a budget."""
+    return rows.any_held(session)
+
+
+def next_held(session: ReadSession, after: datetime) -> datetime | None:
+    """Return the first moment (business time) after this one at which a held job is free."""
+    return rows.next_held(session, after)
+
+
+def release_held(session: WriteSession, now: datetime) -> int:
+    """Make the held jobs ready whose time has come (business or real); return how many."""
+    return _wake(session, rows.release_held(session, now))
+
+
+def free_held(session: WriteSession) -> int:
+    """Make every held job ready, for what held it has changed; return how many."""
+    return _wake(session, rows.free_held(session))
+
+
+def _wake(session: WriteSession, kinds: Sequence[str]) -> int:
+    for kind in sorted(set(kinds)):
+        rows.notify(session, channel=rows.CHANNEL, payload=kind)
+    return len(kinds)
 
 
 def cancel(session: WriteSession, job_id: int, reason: str) -> Ended | None:

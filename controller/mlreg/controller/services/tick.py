@@ -29,6 +29,7 @@ from mlreg.controller.services import (
     source_windows,
     watching,
 )
+from mlreg.controller.services.chunks import CHUNK, judge_chunk
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.leadership import LeadershipLostError
@@ -50,24 +51,31 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import Database, ReadSession
 
 MAX_WINDOWS_PER_TICK = 31
+FEW = 8
+"""Fewer policies than this are quicker taken one by one."""
 
 log = logging.getLogger("mlreg.controller")
 
 
 @dataclass(slots=True)
 class TickReport:
-    """What one tick did; nothing at all is the usual answer."""
+    """What one tick did; nothing at all is the usual answer.
+
+    Attributes:
+        passed: how many policies another controller had at this moment.
+    """
 
     jobs: int = 0
     windows: int = 0
     judged: int = 0
+    passed: int = 0
     firings: list[Fired] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     @property
     def is_idle(self) -> bool:
         """Whether there was nothing to do."""
-        return not (self.jobs or self.windows or self.judged)
+        return not (self.jobs or self.windows or self.judged or self.passed)
 
 
 def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> TickReport:
@@ -82,12 +90,14 @@ def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> Ti
     waiting = _models_to_drain(database, now)
     with database.reading() as session:
         due = rows.due_states(session, now)
-    if waiting:
+        held = jobs.any_held(session)
+    if waiting or held:
         with database.writing() as session:
             if reign is not None:
                 reign.check(session)
             report.jobs += sum(enqueue_drain(session, model_id) for model_id in waiting)
-    for state_id in due:
+            report.jobs += jobs.release_held(session, now)
+    for state_id in _judge_together(database, due, now, report, reign):
         if reign is not None:
             reign.keep()
         try:
@@ -100,6 +110,37 @@ def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> Ti
             report.failed.append(str(error))
     watching.remind(database, now)
     return report
+
+
+def _judge_together(
+    database: Database,
+    due: Sequence[int],
+    now: datetime,
+    report: TickReport,
+    reign: Reign | None,
+) -> Sequence[int]:
+    """Judge the many of which nothing comes; return the states that are to be taken one by one."""
+    if len(due) < FEW:
+        return due
+    left: list[int] = []
+    for first in range(0, len(due), CHUNK):
+        ids = due[first : first + CHUNK]
+        if reign is not None:
+            reign.keep()
+        try:
+            with database.writing() as session:
+                chunk = judge_chunk(session, ids, now)
+                if reign is not None:
+                    reign.check(session)
+        except LeadershipLostError:
+            raise
+        except Exception:  # the edge of a tick: what a chunk cannot, each may do alone
+            log.exception("%d policies could not be judged together", len(ids))
+            left += ids
+        else:
+            report.judged += chunk.judged
+            left += chunk.left
+    return left
 
 
 def _models_to_drain(database: Database, now: datetime) -> Sequence[int]:
@@ -151,7 +192,10 @@ def _tick_policy(
     state = rows.lock_state(session, state_id)
     if reign is not None:
         reign.check(session)
-    if state is None or not state.enabled or state.next_fire_at is None:
+    if state is None:
+        report.passed += 1
+        return
+    if not state.enabled or state.next_fire_at is None:
         return
     in_force = policy_in_force(session, state.model_id, state.environment)
     if in_force is None:

@@ -172,8 +172,8 @@ def _walk(database: Database, to: datetime, patience_seconds: float) -> datetime
     settle(database, now, patience_seconds=patience_seconds)
     while now < to:
         with database.reading() as session:
-            due = rows.next_due(session, now)
-        now = to if due is None or due > to else due
+            moments = [rows.next_due(session, now), jobs.next_held(session, now)]
+        now = min(moment for moment in (*moments, to) if moment is not None)
         _set(database, now)
         settle(database, now, patience_seconds=patience_seconds)
     return now

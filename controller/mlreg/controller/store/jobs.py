@@ -150,6 +150,11 @@ _RELEASE_HELD = text("""
     RETURNING kind
 """)
 
+_ANY_HELD = text("SELECT 1 FROM job WHERE state = 'queued' AND held IS NOT NULL LIMIT 1")
+_NEXT_HELD = text("""
+    SELECT min(held_until) FROM job
+    WHERE state = 'queued' AND held IS NOT NULL AND held_until > :after
+""")
 _FREE_HELD = text("""
     UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
     WHERE state = 'queued' AND held IS NOT NULL
@@ -237,6 +242,17 @@ def hold(session: WriteSession, values: Mapping[str, Any]) -> bool:
     one of which is None.
     """
     return session.connection().execute(_HOLD, dict(values)).rowcount == 1
+
+
+def any_held(session: ReadSession) -> bool:
+    """Say whether any queued job is held."""
+    return session.execute(_ANY_HELD).first() is not None
+
+
+def next_held(session: ReadSession, after: datetime) -> datetime | None:
+    """Return the first moment after this one at which business time frees a held job."""
+    moment: datetime | None = session.execute(_NEXT_HELD, {"after": after}).scalar_one()
+    return moment
 
 
 def release_held(session: WriteSession, now: datetime) -> Sequence[str]:

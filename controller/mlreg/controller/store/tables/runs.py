@@ -1,4 +1,4 @@
-"""The tables of runs and what they printed."""
+"""The tables of runs, what they printed, and how older versions did on the rows of a run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Run(SQLModel, table=True):
     """
 
     __tablename__ = "run"
+    __table_args__ = (Index("ix_run_place", "model_id", "environment", "created_at"),)
 
     id: int | None = big_key()
     model_id: int = model_reference()
@@ -56,3 +57,17 @@ class RunLog(SQLModel, table=True):
     attempt: int
     at: datetime = moment()
     line: str = text()
+
+
+class VersionMetrics(SQLModel, table=True):
+    """How a version did on the rows of a snapshot."""
+
+    __tablename__ = "version_metrics"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    version: int = Field(primary_key=True)
+    snapshot: str = Field(primary_key=True)
+    metrics: dict[str, Any] = document()
+    created_at: datetime = moment()

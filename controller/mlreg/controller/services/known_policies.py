@@ -1,0 +1,69 @@
+"""Policies that were read before: what was written down of one never changes.
+
+What always holds: sections that say the same are one object, for fleets of policies differ in
+little; the oldest are forgotten beyond `MOST`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from mlreg.controller.domain.policy_file import read_written_policy
+from mlreg.controller.services.policy_texts import kinds
+from mlreg.controller.store.chunks import policy_bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlreg.controller.domain.policy import Policy
+    from mlreg.registry.store.database import ReadSession
+
+MOST = 20_000
+SHARED = ("data", "retrain", "monitors", "alerts", "gates", "guards", "budget", "combine")
+
+log = logging.getLogger("mlreg.controller")
+
+
+class _Known:
+    """A cache by the policy's id; threads may share it."""
+
+    def __init__(self) -> None:
+        self._policies: OrderedDict[int, Policy] = OrderedDict()
+        self._sections: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def find(self, session: ReadSession, ids: Sequence[int]) -> dict[int, Policy]:
+        with self._lock:
+            for number, body in policy_bodies(session, [i for i in ids if i not in self._policies]):
+                try:
+                    self._policies[number] = self._read(body)
+                except Exception:  # noqa: BLE001 - one policy that cannot be read stops no other
+                    log.warning("policy %d cannot be read", number)
+            found = {one: self._policies[one] for one in ids if one in self._policies}
+            while len(self._policies) > MOST:
+                self._policies.popitem(last=False)
+        return found
+
+    def _read(self, body: str) -> Policy:
+        policy, form = read_written_policy(body, kinds()), json.loads(body)
+        if len(self._sections) > MOST:
+            self._sections.clear()
+        shared = {
+            name: self._sections.setdefault(
+                (name, json.dumps(form.get(name))), getattr(policy, name)
+            )
+            for name in SHARED
+        }
+        return policy.model_copy(update=shared)
+
+
+_KNOWN = _Known()
+
+
+def find_policies(session: ReadSession, ids: Sequence[int]) -> dict[int, Policy]:
+    """Return the policies of these ids that can be read here; the others are left out."""
+    return _KNOWN.find(session, ids)

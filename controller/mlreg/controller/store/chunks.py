@@ -1,0 +1,146 @@
+"""Queries of many policies at once: each answers for a chunk of them in one statement."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from mlreg.controller.domain.readings import WindowReading
+from mlreg.controller.store.serving import Serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from mlreg.controller.domain.triggers import Need
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+    Place = tuple[int, str]
+    """A model's id and an environment."""
+
+_LOCK = text("""
+    SELECT id, model_id, environment, policy_id, CAST(memory AS text) FROM policy_state
+    WHERE id = ANY(:ids) AND enabled AND next_fire_at <= :now
+    ORDER BY id FOR UPDATE SKIP LOCKED
+""")
+_LATE = text("SELECT DISTINCT model_id, environment FROM late_hour WHERE model_id = ANY(:models)")
+_BODIES = text("SELECT id, CAST(body AS text) FROM policy WHERE id = ANY(:ids)")
+_SERVING = text("""
+    SELECT deployment.model_id, deployment.environment, deployment.id, deployment.revision,
+           deployment.frozen, deployment.cooldown_until, version.number, change.at, change.cause,
+           version.feature_contract, version.created_at
+    FROM deployment
+    JOIN version ON version.model_id = deployment.model_id AND version.number = deployment.champion
+    CROSS JOIN LATERAL (
+        SELECT revision.at, revision.cause FROM revision
+        WHERE revision.deployment_id = deployment.id AND revision.number > (
+            SELECT coalesce(max(other.number), 0) FROM revision AS other
+            WHERE other.deployment_id = deployment.id
+              AND other.champion IS DISTINCT FROM deployment.champion)
+        ORDER BY revision.number LIMIT 1) AS change
+    WHERE deployment.model_id = ANY(:models)
+""")
+_LAST_RUNS = text("""
+    SELECT one.model_id, one.environment, run.created_at
+    FROM unnest(CAST(:models AS bigint[]), CAST(:environments AS text[]))
+        AS one (model_id, environment)
+    CROSS JOIN LATERAL (
+        SELECT run.created_at FROM run
+        WHERE run.model_id = one.model_id AND run.environment = one.environment
+          AND run.state <> 'cancelled'
+        ORDER BY run.created_at DESC LIMIT 1) AS run
+""")
+_READINGS = text("""
+    SELECT one.place, reading.monitor, reading.subject, reading.start, reading."end",
+           reading.value, reading.rows, reading.state, reading.low, reading.high,
+           reading.verdict, reading.evidence
+    FROM unnest(CAST(:places AS int[]), CAST(:models AS bigint[]),
+                CAST(:environments AS text[]), CAST(:monitors AS text[]),
+                CAST(:afters AS timestamptz[]), CAST(:untils AS timestamptz[]))
+        AS one (place, model_id, environment, monitor, after, until)
+    JOIN reading ON reading.model_id = one.model_id AND reading.monitor = one.monitor
+        AND reading.environment = one.environment
+        AND reading."end" > one.after AND reading."end" <= one.until
+""")
+_REMEMBER = text("""
+    UPDATE policy_state AS state
+    SET memory = one.memory, evaluated_until = one.evaluated_until, next_fire_at = one.next_fire_at
+    FROM jsonb_to_recordset(CAST(:states AS jsonb)) AS one (
+        id bigint, memory jsonb, evaluated_until timestamptz, next_fire_at timestamptz)
+    WHERE state.id = one.id
+""")
+
+
+class DueState(NamedTuple):
+    """What is remembered of a policy that has something due; `memory` is JSON text."""
+
+    id: int
+    model_id: int
+    environment: str
+    policy_id: int
+    memory: str
+
+    @property
+    def place(self) -> Place:
+        """The model's id and the environment."""
+        return self.model_id, self.environment
+
+
+class Wanted(NamedTuple):
+    """Readings that a trigger of one policy needs, of windows that end by a moment."""
+
+    place: Place
+    need: Need
+    until: datetime
+
+
+def lock_due(session: WriteSession, ids: Sequence[int], now: datetime) -> list[DueState]:
+    """Return those states that are due and that nobody else has, locked until the commit."""
+    found = session.execute(_LOCK, {"ids": list(ids), "now": now})
+    return [DueState(*row) for row in found]
+
+
+def late_places(session: ReadSession, models: Sequence[int]) -> set[Place]:
+    """Return the deployments of which hours wait to be read again."""
+    return {(row[0], row[1]) for row in session.execute(_LATE, {"models": list(models)})}
+
+
+def policy_bodies(session: ReadSession, ids: Sequence[int]) -> list[tuple[int, str]]:
+    """Return policies as they were written down, as JSON text."""
+    return [(row[0], row[1]) for row in session.execute(_BODIES, {"ids": list(ids)})]
+
+
+def servings(session: ReadSession, models: Sequence[int]) -> dict[Place, Serving]:
+    """Return what serves these models, in every environment."""
+    found = session.execute(_SERVING, {"models": list(models)})
+    return {(row[0], row[1]): Serving(*row[2:]) for row in found}
+
+
+def last_runs(session: ReadSession, places: Sequence[Place]) -> dict[Place, datetime]:
+    """Return when the last run of each deployment was asked for that was not cancelled."""
+    values = {"models": [one[0] for one in places], "environments": [one[1] for one in places]}
+    return {(row[0], row[1]): row[2] for row in session.execute(_LAST_RUNS, values)}
+
+
+def readings_of(
+    session: ReadSession, wanted: Sequence[Wanted]
+) -> Iterator[tuple[int, WindowReading]]:
+    """Yield (index in `wanted`, reading), in no order, for the named monitors of each need."""
+    asked = [(place, one, name) for place, one in enumerate(wanted) for name in one.need.monitors]
+    values: dict[str, list[Any]] = {
+        "places": [place for place, _, _ in asked],
+        "models": [one.place[0] for _, one, _ in asked],
+        "environments": [one.place[1] for _, one, _ in asked],
+        "monitors": [name for _, _, name in asked],
+        "afters": [one.need.after or "-infinity" for _, one, _ in asked],
+        "untils": [one.until for _, one, _ in asked],
+    }
+    for row in session.connection().execute(_READINGS, values):
+        yield row[0], WindowReading(*row[1:])
+
+
+def remember(session: WriteSession, states: Sequence[Mapping[str, object]]) -> None:
+    """Write memories back; each has id, memory, evaluated_until and next_fire_at (texts)."""
+    session.execute(_REMEMBER, {"states": json.dumps(states)})
