@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
@@ -23,6 +24,9 @@ from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
 from mlreg.registry.domain.errors import UnavailableError
 from mlreg.registry.store.database import Database, WriteSession
+
+if TYPE_CHECKING:
+    from mlreg.controller.domain.budget import Hold
 
 
 class HaltedError(UnavailableError):
@@ -91,6 +95,15 @@ class Attempt:
         with self.effect() as session:
             yield session
             jobs.complete(session, self.lease, self.outcome)
+        self.finished = True
+
+    def hold(self, session: WriteSession, hold: Hold) -> None:
+        """Let the job wait until a budget is free again; this attempt does not count.
+
+        Raises:
+            LeaseLostError: it was taken back or cancelled; nothing is committed.
+        """
+        jobs.hold(session, self.lease, hold)
         self.finished = True
 
     def check(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services import jobs
+from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.services.policies import policy_of
 from mlreg.controller.store import runs as rows
 from mlreg.controller.store.tables import Run, RunLog
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 KIND = "train"
 MAX_ATTEMPTS = 3
-PRIORITY = 100
+PRIORITY, PRIORITY_BY_HAND = 100, 70
 OPEN_STATES = frozenset({"queued", "running"})
 MAX_LINES = 1_000
 
@@ -156,6 +157,7 @@ def specification_of_policy(session: ReadSession, policy_id: int) -> RunSpecific
         retrain=policy.retrain,
         gates=tuple(policy.to_json()["gates"]),
         auto_promote=policy.auto_promote,
+        memory=policy.memory,
         git=None if in_force.git is None else dict(in_force.git),
     )
 
@@ -231,6 +233,8 @@ def cancel_run(
     run = _locked(session, run_id)
     if run.state not in OPEN_STATES:
         raise RunEndedError(run_id=run_id, state=run.state)
+    if run.state == "running" and job_id is not None:
+        record_attempt(session, run, job_id)
     run.state, run.error, run.ended_at = "cancelled", reason or "cancelled", now
     session.add(run)
     return recorded(session, run, "run.cancel", actor, now, reason=reason)
@@ -292,6 +296,7 @@ def _enqueue(session: WriteSession, run: Run) -> None:
         payload=payload,
         dedupe_key=job_key(run_id),
         lock_key=f"{KIND}:{run.model_id}",
+        label=run.specification["retrain"].get("worker"),
         priority=PRIORITY,
         max_attempts=MAX_ATTEMPTS,
     )

@@ -1,50 +1,44 @@
-"""A run, step by step: freeze the rows, train, register, judge, promote.
+"""A run, step by step: freeze the rows, (recall,) train, register, judge, promote.
 
 What always holds: each step's effect commits under the lease of the attempt, together with the mark
 on the run that says it is done, so an attempt that follows a crash goes on after the last finished
-step and registers nothing twice. A verdict that is not `accepted` changes no deployment, nor does
-one that was reached against another revision than the present.
+step and registers nothing twice. How it ends is told in `concluding.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from mlreg.controller.domain.selections.selection import spelt
 from mlreg.controller.domain.specification import RunSpecification
-from mlreg.controller.services import budgets, decisions, draining, snapshots
+from mlreg.controller.services import budgets, draining, snapshots
 from mlreg.controller.services.alerts import alert_if_dead, alert_of_failed_run
 from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.concluding import RunResult, conclude
 from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.services.judging_run import (
-    Judged,
     Question,
     find_rivals,
     judge_challenger,
 )
-from mlreg.controller.services.policies import policy_in_force
-from mlreg.controller.services.recording import lock_before_audit, record_judged
+from mlreg.controller.services.recalling import Recalled, Recalling, recall
 from mlreg.controller.services.registering import register_trained
 from mlreg.controller.services.run_events import tell_of_run
 from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.run_log import RunLogWriter
-from mlreg.controller.services.runs import OPEN_STATES, RunEndedError, RunNotFoundError
+from mlreg.controller.services.run_work import RunWork, locked_run, read_run
+from mlreg.controller.services.runs import OPEN_STATES, RunEndedError
 from mlreg.controller.services.selecting import first_logged, freeze_window, judged_window
 from mlreg.controller.services.sourcing import freeze_source
 from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor, ActorKind
-from mlreg.registry.domain.approvals import ApprovalRequiredError
-from mlreg.registry.domain.errors import IntegrityError, RefusedError
-from mlreg.registry.services import approvals, deployments
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.lineage import add_edges
-from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from mlreg.controller.domain.sources import FrozenSource
@@ -54,22 +48,6 @@ if TYPE_CHECKING:
     from mlreg.controller.services.snapshots import Snapshot
     from mlreg.controller.store.tables import Run
     from mlreg.registry.store.database import ReadSession, WriteSession
-    from mlreg.registry.store.tables import Decision
-
-MAX_REASON = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One attempt at one run."""
-
-    attempt: Attempt
-    run_id: int
-    model: Model
-    specification: RunSpecification
-    asked_at: datetime
-    actor: Actor
-    log: RunLogWriter
 
 
 def perform(attempt: Attempt) -> None:
@@ -79,16 +57,20 @@ def perform(attempt: Attempt) -> None:
     if work is None:
         return
     _freeze(work)
+    recalled = _recall(work)
+    if recalled is not None:
+        conclude(work, RunResult(recalled.number, recalled.judged, recalled.snapshot, is_new=False))
+        return
     with open_folder(attempt, f"run-{run_id}") as folder:
         version = _train(work, folder)
-        _judge(work, folder, version)
+        conclude(work, _judge(work, folder, version))
 
 
-def _begin(attempt: Attempt, run_id: int) -> _Work | None:
+def _begin(attempt: Attempt, run_id: int) -> RunWork | None:
     """Mark the run as running; None when a budget holds it, and its job waits for that."""
     now = attempt.clock.now()
     with attempt.effect() as session:
-        run = _locked(session, run_id)
+        run = locked_run(session, run_id)
         if run.state not in OPEN_STATES:
             raise RunEndedError(run_id=run_id, state=run.state)
         specification = RunSpecification.read(run.specification, f"run {run_id}")
@@ -103,7 +85,7 @@ def _begin(attempt: Attempt, run_id: int) -> _Work | None:
         session.add(run)
         session.flush()
         model = model_of(session, run.model_id)
-    work = _Work(
+    work = RunWork(
         attempt=attempt,
         run_id=run_id,
         model=model,
@@ -123,18 +105,18 @@ def _actor(run: Run) -> Actor:
     return Actor(name=run.requested_by, kind=kind, role="controller")
 
 
-def _freeze(work: _Work) -> None:
+def _freeze(work: RunWork) -> None:
     """Freeze the rows to train on and the rows to judge on, once for all attempts."""
     attempt = work.attempt
     with attempt.database.reading() as session:
-        if _read(session, work.run_id).snapshot is not None:
+        if read_run(session, work.run_id).snapshot is not None:
             return
     now = attempt.clock.now()
     draining.drain_model(attempt.database, attempt.store, work.model.id or 0, now=now)
     windows, evaluate = _windows(work)
     found = [_find_source(work, window, now) for window in (windows.train, evaluate)]
     with attempt.effect() as session:
-        run = _locked(session, work.run_id)
+        run = locked_run(session, work.run_id)
         train, judged_on = (
             None
             if window is None
@@ -168,10 +150,10 @@ def _freeze(work: _Work) -> None:
     failpoint("run_frozen")
 
 
-def _windows(work: _Work) -> tuple[RunWindows, Interval | None]:
+def _windows(work: RunWork) -> tuple[RunWindows, Interval | None]:
     """Return the windows of a run, and what is left to judge on: rows that none of them knows."""
     with work.attempt.database.reading() as session:
-        run = _read(session, work.run_id)
+        run = read_run(session, work.run_id)
         first = first_logged(session, work.model)
         windows = work.specification.windows(work.asked_at, first)
         rivals = find_rivals(session, work.model, run.environment).roles.values()
@@ -180,7 +162,7 @@ def _windows(work: _Work) -> tuple[RunWindows, Interval | None]:
         return windows, judged_window(session, work.model, numbers, windows.evaluate)
 
 
-def _find_source(work: _Work, window: Interval | None, now: datetime) -> FrozenSource | None:
+def _find_source(work: RunWork, window: Interval | None, now: datetime) -> FrozenSource | None:
     """Freeze the source of a window, None where rows come from the log, or none are wanted."""
     if window is None:
         return None
@@ -191,10 +173,10 @@ def _find_source(work: _Work, window: Interval | None, now: datetime) -> FrozenS
     return found
 
 
-def _train(work: _Work, folder: Path) -> int:
+def _train(work: RunWork, folder: Path) -> int:
     """Train and register the challenger, unless an earlier attempt has; return its number."""
     with work.attempt.database.reading() as session:
-        run = _read(session, work.run_id)
+        run = read_run(session, work.run_id)
         if run.version is not None:
             return run.version
         training = Training(
@@ -221,11 +203,32 @@ def _holdout_of(session: ReadSession, run: Run) -> Snapshot | None:
     return None if digest is None else snapshots.get_snapshot(session, digest)
 
 
-def _judge(work: _Work, folder: Path, version: int) -> None:
+def _recall(work: RunWork) -> Recalled | None:
+    """Look whether an older version is what is wanted, where the policy says so."""
+    rule = work.specification.memory
     with work.attempt.database.reading() as session:
-        run = _read(session, work.run_id)
+        run = read_run(session, work.run_id)
         snapshot = _holdout_of(session, run)
-    question = Question(
+    if rule is None or run.version is not None or snapshot is None:
+        return None
+    question = _question(work, run, 0, snapshot)
+    return recall(
+        work.attempt,
+        Recalling(work.model, rule, snapshot, question, work.actor, work.log),
+    )
+
+
+def _judge(work: RunWork, folder: Path, version: int) -> RunResult:
+    with work.attempt.database.reading() as session:
+        run = read_run(session, work.run_id)
+        snapshot = _holdout_of(session, run)
+    judged = judge_challenger(work.attempt, folder, _question(work, run, version, snapshot))
+    failpoint("run_judged")
+    return RunResult(version, judged, snapshot)
+
+
+def _question(work: RunWork, run: Run, version: int, snapshot: Snapshot | None) -> Question:
+    return Question(
         model=work.model,
         environment=run.environment,
         challenger=version,
@@ -235,99 +238,6 @@ def _judge(work: _Work, folder: Path, version: int) -> None:
         seed=work.specification.retrain.seed,
         on_lines=work.log.add,
     )
-    judged = judge_challenger(work.attempt, folder, question)
-    failpoint("run_judged")
-    work.log.say(f"{judged.judgement['verdict']}: {judged.judgement.get('reason', '')}")
-    _finish(work, run, version, judged)
-
-
-def _finish(work: _Work, run: Run, version: int, judged: Judged) -> None:
-    """Record the decision, promote if it says so, and end run and job, all at once."""
-    now = work.attempt.clock.now()
-    with work.attempt.finish() as session:
-        run = _locked(session, work.run_id)
-        decision = _record(session, work, run, version, judged, now)
-        said = _promote_if_accepted(session, work, run, decision, judged, now)
-        rows.add_lines(session, work.run_id, run.attempt, [said], now)
-        run.state, run.decision_id, run.ended_at = "succeeded", decision.id, now
-        session.add(run)
-        record_attempt(session, run, work.attempt.lease.job_id)
-        tell_of_run(session, run, work.model.name, now)
-        work.attempt.outcome = {"decision_id": decision.id, "verdict": decision.verdict}
-        failpoint("run_promoted")
-
-
-def _record(
-    session: WriteSession,
-    work: _Work,
-    run: Run,
-    version: int,
-    judged: Judged,
-    now: datetime,
-) -> Decision:
-    lock_before_audit(session, work.model, run.environment)
-    return record_judged(
-        session,
-        judged,
-        decisions.JudgedPair(
-            model=work.model,
-            environment=run.environment,
-            challenger=version,
-            champion=judged.rivals.champion,
-            anchor=judged.rivals.anchor,
-            snapshot=run.evaluate_snapshot,
-            run_id=work.run_id,
-        ),
-        actor=work.actor,
-        now=now,
-    )
-
-
-def _promote_if_accepted(
-    session: WriteSession,
-    work: _Work,
-    run: Run,
-    decision: Decision,
-    judged: Judged,
-    now: datetime,
-) -> str:
-    """Promote what may be promoted; return in one line what was done, or why nothing was."""
-    held = _why_held(session, work, run, decision)
-    if held is not None:
-        return f"not promoted: {held}"
-    change = deployments.Change(
-        model=work.model.name,
-        environment=run.environment,
-        actor=work.actor,
-        reason=f"run {work.run_id}: {judged.judgement.get('reason', '')}"[:MAX_REASON],
-        expected=judged.rivals.revision,
-    )
-    try:
-        with session.begin_nested():
-            promoted = deployments.promote(
-                session,
-                change,
-                version=decision.challenger,
-                decision_id=decision.id,
-                cause="policy",
-                now=now,
-            )
-    except ApprovalRequiredError as error:
-        approvals.request(session, change, version=decision.challenger, cause="policy", now=now)
-        return f"waits to be promoted: {error}. {error.hint}"
-    except (RefusedError, IntegrityError) as error:
-        return f"not promoted: {error}"
-    return f"promoted: version {decision.challenger} is champion since revision {promoted.revision}"
-
-
-def _why_held(session: ReadSession, work: _Work, run: Run, decision: Decision) -> str | None:
-    if decision.verdict != "accepted":
-        return f"the verdict is {decision.verdict}"
-    if not work.specification.auto_promote:
-        return "this run leaves it to people (`mlreg promote`)"
-    if policy_in_force(session, run.model_id, run.environment) is None:
-        return "the policy is disabled"
-    return None
 
 
 def ended(session: WriteSession, job: Ended, now: datetime) -> None:
@@ -347,20 +257,6 @@ def ended(session: WriteSession, job: Ended, now: datetime) -> None:
         tell_of_run(session, run, model_of(session, run.model_id).name, now)
     if run.state == "failed" and run.firing_id is not None:
         alert_of_failed_run(session, run, now)
-
-
-def _read(session: ReadSession, run_id: int) -> Run:
-    found = rows.find_run(session, run_id)
-    if found is None:
-        raise RunNotFoundError(run_id=run_id)
-    return found[0]
-
-
-def _locked(session: WriteSession, run_id: int) -> Run:
-    run = rows.lock_run(session, run_id)
-    if run is None:
-        raise RunNotFoundError(run_id=run_id)
-    return run
 
 
 def _spell(window: Interval | None) -> str:
