@@ -1,0 +1,257 @@
+"""Replaying history under a policy: who would have served when, and what it would have cost.
+
+    course = replay(policy, world, first, span)
+
+What always holds: nothing here decides anything of its own. Triggers are judged by
+`evaluating.judge_moment`, what comes of a firing by `firing.judge_firing`, the lane by
+`lanes.choose_lane`, as in the live controller; what depends on rows is asked of a `World`, which
+trains, reads and judges by the live controller's code too. There is no clock and no randomness.
+
+A moment is the close of a window: a due time within the window is judged at its end. A model that
+was asked for at a moment serves the windows that begin then or later (`goes_live_after` more).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.backtest import (
+    DEFAULT_TERMS,
+    Contest,
+    Course,
+    Made,
+    NotReplayableError,
+    Retraining,
+    Terms,
+    Wanted,
+    World,
+)
+from mlreg.controller.domain.evaluating import judge_moment, settle
+from mlreg.controller.domain.firing import Circumstances, PastRun, judge_firing
+from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
+from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.domain.policy import Policy
+from mlreg.controller.domain.triggers import View
+from mlreg.controller.domain.windows import Interval, closed_windows
+from mlreg.registry.domain.errors import RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from mlreg.controller.domain.policy import Policy
+    from mlreg.controller.domain.readings import WindowReading
+    from mlreg.controller.domain.triggers import Event, Need, Trigger
+
+
+def replay(
+    policy: Policy | None,
+    world: World,
+    first: Made,
+    span: tuple[Interval, timedelta],
+    terms: Terms = DEFAULT_TERMS,
+) -> Course:
+    """Let a policy run over a span of history; None: never retrain.
+
+    Args:
+        policy: whose triggers, lanes, windows and gates count.
+        world: the rows.
+        first: who serves at the beginning.
+        span: from when to when, and the width of its windows.
+        terms: gates or none, and how late models go live.
+
+    Raises:
+        NotReplayableError: a trigger looks at what no row tells.
+    """
+    windows = list(closed_windows(span[0].start, span[0].end, span[1]))
+    if policy is None:
+        return Course(windows, [first] * len(windows))
+    life = _Life(policy, world, first, span[0].start, terms)
+    for window in windows:
+        life.live(window)
+    return life.course
+
+
+def check_replayable(policy: Policy, world: World, start: datetime) -> None:
+    """Check that every trigger can be shown what it wants.
+
+    Raises:
+        NotReplayableError: one cannot.
+    """
+    known = {*world.monitors[0], *world.monitors[1]}
+    for trigger in policy.triggers:
+        need = _need_of(trigger, start)
+        if need.events is not None:
+            raise NotReplayableError(trigger=trigger.kind, wants=f"events ({need.events})")
+        for monitor in need.monitors:
+            if monitor not in known:
+                raise NotReplayableError(trigger=trigger.kind, wants=f"the monitor {monitor!r}")
+        for family in need.families:
+            if not any(monitor.startswith(family) for monitor in known):
+                raise NotReplayableError(trigger=trigger.kind, wants=f"monitors of {family!r}")
+
+
+def _need_of(trigger: Trigger, at: datetime) -> Need:
+    return trigger.need(View(now=at, previous=at, promoted_at=at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """Who serves, since when; numbers count up as versions do."""
+
+    made: Made
+    number: int
+    since: datetime
+
+
+class _Life:
+    """One policy from window to window; it is its own `ViewSource`."""
+
+    def __init__(
+        self, policy: Policy, world: World, first: Made, start: datetime, terms: Terms
+    ) -> None:
+        check_replayable(policy, world, start)
+        self._policy, self._world, self._terms = policy, world, terms
+        self._delay = policy.data.label_delay
+        self._serving = _Serving(first, 1, start)
+        self._began = start
+        self._anchor: Made | None = None
+        self._coming: tuple[datetime, Made] | None = None
+        self._memory = PolicyMemory(start, start, start)
+        self._read: dict[str, list[WindowReading]] = defaultdict(list)
+        self._awaited = 0
+        wanted = [_need_of(trigger, start) for trigger in policy.triggers]
+        self._wants = [
+            any(_names(need, monitors) for need in wanted) for monitors in world.monitors
+        ]
+        self.course = Course()
+
+    def live(self, window: Interval) -> None:
+        """Serve in a window, and judge at its end."""
+        self._go_live(window.start)
+        course = self.course
+        course.windows.append(window)
+        course.served.append(self._serving.made)
+        self._observe(window)
+        at = window.end
+        judged = judge_moment(self._policy, self, self._memory, at)
+        self._memory = judged.memory
+        if not judged.fires:
+            return
+        outcome = judge_firing(
+            at, self._circumstances(at), cooldown=self._policy.cooldown, budget=self._policy.budget
+        )
+        self._memory = settle(self._policy, self._memory, judged.fires, outcome, at)
+        if outcome == "run":
+            self._retrain(at, tuple(one.name for one in judged.fires))
+        else:
+            course.held[outcome] += 1
+
+    def look(self, at: datetime) -> View:
+        """Say who serves and when the last run was; see `ViewSource`."""
+        last = self.course.runs[-1].at if self.course.runs else None
+        return View(
+            now=at,
+            previous=at,
+            watermark=None if last is None else last - self._delay,
+            last_run_at=last,
+            promoted_at=self._serving.since,
+            champion=self._serving.number,
+        )
+
+    def readings(self, need: Need, at: datetime) -> Mapping[str, tuple[WindowReading, ...]]:
+        """Return the readings of windows that ended before; see `ViewSource`."""
+        del at  # later ones are not read yet
+        families = [name for name in self._read if name.startswith(need.families)]
+        return {
+            name: _after(self._read.get(name, []), need.after)
+            for name in dict.fromkeys([*need.monitors, *families])
+        }
+
+    def events(self, source: str, seen: int | None, after: datetime) -> Sequence[Event]:
+        """Return nothing: history has rows only; see `ViewSource`."""
+        del source, seen, after
+        return ()
+
+    def _go_live(self, now: datetime) -> None:
+        if self._coming is None or self._coming[0] > now:
+            return
+        at, made = self._coming
+        self._serving = _Serving(made, self._serving.number + 1, at)
+        self._coming = None
+
+    def _observe(self, window: Interval) -> None:
+        """Read the window that closed, and those that matured with it."""
+        course = self.course
+        if self._wants[0]:
+            self._keep(self._world.closed(self._serving.made, window))
+        while self._awaited < len(course.windows):
+            older = course.windows[self._awaited]
+            if older.end + self._delay > window.end:
+                return
+            if self._wants[1]:
+                self._keep(self._world.matured(course.served[self._awaited], older))
+            self._awaited += 1
+
+    def _keep(self, found: Sequence[WindowReading]) -> None:
+        for one in found:
+            self._read[one.monitor].append(one)
+
+    def _circumstances(self, at: datetime) -> Circumstances:
+        hours = self._policy.quiet_hours
+        return Circumstances(
+            quiet=hours is not None and hours.end_of(at) is not None,
+            busy=self._coming is not None,
+            runs=tuple(PastRun(one.at, one.seconds) for one in self.course.runs),
+        )
+
+    def _retrain(self, at: datetime, causes: tuple[str, ...]) -> None:
+        lane = self._choose_lane(at)
+        champion = self._serving.made
+        wanted = Wanted(at, lane, self._policy, None if lane == "full" else champion)
+        try:
+            made = self._world.train(wanted)
+        except RegistryError as error:
+            failed = Retraining(at, lane, causes, None, "failed", str(error))
+            self.course.runs.append(failed)
+            return
+        verdict = self._judge(at, made)
+        self.course.runs.append(Retraining(at, lane, causes, made, verdict))
+        if verdict in {"live", "accepted"}:
+            self._coming = (at + self._terms.goes_live_after, made)
+            self._go_live(at)
+
+    def _judge(self, at: datetime, made: Made) -> str:
+        if not self._terms.gates:
+            return "live"
+        contest = Contest(at, self._policy, made, self._serving.made, self._anchor)
+        found = self._world.judge(contest)
+        if found.verdict == "accepted" and found.superior:
+            self._anchor = made
+        return found.verdict
+
+    def _choose_lane(self, at: datetime) -> Lane:
+        ages: dict[Lane, timedelta] = {"full": at - self._began}
+        for run in self.course.runs:
+            if run.made is not None:
+                ages[run.lane] = at - run.at
+        situation = LaneSituation(ages, has_parent=True, trees=self._serving.made.trees)
+        return choose_lane(self._policy.retrain.lanes, situation)
+
+
+def _names(need: Need, monitors: Collection[str]) -> bool:
+    return any(
+        monitor in need.monitors or monitor.startswith(need.families) for monitor in monitors
+    )
+
+
+def _after(found: list[WindowReading], after: datetime | None) -> tuple[WindowReading, ...]:
+    """Return the readings of windows that end after a moment; they were read in that order."""
+    if after is None:
+        return tuple(found)
+    place = len(found)
+    while place and found[place - 1].end > after:
+        place -= 1
+    return tuple(found[place:])

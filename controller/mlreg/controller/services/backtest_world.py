@@ -1,0 +1,207 @@
+"""The world of a backtest: what policies are shown of a history, by the live controller's own code.
+
+What always holds: a window is read from its profile against the champion's training rows, and once
+it is mature from the labels that were known then; readings, references and profiles are shared by
+all policies under which they are the same. Safe for several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+from mlreg.controller.domain.backtest import Contest, Found, Made, Wanted
+from mlreg.controller.domain.batches import LABEL
+from mlreg.controller.domain.bins import Bins, make_bins
+from mlreg.controller.domain.drift import SIZES
+from mlreg.controller.domain.judging import judge
+from mlreg.controller.domain.metrics import OF_TASK
+from mlreg.controller.domain.monitor_rule import MonitorRule
+from mlreg.controller.domain.performance import LabelledWindow
+from mlreg.controller.domain.profile import Profile, profile_rows
+from mlreg.controller.domain.readings import EVERYTHING, WindowReading
+from mlreg.controller.domain.season import past_starts
+from mlreg.controller.domain.stack import ProfileStack
+from mlreg.controller.domain.trial import Contestant, JudgingInput, SliceColumn, TrialTask
+from mlreg.controller.domain.windows import Interval
+from mlreg.controller.monitors.monitor import History as PastWindows
+from mlreg.controller.monitors.monitor import WindowView
+from mlreg.controller.services.backtest_history import stamp
+from mlreg.controller.services.backtest_models import Models, specification_of
+from mlreg.controller.services.judging import slice_column, slice_columns
+from mlreg.controller.services.label_readings import Taken, awaited, label_readings
+from mlreg.controller.services.labelled_rows import LabelledRows, RowShape
+from mlreg.controller.services.monitoring import profile_readings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from mlreg.controller.services.backtest_history import History
+
+A = TypeVar("A")
+CLOSED = ("rows", "null_share", "unseen_share", "default_share", *SIZES)
+"""The monitors that are read of profiles of features. The score has none: it is each policy's own
+models' one after the other, and its drift would have to be read anew for every policy."""
+
+
+class ReplayedWorld:
+    """A `World` of rows in memory.
+
+    Args:
+        history: the rows.
+        folder: an empty one, for models.
+        delay: how long labels are waited for.
+        rule: how labelled windows are measured.
+    """
+
+    def __init__(
+        self, history: History, folder: Path, delay: timedelta, rule: MonitorRule | None = None
+    ) -> None:
+        self.history, self.models = history, Models(history, folder)
+        self._delay, self._rule = delay, rule or MonitorRule()
+        self._shape = RowShape(history.target.task, max(1, len(history.target.classes)))
+        self._bins: Bins | None = None
+        self._known: dict[Hashable, object] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def monitors(self) -> tuple[Collection[str], Collection[str]]:
+        """The monitors that can be read; see `World`."""
+        return CLOSED, awaited(self._shape.task)
+
+    def train(self, wanted: Wanted) -> Made:
+        """Train a model, or return the one that was; see `World`."""
+        made = self.models.train(wanted)
+        with self._lock:
+            if self._bins is None:
+                places = self.models.get(made).places
+                columns = {**self.history.columns(places), LABEL: self.history.labels[places]}
+                self._bins = make_bins(columns, self.history.contract)
+        return made
+
+    def judge(self, contest: Contest) -> Found:
+        """Judge a challenger on the evaluation window of its run; see `World`."""
+        task, rows = self._shape.task, self._judged_rows(contest)
+        if task not in OF_TASK or rows is None:
+            return Found("inconclusive")
+        roles = {"challenger": contest.challenger, "champion": contest.champion}
+        if contest.anchor is not None and contest.anchor.key != contest.champion.key:
+            roles["anchor"] = contest.anchor
+        models = {
+            role: Contestant(None, self.models.scores(made, rows)) for role, made in roles.items()
+        }
+        gates, history = contest.policy.gates, self.history
+        known = history.labelled[rows] & (history.known_at[rows] <= stamp(contest.at))
+        given = JudgingInput(
+            task=cast("TrialTask", task),
+            times=history.times[rows],
+            labels=np.where(known, history.labels[rows], np.nan),
+            challenger=models["challenger"],
+            champion=models["champion"],
+            anchor=models.get("anchor"),
+            weights=None if history.weights is None else history.weights[rows],
+            slices=self._slices(slice_columns(gates), rows),
+            prior=self.models.get(contest.challenger).prior,
+        )
+        judgement = judge(given, gates, np.random.default_rng(contest.policy.retrain.seed))
+        return Found(judgement.verdict, judgement.superior)
+
+    def closed(self, champion: Made, window: Interval) -> Sequence[WindowReading]:
+        """Read a window's profile against the champion's training rows; see `World`."""
+        return self._once(("closed", champion.key, window), lambda: self._read(champion, window))
+
+    def matured(self, served: Made, window: Interval) -> Sequence[WindowReading]:
+        """Read a window with the labels that had come by its maturity; see `World`."""
+        return self._once(("matured", served.key, window), lambda: self._measure(served, window))
+
+    def _judged_rows(self, contest: Contest) -> slice | None:
+        """Return the rows that none of the models was trained on, None where none are left."""
+        wanted = Wanted(contest.at, "full", contest.policy, None)
+        evaluate = specification_of(wanted).windows(contest.at, self.history.first).evaluate
+        rivals = [contest.champion, *([] if contest.anchor is None else [contest.anchor])]
+        start = max(evaluate.start, *(made.train_end for made in [contest.challenger, *rivals]))
+        if start >= evaluate.end:
+            return None
+        rows = self.history.part(Interval(start, evaluate.end))
+        return rows if rows.start < rows.stop else None
+
+    def _slices(self, names: Sequence[str], rows: slice) -> dict[str, SliceColumn]:
+        table = self.history.table.slice(rows.start, rows.stop - rows.start)
+        return {name: slice_column(table, name) for name in names if name in table.column_names}
+
+    def _read(self, champion: Made, window: Interval) -> list[WindowReading]:
+        profile = self._profile(window)
+        if profile.rows == 0:
+            return [
+                WindowReading(name, EVERYTHING, window.start, window.end, None, 0, "empty")
+                for name in CLOSED
+            ]
+        past = self._past(window)
+        view = WindowView(profile, self._reference(champion), past)
+        return profile_readings(window, view)
+
+    def _past(self, window: Interval) -> PastWindows:
+        """Return the comparable windows before, as far as they have rows."""
+        starts = past_starts(window.start, window.length)
+        profiles: dict[datetime, Profile] = {}
+        for start in starts:
+            profile = self._profile(Interval(start, start + window.length))
+            if profile.rows:
+                profiles[start] = profile
+        stack = ProfileStack.of(list(profiles.values()), self._get_bins())
+        return PastWindows(tuple(profiles), stack)
+
+    def _profile(self, window: Interval) -> Profile:
+        def make() -> Profile:
+            return profile_rows(self.history.columns(self.history.part(window)), self._get_bins())
+
+        return self._once(("profile", window), make)
+
+    def _reference(self, champion: Made) -> Profile:
+        def make() -> Profile:
+            places = self.models.get(champion).places
+            return profile_rows(self.history.columns(places), self._get_bins())
+
+        return self._once(("reference", champion.key), make)
+
+    def _get_bins(self) -> Bins:
+        if self._bins is None:
+            message = "a world has bins once it has trained a first model"
+            raise RuntimeError(message)
+        return self._bins
+
+    def _measure(self, served: Made, window: Interval) -> list[WindowReading]:
+        history, rows = self.history, self.history.part(window)
+        size = rows.stop - rows.start
+        if not size:
+            return label_readings(
+                Taken(self._shape.task, window, None, "empty"), self._rule, _rng(window)
+            )
+        known = history.labelled[rows] & (history.known_at[rows] <= stamp(window.end + self._delay))
+        labels = np.where(known, history.labels[rows], np.nan)
+        measured = LabelledWindow(
+            labels,
+            self.models.scores(served, rows),
+            history.weights_at(rows),
+            history.times[rows],
+            None if history.groups is None else history.groups[rows],
+        )
+        nothing = np.zeros(size, dtype=np.intp)
+        taken = LabelledRows(self._shape, measured, nothing, np.full(size, np.nan), nothing)
+        whole = Taken(self._shape.task, window, taken, "final")
+        return label_readings(whole, self._rule, _rng(window))
+
+    def _once(self, key: Hashable, make: Callable[[], A]) -> A:
+        """Return what was made before, or make it; made twice at the same time is made alike."""
+        if key not in self._known:
+            self._known[key] = make()
+        return cast("A", self._known[key])
+
+
+def _rng(window: Interval) -> np.random.Generator:
+    """Return the generator that the live controller measures this window with."""
+    return np.random.default_rng(int(window.start.timestamp()))
