@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from mlreg.client.wire.base import Page
-from mlreg.client.wire.policies import ApplyRequest, FiringAnswer, PolicyAnswer
+from mlreg.client.wire.policies import (
+    ApplyRequest,
+    FiringAnswer,
+    PolicyAnswer,
+    PolicyDiffAnswer,
+    PolicyVersionAnswer,
+    PreviewAnswer,
+    PreviewRequest,
+    RevertRequest,
+    StarterAnswer,
+)
 from mlreg.controller.api.connections import Declared
-from mlreg.controller.services import policies
+from mlreg.controller.api.policy_forms import change_form, preview_answer, version_answer
+from mlreg.controller.domain.policy_schema import policy_schema
+from mlreg.controller.services import firings, policies, policy_history, previewing
 from mlreg.controller.services.choosing_lane import next_lane_of
-from mlreg.controller.services.policies import PolicyInForce, parse_policy
+from mlreg.controller.services.policies import PolicyInForce
+from mlreg.controller.services.policy_checks import advise, known_of
+from mlreg.controller.services.policy_starter import starter_of
+from mlreg.controller.services.policy_texts import complete, kinds, parse_policy
 from mlreg.controller.services.run_signing import find_obstacle
 from mlreg.controller.services.sourcing import check_source
-from mlreg.controller.services.triggering import firings_of
 from mlreg.controller.store.policies import find_state
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.services.catalog import get_model
 from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(tags=["policies"])
-Limit = Annotated[int, Query(ge=1, le=10_000)]
+Number = Annotated[int, Query(ge=1, lt=2**31)]
 Verb = Literal["enable", "disable"]
 PLACE = "/models/{model}/policies/{environment}"
 
@@ -52,19 +67,107 @@ def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     permit(caller, "policy.write", policy.model)
 
     def act() -> PolicyAnswer:
-        check_source(declared, get_model(session, policy.model), policy.data)
+        model = get_model(session, policy.model)
+        check_source(declared, model, policy.data)
+        before = policies.find_policy(session, model, policy.environment)
         found = policies.apply_policy(session, body.text, git=git, actor=caller, now=now)
-        return answer_of(session, found, now, key)
+        return applied_answer(session, before, found, now, key)
 
     with writing() as session:
         return once.run(session, now, act)
 
 
-@router.get(PLACE, dependencies=[may("read")])
-def show_policy(model: str, environment: str, reading: Reading, now: Now, key: Key) -> PolicyAnswer:
-    """Show the policy of a deployment."""
+@router.post("/policies/preview", dependencies=[may("read")])
+def preview_policy(
+    body: PreviewRequest, reading: Reading, caller: Caller, now: Now, declared: Declared
+) -> PreviewAnswer:
+    """Say what applying a policy file would change and do; nothing is applied."""
+    policy = parse_policy(body.text)
+    permit(caller, "read", policy.model)
     with reading() as session:
-        return answer_of(session, policies.get_policy(session, model, environment), now, key)
+        check_source(declared, get_model(session, policy.model), policy.data)
+        return preview_answer(previewing.preview_policy(session, body.text, actor=caller, now=now))
+
+
+@router.get("/schemas/policy.json", dependencies=[may("read")])
+def show_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a policy file, for editors."""
+    return policy_schema(kinds())
+
+
+@router.get(PLACE + "/starter", dependencies=[may("read")])
+def show_starter(model: str, environment: str, reading: Reading) -> StarterAnswer:
+    """Return a policy file to begin with, for this model."""
+    with reading() as session:
+        return StarterAnswer(text=starter_of(session, model, environment))
+
+
+@router.get(PLACE, dependencies=[may("read")])
+def show_policy(
+    model: str,
+    environment: str,
+    reading: Reading,
+    now: Now,
+    key: Key,
+    number: Number | None = None,
+) -> PolicyAnswer:
+    """Show the policy of a deployment, or an earlier version of it."""
+    with reading() as session:
+        if number is None:
+            found = policies.get_policy(session, model, environment)
+        else:
+            found = policies.get_version(session, model, environment, number)
+        return answer_of(session, found, now, key)
+
+
+@router.get(PLACE + "/history", dependencies=[may("read")])
+def list_versions(
+    model: str, environment: str, reading: Reading, before: Before = None, limit: Limit = 100
+) -> Page[PolicyVersionAnswer]:
+    """List the versions of a policy, newest first."""
+    with reading() as session:
+        found = policy_history.list_editions(
+            session, model, environment, before=before, limit=limit + 1
+        )
+    return numbered_page([version_answer(one) for one in found], limit, lambda one: one.number)
+
+
+@router.get(PLACE + "/diff", dependencies=[may("read")])
+def compare_versions(
+    model: str, environment: str, old: Number, new: Number, reading: Reading
+) -> PolicyDiffAnswer:
+    """Say what is different between two versions of a policy."""
+    with reading() as session:
+        one, two = (
+            policies.get_version(session, model, environment, number) for number in (old, new)
+        )
+    changes = [change_form(change) for change in policy_history.between(one, two)]
+    return PolicyDiffAnswer(old=old, new=new, changes=changes)
+
+
+@router.post(PLACE + "/revert", response_model=PolicyAnswer, dependencies=[may("policy.write")])
+def revert_policy(  # noqa: PLR0913, PLR0917 - what a route is given
+    model: str,
+    environment: str,
+    body: RevertRequest,
+    writing: Writing,
+    once: OncePerKey,
+    caller: Caller,
+    now: Now,
+    key: Key,
+    declared: Declared,
+) -> Response:
+    """Put the text of an earlier version in force again, as a new version."""
+
+    def act() -> PolicyAnswer:
+        before = policies.get_policy(session, model, environment)
+        earlier = policies.get_version(session, model, environment, body.to)
+        check_source(declared, get_model(session, model), earlier.policy.data)
+        found = policies.revert_policy(session, model, environment, body.to, actor=caller, now=now)
+        return applied_answer(session, before, found, now, key)
+
+    with writing() as session:
+        return once.run(session, now, act)
 
 
 @router.post(PLACE + "/{verb}", response_model=PolicyAnswer, dependencies=[may("policy.write")])
@@ -96,17 +199,38 @@ def switch_policy(  # noqa: PLR0913, PLR0917 - what a route is given
 
 @router.get(PLACE + "/firings", dependencies=[may("read")])
 def list_firings(
-    model: str, environment: str, reading: Reading, limit: Limit = 100
+    model: str, environment: str, reading: Reading, before: Before = None, limit: Limit = 100
 ) -> Page[FiringAnswer]:
     """List firings, newest first."""
     with reading() as session:
         found = policies.get_policy(session, model, environment)
-        return Page(
-            items=[
-                FiringAnswer(**firing.model_dump(), run=run)
-                for firing, run in firings_of(session, found, limit)
-            ]
-        )
+        answers = [
+            FiringAnswer(**firing.model_dump(), run=run)
+            for firing, run in firings.list_firings(session, found, before=before, limit=limit + 1)
+        ]
+    return numbered_page(answers, limit, lambda one: one.id)
+
+
+def applied_answer(
+    session: ReadSession,
+    before: PolicyInForce | None,
+    found: PolicyInForce,
+    now: Now,
+    key: str | None,
+) -> PolicyAnswer:
+    """Return a policy that was applied, with what that has changed, and what should be heard."""
+    model = get_model(session, found.model)
+    known = known_of(session, model, found.environment, now)
+    advice = advise(found.source, complete(parse_policy(found.source), model), model, known, now)
+    answer = answer_of(session, found, now, key)
+    changed = before is None or before.number != found.number
+    changes = policy_history.between(before, found) if changed else ()
+    return answer.model_copy(
+        update={
+            "warnings": [*answer.warnings, *advice],
+            "changes": [change_form(one) for one in changes],
+        }
+    )
 
 
 def answer_of(
@@ -115,11 +239,13 @@ def answer_of(
     """Return a policy with what is due next, and what speaks against its runs ending well."""
     obstacle = find_obstacle(session, found.model, key)
     state = find_state(session, found.model_id, found.environment)
+    if state is not None and state.policy_id != found.policy_id:
+        state = None  # an earlier version: nothing is due by it
     return PolicyAnswer(
         model=found.model,
         environment=found.environment,
         number=found.number,
-        enabled=found.enabled,
+        enabled=found.enabled and state is not None,
         source=found.source,
         policy=found.policy.to_json(),
         git=None if found.git is None else dict(found.git),

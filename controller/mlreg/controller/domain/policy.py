@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializeAsAny,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -29,6 +30,7 @@ from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.preparation_rule import PreparationRule
 from mlreg.controller.domain.quiet_hours import QuietHours
+from mlreg.controller.domain.remembering import MemoryRule
 from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.triggers import Combination, Trigger
 from mlreg.controller.domain.worker_label import WorkerLabel
@@ -45,7 +47,12 @@ def _checked_parameter(value: object) -> object:
     raise ValueError(message)
 
 
-Parameter = Annotated[Any, BeforeValidator(_checked_parameter)]
+_SCALARS = ["boolean", "number", "string"]
+Parameter = Annotated[
+    Any,
+    BeforeValidator(_checked_parameter),
+    WithJsonSchema({"anyOf": [{"type": _SCALARS}, {"type": "array", "items": {"type": _SCALARS}}]}),
+]
 
 DEFAULT_LANES = Lanes.model_validate(
     {"refit": {}, "continue": {"every": timedelta(days=7)}, "full": {"every": timedelta(days=28)}}
@@ -115,6 +122,7 @@ class PolicyFrame(PolicyPart):
     quiet_hours: QuietHours | None = None
     budget: Budget = Budget()
     retrain: RetrainRule = RetrainRule()
+    memory: MemoryRule | None = None
     rollout: Literal["immediate", "manual"] = "immediate"
     guards: tuple[GuardRule, ...] = ()
     monitors: MonitorRule = MonitorRule()

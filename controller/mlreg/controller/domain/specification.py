@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.policy import RetrainRule
+from mlreg.controller.domain.remembering import MemoryRule
 from mlreg.controller.domain.selections.selection import Past, holes
 from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.domain.windows import HOUR, Interval, window_of
@@ -58,6 +59,7 @@ class RunSpecification(BaseModel):
         git: the working tree that the policy (or the request) came from.
         changed_at: the change point that its rows begin at, where they do.
         start_from: the version that a stateful lane begins with; None: the champion.
+        memory: whether older versions are looked at before anything is trained.
         lane_because: why it trains the way it does, in a line.
     """
 
@@ -73,6 +75,7 @@ class RunSpecification(BaseModel):
     changed_at: datetime | None = None
     start_from: int | None = None
     lane_because: str | None = None
+    memory: MemoryRule | None = None
 
     def windows(self, asked_at: datetime, first: datetime | None = None) -> RunWindows:
         """Return the windows of a run that was asked for at a moment.

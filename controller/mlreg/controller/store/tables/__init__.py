@@ -41,8 +41,9 @@ from mlreg.controller.store.tables.readings import (
     LossModel,
     Reading,
 )
-from mlreg.controller.store.tables.runs import Run, RunLog
+from mlreg.controller.store.tables.runs import Run, RunLog, VersionMetrics
 from mlreg.controller.store.tables.sources import SourceFile
+from mlreg.controller.store.tables.triggers import PolicyUpstream, TriggerRecord
 from mlreg.registry.store.tables import METADATA
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "OverallBudget",
     "Policy",
     "PolicyState",
+    "PolicyUpstream",
     "Reading",
     "ReferenceProfile",
     "Retention",
@@ -79,6 +81,8 @@ __all__ = [
     "Segment",
     "Snapshot",
     "SourceFile",
+    "TriggerRecord",
+    "VersionMetrics",
     "WaitingBatch",
     "WaitingSlot",
     "WindowProfile",
