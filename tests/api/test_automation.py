@@ -53,7 +53,7 @@ def test_a_policy_is_applied_once_and_switched(client):
     assert not client.policies.disable("flights").enabled
     assert client.policies.enable("flights").enabled
     assert client.policies.get("flights").policy["retrain"]["rounds"] == 10
-    assert client.policies.firings("flights") == []
+    assert client.policies.firings("flights").items == []
 
 
 @pytest.mark.usefixtures("automation")

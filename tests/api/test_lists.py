@@ -31,7 +31,7 @@ from mlreg.client.wire.incidents import IncidentAnswer
 from mlreg.client.wire.invariants import InvariantsAnswer
 from mlreg.client.wire.models import ModelAnswer
 from mlreg.client.wire.monitors import ReadingAnswer
-from mlreg.client.wire.policies import FiringAnswer
+from mlreg.client.wire.policies import FiringAnswer, PolicyVersionAnswer
 from mlreg.client.wire.runs import RunAnswer
 from mlreg.client.wire.signing import KeyAnswer
 from mlreg.client.wire.snapshots import SnapshotAnswer
@@ -56,6 +56,7 @@ LISTS = {
     "monitor show m": Page[ReadingAnswer],
     "monitor show m --monitor psi": Page[ReadingAnswer],
     "policy firings m": Page[FiringAnswer],
+    "policy history m": Page[PolicyVersionAnswer],
     "run list": Page[RunAnswer],
     "search lane:*": Page[VersionAnswer],
     "snapshot list m": Page[SnapshotAnswer],

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mlreg.cli.output import OUTPUT, say, show, warn
+from mlreg.cli.policy_texts import change_lines, firings_table, next_words, preview_lines
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.cli.text_files import STDIN, read_text
-from mlreg.client.wire.policies import FiringAnswer, PolicyAnswer
+from mlreg.client.wire.policies import PolicyAnswer
 
 app = typer.Typer(add_completion=False)
 
 Model = Annotated[str, typer.Argument(help="The model.")]
 Environment = Annotated[str, typer.Option("--env", help="The environment.")]
+Before = Annotated[str | None, typer.Option(help="The cursor of the page before.")]
+Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=500)]
+Number = Annotated[int, typer.Argument(help="The number of a version of the policy.", min=1)]
+
+
+@app.command("init")
+def init(model: Model, env: Environment = "production") -> None:
+    """Print a policy file to begin with, for this model, with comments."""
+    with open_client() as client:
+        text = client.policies.starter(model, env)
+    show({"text": text}, text=text.rstrip("\n"))
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of a policy file, for editors."""
+    with open_client() as client:
+        schema = client.policies.schema()
+    print(json.dumps(schema, indent=2, ensure_ascii=False))
 
 
 @app.command("apply")
 def apply(
     file: Annotated[Path, typer.Option("-f", "--file", help="The policy file; - is stdin.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would change and do.")
+    ] = False,
 ) -> None:
     """Put a policy file in force; runs inherit the commit of the folder it lies in."""
     from mlreg.client.provenance import capture_git
 
     text = read_text(file, "invalid_policy")
+    if dry_run:
+        with open_client() as client:
+            preview = client.policies.preview(text)
+        show(preview, text="\n".join(preview_lines(preview)))
+        _warn(preview.warnings)
+        return
     git = capture_git(None if file == STDIN else file.resolve().parent)
     with open_client() as client:
         answer = client.policies.apply(text, git=git)
-    where = f"{answer.model} in {answer.environment}"
-    show(answer, text=f"policy {answer.number} is in force for {where}; {_next(answer)}")
-    for warning in answer.warnings:
-        warn(f"warning: {warning}")
+    _tell_applied(answer)
     if git is None:
         say("The file lies in no git working tree: its runs will have no commit to name.")
 
@@ -42,34 +69,85 @@ def apply(
 def show_policy(
     model: Model,
     env: Environment = "production",
+    number: Annotated[
+        int | None, typer.Option(help="An earlier version of it, not the one in force.", min=1)
+    ] = None,
     source: Annotated[bool, typer.Option(help="Print the file as it was applied.")] = False,
 ) -> None:
     """Show the policy in force and its newest firings."""
     with open_client() as client:
-        answer = client.policies.get(model, env)
-        firings = client.policies.firings(model, env, limit=10)
+        answer = client.policies.get(model, env, number=number)
+        firings = [] if number else client.policies.firings(model, env, limit=10).items
     if source and not OUTPUT.json:
         print(answer.source, end="")
         return
     document = {**answer.model_dump(mode="json"), "firings": firings}
-    state = "enabled" if answer.enabled else "disabled"
+    state = "enabled" if answer.enabled else "not in force" if number else "disabled"
     title = (
         f"policy {answer.number} of {answer.model} in {answer.environment} ({state}),"
-        f" applied {answer.applied_at:%Y-%m-%d %H:%M} by {answer.applied_by}; {_next(answer)}\n"
+        f" applied {answer.applied_at:%Y-%m-%d %H:%M} by {answer.applied_by}"
     )
-    show(document, text=title, table=_firings(firings))
+    if number:
+        show(document, text=f"{title}\n\n{answer.source.rstrip()}")
+        return
+    show(document, text=f"{title}; {next_words(answer)}\n", table=firings_table(firings))
+
+
+@app.command("history")
+def list_versions(
+    model: Model,
+    env: Environment = "production",
+    before: Before = None,
+    limit: Limit = 50,
+) -> None:
+    """List the versions of a policy, newest first."""
+    with open_client() as client:
+        page = client.policies.history(model, env, before=before, limit=limit)
+    rows = [
+        (
+            one.number,
+            f"{one.applied_at:%Y-%m-%d %H:%M}",
+            one.applied_by,
+            one.commit and one.commit[:12],
+            one.changes,
+        )
+        for one in page.items
+    ]
+    table = Table(("number", "applied", "by", "commit", "changes"), rows, "no policy was applied")
+    show(page, table=table, more="--before")
+
+
+@app.command("diff")
+def diff(model: Model, old: Number, new: Number, env: Environment = "production") -> None:
+    """Say what is different between two versions of a policy, key by key."""
+    with open_client() as client:
+        found = client.policies.diff(model, old, new, env)
+    show(found, text="\n".join(change_lines(found.changes)) or "the two do the same")
+
+
+@app.command("revert")
+def revert(
+    model: Model,
+    to: Annotated[int, typer.Option("--to", help="The version whose text it is.", min=1)],
+    env: Environment = "production",
+) -> None:
+    """Put the text of an earlier version in force again, as a new version."""
+    with open_client() as client:
+        answer = client.policies.revert(model, to, env)
+    _tell_applied(answer)
 
 
 @app.command("firings")
 def list_firings(
     model: Model,
     env: Environment = "production",
-    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> None:
     """List when triggers fired and what came of it, newest first."""
     with open_client() as client:
-        found = client.policies.firings(model, env, limit=limit)
-    show(found, table=_firings(found))
+        page = client.policies.firings(model, env, before=before, limit=limit)
+    show(page, table=firings_table(page.items), more="--before")
 
 
 @app.command("enable")
@@ -77,7 +155,9 @@ def enable(model: Model, env: Environment = "production") -> None:
     """Let the policy act again."""
     with open_client() as client:
         answer = client.policies.enable(model, env)
-    show(answer, text=f"policy {answer.number} of {model} in {env} is enabled; {_next(answer)}")
+    show(
+        answer, text=f"policy {answer.number} of {model} in {env} is enabled; {next_words(answer)}"
+    )
 
 
 @app.command("disable")
@@ -88,21 +168,15 @@ def disable(model: Model, env: Environment = "production") -> None:
     show(answer, text=f"policy {answer.number} of {model} in {env} is disabled")
 
 
-def _next(answer: PolicyAnswer) -> str:
-    if not answer.enabled or answer.next_due is None:
-        return "nothing is due"
-    return f"next look {answer.next_due:%Y-%m-%d %H:%M} UTC, next lane {answer.next_lane}"
+def _tell_applied(answer: PolicyAnswer) -> None:
+    where = f"{answer.model} in {answer.environment}"
+    lines = [f"policy {answer.number} is in force for {where}; {next_words(answer)}"]
+    if answer.number > 1:
+        lines += change_lines(answer.changes)
+    show(answer, text="\n".join(lines))
+    _warn(answer.warnings)
 
 
-def _firings(found: list[FiringAnswer]) -> Table:
-    rows = [
-        (
-            f"{one.fire_at:%Y-%m-%d %H:%M}",
-            ", ".join(one.triggers),
-            one.outcome,
-            one.run,
-            "; ".join(str(reading.get("because", "")) for reading in one.readings),
-        )
-        for one in found
-    ]
-    return Table(("fired", "triggers", "outcome", "run", "because"), rows, "no trigger has fired")
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        warn(f"warning: {warning}")

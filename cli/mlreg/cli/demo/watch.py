@@ -68,7 +68,7 @@ class Watch:
 
     def _new_firings(self) -> Iterator[Event]:
         seen = self.firings[-1].id if self.firings else 0
-        newest = self.client.policies.firings(self.model, limit=NEWEST)
+        newest = self.client.policies.firings(self.model, limit=NEWEST).items
         for one in sorted((one for one in newest if one.id > seen), key=lambda one: one.id):
             self.firings.append(one)
             names = ", ".join(one.triggers)

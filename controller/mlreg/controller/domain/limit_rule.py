@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from mlreg.controller.domain.durations import Duration
 from mlreg.controller.domain.policy_part import PolicyPart
@@ -39,7 +39,15 @@ def _checked_length(given: timedelta) -> timedelta:
     return given
 
 
-Size = Annotated[int, BeforeValidator(_parse_size), PlainSerializer(_spell_size)]
+_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^{_SIZE.pattern}$", "examples": ["512MiB", "8GiB"]},
+        {"type": "integer"},
+    ]
+}
+Size = Annotated[
+    int, BeforeValidator(_parse_size), PlainSerializer(_spell_size), WithJsonSchema(_SCHEMA)
+]
 Length = Annotated[Duration, AfterValidator(_checked_length)]
 
 

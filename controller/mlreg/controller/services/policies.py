@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.windows import window_of
+from mlreg.controller.services import following
 from mlreg.controller.services.policy_checks import check_policy, known_of
 from mlreg.controller.services.policy_texts import complete, parse_policy, written_policy
+from mlreg.controller.services.trigger_checks import check_triggers
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.tables import Policy as PolicyRow
 from mlreg.controller.store.tables import PolicyState
@@ -36,6 +38,16 @@ class PolicyNotFoundError(NotFoundError):
 
     def __init__(self, *, model: str, environment: str) -> None:
         super().__init__(f"no policy for model {model!r} in {environment!r}")
+
+
+class PolicyVersionNotFoundError(NotFoundError):
+    """The policy of a deployment has no version of this number."""
+
+    code = "policy_version_not_found"
+    hint = "`mlreg policy history MODEL` lists them."
+
+    def __init__(self, *, model: str, environment: str, number: int) -> None:
+        super().__init__(f"model {model!r} has no policy {number} in {environment!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,17 @@ def apply_policy(
     git: Mapping[str, Any] | None,
     actor: Actor,
     now: datetime,
+    reverts_to: int | None = None,
 ) -> PolicyInForce:
     """Put a policy in force, or leave the one that says exactly this.
+
+    Args:
+        session: the transaction of the caller.
+        text: the YAML.
+        git: the commit that its runs inherit.
+        actor: by whose hand.
+        now: business time.
+        reverts_to: the version whose text this is, where one is put in force again.
 
     Raises:
         InvalidPolicyError: the text declares no policy for this model.
@@ -101,6 +122,8 @@ def apply_policy(
     session.flush()
     _point_state_at(session, row, policy, now)
     body = {"number": row.number, "policy": row.body, "git": row.git}
+    if reverts_to is not None:
+        body["reverts_to"] = reverts_to
     _record(session, "policy.apply", policy, actor, body, now)
     return get_policy(session, model.name, policy.environment)
 
@@ -117,7 +140,29 @@ def checked_policy(session: ReadSession, text: str, model: Model, now: datetime)
         raise catalog.EnvironmentNotFoundError(environment=declared.environment)
     policy = complete(declared, model)
     check_policy(text, policy, model, known_of(session, model, policy.environment, now))
+    check_triggers(session, text, policy, model)
     return policy
+
+
+def revert_policy(
+    session: WriteSession,
+    model_name: str,
+    environment: str,
+    number: int,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> PolicyInForce:
+    """Put the text of an earlier version in force again, as a new version, by the rules of today.
+
+    Raises:
+        ModelNotFoundError, PolicyVersionNotFoundError: there is none.
+        InvalidPolicyError: it could not be applied any more.
+    """
+    found = get_version(session, model_name, environment, number)
+    return apply_policy(
+        session, found.source, git=found.git, actor=actor, now=now, reverts_to=number
+    )
 
 
 def set_enabled(
@@ -157,15 +202,44 @@ def get_policy(session: ReadSession, model_name: str, environment: str) -> Polic
         ModelNotFoundError, PolicyNotFoundError: there is none.
     """
     model = catalog.get_model(session, model_name)
-    found = _find(session, model, environment)
+    found = find_policy(session, model, environment)
     if found is None:
         raise PolicyNotFoundError(model=model_name, environment=environment)
     return found
 
 
+def get_version(
+    session: ReadSession, model_name: str, environment: str, number: int
+) -> PolicyInForce:
+    """Return one version of a deployment's policy, the newest or not.
+
+    Raises:
+        ModelNotFoundError, PolicyVersionNotFoundError: there is none.
+    """
+    model = catalog.get_model(session, model_name)
+    row = rows.find_policy(session, catalog.id_of(model), environment, number)
+    if row is None:
+        raise PolicyVersionNotFoundError(model=model_name, environment=environment, number=number)
+    return _in_force(session, model, row)
+
+
+def list_versions(
+    session: ReadSession, model_name: str, environment: str, *, before: int | None, limit: int
+) -> list[PolicyInForce]:
+    """Return a page of the versions of a deployment's policy, newest first.
+
+    Raises:
+        ModelNotFoundError: there is none.
+    """
+    model = catalog.get_model(session, model_name)
+    place = (catalog.id_of(model), environment)
+    found = rows.list_policies(session, *place, before=before, limit=limit)
+    return [_in_force(session, model, row) for row in found]
+
+
 def policy_in_force(session: ReadSession, model_id: int, environment: str) -> PolicyInForce | None:
     """Return the newest policy of a deployment if it is enabled, else None."""
-    found = _find(session, rows.model_of(session, model_id), environment)
+    found = find_policy(session, rows.model_of(session, model_id), environment)
     return found if found is not None and found.enabled else None
 
 
@@ -175,7 +249,8 @@ def policy_of(session: ReadSession, policy_id: int) -> PolicyInForce:
     return _in_force(session, rows.model_of(session, row.model_id), row)
 
 
-def _find(session: ReadSession, model: Model, environment: str) -> PolicyInForce | None:
+def find_policy(session: ReadSession, model: Model, environment: str) -> PolicyInForce | None:
+    """Return the newest policy of a deployment, enabled or not; None: there is none."""
     row = rows.newest_policy(session, catalog.id_of(model), environment)
     return None if row is None else _in_force(session, model, row)
 
@@ -199,7 +274,7 @@ def _in_force(session: ReadSession, model: Model, row: PolicyRow) -> PolicyInFor
 
 def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: datetime) -> None:
     """Let the state follow the new policy: windows read so far stay read, triggers begin anew."""
-    state = rows.find_state(session, row.model_id, row.environment)
+    state = rows.await_state(session, row.model_id, row.environment)
     if state is None:
         start = window_of(now, policy.data.window).start
         matured = window_of(now - policy.data.label_delay, policy.data.window).start
@@ -215,6 +290,7 @@ def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: 
     state.next_fire_at = now
     session.add(state)
     session.flush()
+    following.follow(session, state, policy)
 
 
 def _record(

@@ -42,6 +42,26 @@ def newest_policy(session: ReadSession, model_id: int, environment: str) -> Poli
     return session.exec(query).first()
 
 
+def find_policy(
+    session: ReadSession, model_id: int, environment: str, number: int
+) -> Policy | None:
+    """Return one version of a deployment's policy."""
+    query = select(Policy).where(
+        Policy.model_id == model_id, Policy.environment == environment, Policy.number == number
+    )
+    return session.exec(query).first()
+
+
+def list_policies(
+    session: ReadSession, model_id: int, environment: str, *, before: int | None, limit: int
+) -> Sequence[Policy]:
+    """Return a page of the versions of a deployment's policy, newest first."""
+    query = select(Policy).where(Policy.model_id == model_id, Policy.environment == environment)
+    if before is not None:
+        query = query.where(col(Policy.number) < before)
+    return session.exec(query.order_by(col(Policy.number).desc()).limit(limit)).all()
+
+
 def find_state(session: ReadSession, model_id: int, environment: str) -> PolicyState | None:
     """Return what is remembered of the policy of a deployment."""
     query = select(PolicyState).where(
@@ -50,12 +70,27 @@ def find_state(session: ReadSession, model_id: int, environment: str) -> PolicyS
     return session.exec(query).first()
 
 
+def await_state(session: WriteSession, model_id: int, environment: str) -> PolicyState | None:
+    """Return the state of a deployment's policy as of now, its row locked: waits for who has it."""
+    query = (
+        select(PolicyState)
+        .where(PolicyState.model_id == model_id, PolicyState.environment == environment)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session.exec(query).first()
+
+
 def lock_state(session: WriteSession, state_id: int) -> PolicyState | None:
-    """Return a policy's state as of now, its row locked until the commit."""
+    """Return a policy's state as of now, its row locked until the commit.
+
+    None also while another controller has it: a leader that stopped in the middle of it keeps its
+    lock for a while, and must not hold up the other policies.
+    """
     query = (
         select(PolicyState)
         .where(PolicyState.id == state_id)
-        .with_for_update()
+        .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     )
     return session.exec(query).first()
@@ -110,16 +145,13 @@ def insert_firing(session: WriteSession, values: Mapping[str, Any]) -> int | Non
 
 
 def list_firings(
-    session: ReadSession, model_id: int, environment: str, limit: int
+    session: ReadSession, model_id: int, environment: str, limit: int, before: int | None = None
 ) -> Sequence[Firing]:
-    """Return the newest firings first."""
-    query = (
-        select(Firing)
-        .where(Firing.model_id == model_id, Firing.environment == environment)
-        .order_by(col(Firing.id).desc())
-        .limit(limit)
-    )
-    return session.exec(query).all()
+    """Return a page of a deployment's firings, newest first."""
+    query = select(Firing).where(Firing.model_id == model_id, Firing.environment == environment)
+    if before is not None:
+        query = query.where(col(Firing.id) < before)
+    return session.exec(query.order_by(col(Firing.id).desc()).limit(limit)).all()
 
 
 def runs_of_firings(session: ReadSession, firings: Sequence[int]) -> dict[int, int]:
@@ -146,6 +178,20 @@ def last_run_at(session: ReadSession, model_id: int, environment: str) -> dateti
         Run.model_id == model_id, Run.environment == environment, col(Run.state) != "cancelled"
     )
     return session.exec(query).one()
+
+
+def newest_train_seconds(
+    session: ReadSession, model_id: int, environment: str, limit: int
+) -> Sequence[float]:
+    """Return how long the newest runs trained that succeeded."""
+    query = (
+        select(Run.train_seconds)
+        .where(Run.model_id == model_id, Run.environment == environment)
+        .where(Run.state == "succeeded", col(Run.train_seconds).is_not(None))
+        .order_by(col(Run.id).desc())
+        .limit(limit)
+    )
+    return [seconds for seconds in session.exec(query).all() if seconds is not None]
 
 
 def last_lane_runs(session: ReadSession, model_id: int, environment: str) -> dict[str, datetime]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
 
     from mlreg.controller.domain.triggers import Need
     from mlreg.registry.store.database import ReadSession, WriteSession
@@ -118,21 +118,34 @@ def needed_readings(
     session: ReadSession, place: Place, need: Need, until: datetime
 ) -> Iterator[WindowReading]:
     """Yield the readings that a trigger needs of windows that end by `until`, oldest first."""
+    for row in session.execute(_needed(place, need, until)):
+        yield WindowReading(*row[1:])
+
+
+def dated_readings(
+    session: ReadSession, place: Place, need: Need, until: datetime
+) -> Iterator[tuple[datetime, WindowReading]]:
+    """Yield the same, each with when it was taken."""
+    for row in session.execute(_needed(place, need, until)):
+        yield row[0], WindowReading(*row[1:])
+
+
+def _needed(place: Place, need: Need, until: datetime) -> Select[Any]:
     wanted: list[ColumnElement[bool]] = []
     if need.monitors:
         wanted.append(col(Reading.monitor).in_(need.monitors))
     wanted += [col(Reading.monitor).startswith(one, autoescape=True) for one in need.families]
-    columns = (getattr(Reading, name) for name in _SHOWN)
+    shown = (*_SHOWN, "evidence") if need.evidence else _SHOWN
+    columns = (getattr(Reading, name) for name in shown)
     query = (
-        sa_select(*columns)
+        sa_select(col(Reading.created_at), *columns)
         .where(col(Reading.model_id) == place[0], col(Reading.environment) == place[1])
         .where(or_(*wanted), col(Reading.end) <= until)
         .order_by(col(Reading.start), col(Reading.monitor), col(Reading.subject))
     )
     if need.after is not None:
         query = query.where(col(Reading.end) > need.after)
-    for row in session.execute(query):
-        yield WindowReading(*row)
+    return query
 
 
 def find_reading(

@@ -76,6 +76,23 @@ def count_champions(session: ReadSession, model_id: int, environment: str) -> in
     return session.exec(query).one()
 
 
+def list_champions(
+    session: ReadSession, model_id: int, environment: str
+) -> list[tuple[datetime, int | None]]:
+    """Return since when each version served, oldest first; None where nothing did."""
+    query = (
+        select(Revision.at, Revision.champion)
+        .join(Deployment, col(Deployment.id) == Revision.deployment_id)
+        .where(Deployment.model_id == model_id, Deployment.environment == environment)
+        .order_by(col(Revision.number))
+    )
+    found: list[tuple[datetime, int | None]] = []
+    for at, champion in session.exec(query):
+        if not found or found[-1][1] != champion:
+            found.append((at, champion))
+    return found
+
+
 def _promotion(session: ReadSession, deployment: Deployment) -> Revision:
     """Return the revision since which the present champion serves without a break."""
     other = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from mlreg.registry.domain.errors import InvalidError
 
@@ -39,5 +39,9 @@ def _of_form(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_of_form)]
+Name = Annotated[
+    str,
+    AfterValidator(_of_form),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"}),
+]
 """A name in a typed file (a policy, connections, targets): of any other it says how one looks."""

@@ -1,0 +1,128 @@
+"""The policy language as a JSON Schema (draft 2020-12), for editors: made of the types that read.
+
+What always holds: a policy that `read_policy` takes is valid by the schema; kinds of trigger and
+gate that are installed here, third parties' too, are in it with their docstrings. What a schema
+cannot say (times that are a cron, keys that go together) it lets pass, and `policy apply` refuses.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
+
+from mlreg.controller.domain.durations import spell_duration
+from mlreg.controller.domain.policy import PolicyFrame
+from mlreg.controller.domain.policy_file import MOST_PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import BaseModel
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import core_schema
+
+    from mlreg.controller.domain.policy_file import Kinds
+
+ADDRESS = "/api/v1/schemas/policy.json"
+DURATION = r"^[1-9][0-9]{0,8}[smhdw]$"
+_PLACE = "#/$defs/{model}"
+_ATTRIBUTE = re.compile(r"^(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<text>.*)$")
+
+
+SHORT_FORMS: Mapping[str, dict[str, Any]] = {
+    "Combine": {"enum": ["any", "all"]},
+    "KOfN": {"type": "integer", "minimum": 1},
+}
+"""The types that may be written as one value instead of their keys."""
+
+
+class _PolicySchema(GenerateJsonSchema):
+    """Durations and short forms as people write them, and no titles: an editor shows the key."""
+
+    @override
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found = super().model_schema(schema)
+        short = SHORT_FORMS.get(schema["cls"].__name__)
+        return found if short is None else {"anyOf": [short, found]}
+
+    @override
+    def encode_default(self, dft: Any) -> Any:
+        return spell_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+    @override
+    def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        return {"type": "string", "pattern": DURATION, "examples": ["6h", "14d"]}
+
+    @override
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def policy_schema(kinds: Kinds) -> dict[str, Any]:
+    """Return the schema of a policy file that may name these plugins."""
+    definitions: dict[str, Any] = {}
+    frame = _schema_of(PolicyFrame, definitions)
+    properties = frame["properties"]
+    for section, plugins in (("triggers", kinds.triggers), ("gates", kinds.gates)):
+        parts = [_plugin(name, kind, definitions) for name, kind in sorted(plugins.items())]
+        properties[section] = {"type": "array", "items": {"oneOf": parts}}
+    properties["triggers"] |= {"minItems": 1, "description": "When to retrain."}
+    properties["gates"]["description"] = (
+        "What a challenger must pass; left out: the usual gates of the model's task."
+    )
+    for section, most in MOST_PARTS.items():
+        properties[section]["maxItems"] = most
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ADDRESS,
+        "title": "mlreg policy",
+        **frame,
+        "required": [*frame["required"], "triggers"],
+        "$defs": {name: definitions[name] for name in sorted(definitions)},
+    }
+
+
+def _plugin(name: str, kind: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a reference to a plugin's schema; the key that names it must be there."""
+    own = f"{name}:{kind.__name__}"
+    schema = _schema_of(kind, definitions)
+    schema["required"] = [name, *(key for key in schema.get("required", ()) if key != name)]
+    definitions[own] = schema
+    return {"$ref": f"#/$defs/{own}"}
+
+
+def _schema_of(kind: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a type; those that it refers to go to the definitions."""
+    schema = kind.model_json_schema(
+        mode="validation", schema_generator=_PolicySchema, ref_template=_PLACE
+    )
+    definitions.update(schema.pop("$defs", {}))
+    for one in (schema, *definitions.values()):
+        _describe(one)
+    return schema
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    """Hand what a docstring says of its attributes to the keys, and leave the rest to the whole."""
+    text = inspect.cleandoc(schema.get("description", ""))
+    schema.pop("title", None)
+    head, found, attributes = text.partition("\n\nAttributes:\n")
+    for names, said in _attributes(inspect.cleandoc(attributes) if found else ""):
+        for name in names:
+            if name in schema.get("properties", {}):
+                schema["properties"][name].setdefault("description", said)
+    if head:
+        schema["description"] = head
+
+
+def _attributes(text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield what is said of which attributes; a line that is indented belongs to the one before."""
+    for entry in re.split(r"\n(?! )", text):
+        match = _ATTRIBUTE.match(" ".join(entry.split()))
+        if match:
+            yield match["names"].split(", "), match["text"]
