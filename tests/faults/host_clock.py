@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as real
+import datetime as dt
 import sys
 import time
 
-REAL = real.datetime
+REAL = dt.datetime
 
 
 class _Meta(type):
@@ -21,7 +21,7 @@ class HostClock(REAL, metaclass=_Meta):
 
     @classmethod
     def now(cls, tz=None):
-        return REAL.now(tz) + real.timedelta(seconds=wrong_by())
+        return REAL.now(tz) + dt.timedelta(seconds=wrong_by())
 
 
 def wrong_by():

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 2.0
 BEATS_PER_TTL = 5
-LATE_BEATS = 2
+LATE_BEATS = 1.5
 
 log = logging.getLogger("mlreg.controller")
 
@@ -157,7 +157,7 @@ def every(seconds: float, do: Callable[[], None], stop: threading.Event) -> None
     scheduler.start()
     try:
         clockwork()
-        while not stop.wait(seconds):
+        while not stop.wait(seconds / 2):
             if clockwork.is_late(LATE_BEATS * seconds):
                 _set_off(job)
     finally:
