@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.triggers import Need, View
+from mlreg.controller.services import following
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store import readings
 from mlreg.controller.store.serving import Serving
+from mlreg.controller.triggers.upstream import FOLLOWED
 from mlreg.registry.store.database import ReadSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from mlreg.controller.domain.evaluating import ViewSource
     from mlreg.controller.domain.readings import WindowReading
     from mlreg.controller.domain.triggers import Event
 
     Shown = dict[str, tuple[WindowReading, ...]]
+
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,11 @@ class StoredViews:
 
     def events(self, source: str, seen: int | None, after: datetime) -> Sequence[Event]:
         """Return a source's events with a higher serial; seen None: those later than `after`."""
-        del source, seen, after
-        return ()
+        if not source.startswith(FOLLOWED):
+            return ()
+        if seen is None:
+            return following.events_of(self.session, source, 0, after)
+        return following.events_of(self.session, source, seen, EVER)
 
 
 if TYPE_CHECKING:

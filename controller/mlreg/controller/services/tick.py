@@ -18,6 +18,7 @@ from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import HOUR, Interval, closed_windows, window_of
 from mlreg.controller.services import (
     comparing,
+    following,
     guarding,
     invariant_readings,
     jobs,
@@ -87,6 +88,7 @@ def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> Ti
         LeadershipLostError: it does not; what is left is another controller's.
     """
     report = TickReport()
+    following.wake(database, now)
     waiting = _models_to_drain(database, now)
     with database.reading() as session:
         due = rows.due_states(session, now)

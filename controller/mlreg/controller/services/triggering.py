@@ -26,6 +26,7 @@ from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.stored_views import StoredViews
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.serving import Serving
+from mlreg.controller.store.trigger_records import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +63,7 @@ def judge_triggers(
     policy = automation.in_force.policy
     source = StoredViews(session, automation.in_force, automation.serving)
     memory, findings, fires = judge_moment(policy, source, automation.memory, fire_at)
+    write_records(session, automation.in_force.policy_id, fire_at, findings)
     if not fires:
         _note_missed(session, automation, findings, fire_at, now)
         return memory, None

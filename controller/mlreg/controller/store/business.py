@@ -26,6 +26,11 @@ _FIND = text("""
     WHERE model_id = :model_id AND environment = :environment AND name = :name AND key = :key
 """)
 
+_ANY = text("""
+    SELECT 1 FROM business_value
+    WHERE model_id = :model_id AND environment = :environment AND name = :name LIMIT 1
+""")
+
 _FOLDED = text("""
     SELECT name, count(*) AS rows, sum(value) AS total FROM business_value
     WHERE model_id = :model_id AND environment = :environment AND at >= :start AND at < :end
@@ -42,6 +47,12 @@ def get_value(session: ReadSession, values: Mapping[str, Any]) -> tuple[datetime
     """Return time and value of a key that is known to be taken."""
     row = session.execute(_FIND, values).one()
     return row.at, row.value
+
+
+def is_posted(session: ReadSession, place: Place, name: str) -> bool:
+    """Say whether anything was ever posted under that name."""
+    values = {"model_id": place[0], "environment": place[1], "name": name}
+    return session.execute(_ANY, values).first() is not None
 
 
 def totals(session: ReadSession, place: Place, window: Interval) -> dict[str, tuple[int, float]]:

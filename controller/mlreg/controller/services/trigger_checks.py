@@ -1,0 +1,109 @@
+"""What the triggers of a policy must have in common with the rest of it, and with what is there.
+
+What always holds: asked when a policy is applied, or shown before; each problem names line and key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlreg.controller.domain.durations import spell_duration
+from mlreg.controller.domain.policy_file import InvalidPolicyError
+from mlreg.controller.domain.policy_rules import Complaint
+from mlreg.controller.domain.yaml_file import read_yaml
+from mlreg.controller.services.invariants import PREFIX, find_invariants
+from mlreg.controller.store.business import is_posted
+from mlreg.controller.triggers.invariant import ANY, InvariantTrigger
+from mlreg.controller.triggers.upstream import UpstreamTrigger
+from mlreg.registry.services import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlreg.controller.domain.policy import Policy
+    from mlreg.controller.domain.yaml_file import Location
+    from mlreg.registry.store.database import ReadSession
+    from mlreg.registry.store.tables import Model
+
+BUSINESS = "business:"
+
+
+def check_triggers(session: ReadSession, text: str, policy: Policy, model: Model) -> None:
+    """Check all that would keep a trigger from ever holding.
+
+    Raises:
+        InvalidPolicyError: with every problem, each with its line and key.
+    """
+    found = [
+        *_of_combination(policy),
+        *_of_names(policy),
+        *_of_upstream(session, policy, model),
+        *_of_monitors(session, policy, model),
+    ]
+    if found:
+        file = read_yaml(text, InvalidPolicyError)
+        problems = [f"{file.at(one.place)}: {one.problem}" for one in found]
+        raise InvalidPolicyError(problems=problems)
+
+
+def _of_combination(policy: Policy) -> Iterator[Complaint]:
+    within, window = policy.combine.within, policy.data.window
+    if within is not None and within < window:
+        yield Complaint(
+            ("combine", "within"),
+            f"{spell_duration(within)} is shorter than a window ({spell_duration(window)}):"
+            " what one window shows would be forgotten before the next",
+        )
+    if within is not None and policy.combination.at_least == 1:
+        yield Complaint(("combine", "within"), "one trigger is enough, so none waits for another")
+
+
+def _of_names(policy: Policy) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    for index, trigger in enumerate(policy.triggers):
+        if trigger.kind in {"webhook", "upstream"}:
+            name = str(getattr(trigger, trigger.kind))
+            if name in seen:
+                place: Location = ("triggers", index, trigger.kind)
+                yield Complaint(place, f"{name!r} is declared twice")
+            seen.add(name)
+
+
+def _of_upstream(session: ReadSession, policy: Policy, model: Model) -> Iterator[Complaint]:
+    for index, trigger in enumerate(policy.triggers):
+        if not isinstance(trigger, UpstreamTrigger):
+            continue
+        followed, place = trigger.followed, ("triggers", index, "upstream")
+        if followed.model == model.name:
+            yield Complaint(place, "a model that follows itself would retrain without end")
+            continue
+        try:
+            catalog.get_model(session, followed.model)
+            if followed.what == "champion":
+                catalog.check_environment(session, followed.environment)
+        except (catalog.ModelNotFoundError, catalog.EnvironmentNotFoundError) as error:
+            yield Complaint(place, str(error))
+
+
+def _of_monitors(session: ReadSession, policy: Policy, model: Model) -> Iterator[Complaint]:
+    declared = find_invariants(session, model)
+    names = {one.name for one in declared.invariants} if declared else set()
+    place = (catalog.id_of(model), policy.environment)
+    for index, trigger in enumerate(policy.triggers):
+        at: Location = ("triggers", index, trigger.kind)
+        if isinstance(trigger, InvariantTrigger) and trigger.invariant == ANY and not names:
+            yield Complaint(at, f"no invariant is declared for model {model.name!r}")
+        for monitor in trigger.monitors:
+            name = monitor.removeprefix(PREFIX)
+            if monitor.startswith(PREFIX) and name not in names:
+                there = f"there are {', '.join(sorted(names))}" if names else "it has none"
+                yield Complaint(at, f"model {model.name!r} has no invariant {name!r}; {there}")
+            posted = monitor.removeprefix(BUSINESS)
+            if posted == monitor or posted in policy.monitors.business:
+                continue
+            if not is_posted(session, place, posted):
+                yield Complaint(
+                    at,
+                    f"nothing was ever posted as {posted!r}: post it, or say under"
+                    f" monitors.business how it is folded ({{{posted}: sum}})",
+                )
