@@ -52,7 +52,7 @@ def ray_cluster():
 @pytest.fixture(scope="module", params=KINDS)
 def executor(request, exchange):
     if request.param == "local":
-        executor = LocalExecutor(ENVIRONMENT)
+        executor = LocalExecutor(ENVIRONMENT, preload=())
         yield executor
         executor.close()
     elif request.param == "ray":

@@ -125,3 +125,9 @@ def leave_a_link(folder):
 def write_model(folder):
     (folder / "model").write_bytes(b"x" * 100_000)
     print("written", flush=True)
+
+
+def print_slowly(_folder):
+    for number in range(20):
+        print("line", number, flush=True)
+        time.sleep(0.05)

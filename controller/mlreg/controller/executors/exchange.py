@@ -6,10 +6,13 @@ lies between; a result takes its place in the task's folder only once all of it 
 
 A place also has the beats of who waits for the result: tiny blobs, one for each stretch of time.
 Where none came for `MISSED_BEATS` of them, nobody waits any more, and the program ends itself.
+
+Nothing here needs a database's libraries, for the far end is started once for each task.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -17,13 +20,13 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlreg.client.new_files import new_folder
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.artifacts.opening import open_store, open_upkeep
-from mlreg.registry.artifacts.reading import read_blob
+from mlreg.registry.artifacts.reading import read_blob, save_blob
 from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.manifests import InvalidManifestError, Manifest, ManifestFile
-from mlreg.registry.services.uploads import blob_of, fetch_artifact, send_blob
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -87,7 +90,7 @@ class Place:
         """
         document: dict[str, Any] = json.loads(read_blob(self._store, digest))
         if document["inputs"] is not None:
-            fetch_artifact(self._store, Manifest.from_body(document["inputs"]), folder)
+            self._fetch_files(Manifest.from_body(document["inputs"]), folder)
         return document
 
     def send_result(self, folder: Path, inputs: str | None) -> str | None:
@@ -107,7 +110,7 @@ class Place:
             BlobCorruptError, BlobNotFoundError: the bytes are not those that were made.
         """
         manifest = Manifest.from_body(read_blob(self._store, digest).decode())
-        fetch_artifact(self._store, manifest, folder / INCOMING)
+        self._fetch_files(manifest, folder / INCOMING)
         for file in manifest.files:
             target = folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,8 +152,17 @@ class Place:
     def _send_files(self, folder: Path, known: Collection[ManifestFile]) -> Manifest | None:
         files = [file for file in _described(folder) if file not in known]
         for file in files:
-            send_blob(self._store, folder / file.path)
+            with (folder / file.path).open("rb") as source:
+                self._store.put(file.digest, source, file.size)
         return Manifest.of(files) if files else None
+
+    def _fetch_files(self, manifest: Manifest, folder: Path) -> None:
+        """Write the files of a manifest into a folder (absent or empty), all or nothing."""
+        with new_folder(folder) as part:
+            for file in manifest.files:
+                target = part / file.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                save_blob(self._store, file.digest, target)
 
 
 def _described(folder: Path) -> Iterator[ManifestFile]:
@@ -165,5 +177,5 @@ def _described(folder: Path) -> Iterator[ManifestFile]:
             raise InvalidManifestError(path=name, problem="links do not travel")
         if path.is_file():
             with path.open("rb") as file:
-                blob = blob_of(file)
-            yield ManifestFile(name, blob.size, blob.digest)
+                digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            yield ManifestFile(name, path.stat().st_size, digest)

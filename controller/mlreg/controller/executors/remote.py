@@ -46,6 +46,7 @@ PROGRAM = "mlreg.controller.executors.far_end"
 _RUN = re.compile(r"run-(\d+)-")
 _LABEL = re.compile(r"[^A-Za-z0-9_.-]")
 _LAST_LOOKS = 5
+_SUBMISSIONS = 3
 _DAMAGES = (IntegrityError, NotFoundError, InvalidError, ValueError, KeyError, TypeError)
 
 log = logging.getLogger("mlreg.worker")
@@ -99,7 +100,7 @@ class RemoteExecutor:
             words = (place.url, digest, secret, str(self._exchange.beat_seconds))
             job = self._job(task, name, (self._python, "-m", PROGRAM, *words))
             try:
-                self._engine.submit(job)
+                self._submit(job)
                 attendance = _Attendance(self._engine, place, task, _Names(name, secret))
                 word = attendance.follow(halt, self._patience)
             finally:
@@ -122,6 +123,17 @@ class RemoteExecutor:
             labels["run"] = run[1]
         deadline = task.limits.wall_seconds + self._patience.start_seconds
         return EngineJob(name, words, task.resources, deadline, labels)
+
+    def _submit(self, job: EngineJob) -> None:
+        """Submit a job, more than once where the answer is lost: its name is one job's."""
+        for _ in range(_SUBMISSIONS - 1):
+            try:
+                self._engine.submit(job)
+            except EngineUnreachableError:
+                time.sleep(self._patience.look_seconds)
+            else:
+                return
+        self._engine.submit(job)
 
     def _remove(self, name: str) -> None:
         """Remove a job and wait until it is gone; what is left ends itself, for nobody beats."""
