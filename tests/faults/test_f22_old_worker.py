@@ -7,13 +7,17 @@ reason, no attempt counted, and nothing fails.
 import threading
 from contextlib import contextmanager
 
+import pytest
 from sqlalchemy import text
 
+from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.services import chores, runs, training_run
 from mlreg.controller.services.attempt import Handler
 from mlreg.controller.services.chore import ChoreSettings
+from mlreg.controller.services.policy_texts import parse_policy, written_policy
 from mlreg.controller.services.waiting import why_waiting
 from mlreg.controller.services.work import Worker, WorkerParts, WorkerSettings
+from tests.automation_makers import POLICY
 from tests.faults.workers import await_true, enqueue, job_state
 from tests.run_makers import START, FixedClock, ask, get_run, log_of, make_model
 
@@ -72,3 +76,19 @@ def test_it_stays_queued_for_a_newer_one_and_nothing_fails(database, tmp_path):
         with worker(database, "new", done, tmp_path):
             for one in (unknown, chore, job_id):
                 await_true(lambda one=one: job_state(database, one) == ("succeeded", 1), 10)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"quantum": True},
+        {"retrain": {"quantum": True}},
+        {"triggers": [{"quantum": 1}]},
+        {"gates": [{"quantum": 1}]},
+    ],
+)
+def test_a_policy_with_newer_keys_is_no_failure_either(newer):
+    body = parse_policy(POLICY).to_json()
+    assert written_policy(body).model == "flights"
+    with pytest.raises(TooNewError, match="the policy of 'flights' says what this mlreg does not"):
+        written_policy({**body, **newer})

@@ -11,8 +11,16 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mlreg.controller.domain.policy_file import Kinds, read_policy, read_written_policy
+from pydantic import ValidationError
+
+from mlreg.controller.domain.policy_file import (
+    InvalidPolicyError,
+    Kinds,
+    read_policy,
+    read_written_policy,
+)
 from mlreg.controller.domain.specification import DEFAULT_GATES
+from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.domain.windows import HOUR
 from mlreg.controller.gates.kinds import gate_kinds, read_gates
 from mlreg.controller.triggers.kinds import trigger_kinds
@@ -57,8 +65,16 @@ def complete(policy: Policy, model: Model) -> Policy:
 
 
 def written_policy(body: Mapping[str, Any]) -> Policy:
-    """Return the policy that was written down when it was applied."""
-    return _written(json.dumps(body))
+    """Return the policy that was written down when it was applied.
+
+    Raises:
+        TooNewError: a newer mlreg, or one with other plugins, wrote it.
+    """
+    try:
+        return _written(json.dumps(body))
+    except (InvalidPolicyError, ValidationError) as error:
+        what = f"the policy of {body.get('model')!r}"
+        raise TooNewError(what=what, problem=" ".join(str(error).split())[:500]) from error
 
 
 @lru_cache(maxsize=CACHED_POLICIES)
