@@ -51,13 +51,13 @@ def _show_members(*, controllers: bool, workers: bool) -> None:
     ]
     headers = ("name", "role", "version", "since", "seen", "does", "labels")
     rows = [[*row, *[""] * (len(headers) - len(row))] for row in rows]
-    table = Table(headers, rows, "nobody is there", spare=("since", "version"))
+    table = Table(headers, rows, "nobody is there", spare=("version", "since", "role"))
     show([*leading, *working], table=table)
 
 
 def _member_row(member: MemberAnswer, role: str) -> list[object]:
-    seen = "now" if member.there else f"GONE since {member.seen_at:%H:%M:%S}"
-    return [member.name, role, member.version, f"{member.since:{DAY_AND_MINUTE}}", seen]
+    seen = "now" if member.there else f"GONE {member.seen_at:%H:%M}"
+    return [member.name, role, member.version, f"{member.since:%m-%d %H:%M}", seen]
 
 
 def _duty(member: ControllerAnswer) -> str:
