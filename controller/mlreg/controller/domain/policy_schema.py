@@ -109,10 +109,10 @@ def _schema_of(kind: type[BaseModel], definitions: dict[str, Any]) -> dict[str, 
 
 def _describe(schema: dict[str, Any]) -> None:
     """Hand what a docstring says of its attributes to the keys, and leave the rest to the whole."""
-    text = inspect.cleandoc(schema.get("description", ""))
     schema.pop("title", None)
-    head, found, attributes = text.partition("\n\nAttributes:\n")
-    for names, said in _attributes(inspect.cleandoc(attributes) if found else ""):
+    text = inspect.cleandoc(schema.get("description", ""))
+    head, _, attributes = text.partition("\n\nAttributes:\n")
+    for names, said in _attributes(attributes):
         for name in names:
             if name in schema.get("properties", {}):
                 schema["properties"][name].setdefault("description", said)
@@ -121,8 +121,8 @@ def _describe(schema: dict[str, Any]) -> None:
 
 
 def _attributes(text: str) -> Iterator[tuple[list[str], str]]:
-    """Yield what is said of which attributes; a line that is indented belongs to the one before."""
-    for entry in re.split(r"\n(?! )", text):
+    """Yield what is said of which attributes; deeper lines go on with the one before."""
+    for entry in re.split(r"\n(?! {5})", text):
         match = _ATTRIBUTE.match(" ".join(entry.split()))
         if match:
             yield match["names"].split(", "), match["text"]

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import override
 
 from mlreg.controller.domain.border import ONE, Border, KOfN
@@ -18,6 +25,10 @@ if TYPE_CHECKING:
 
     Streaks = Mapping[str, Sequence[WindowReading]]
 
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda one: tuple(one) if isinstance(one, list) else one)
+]
+"""A list is a tuple here: what a `before` validator returns is no JSON any more to pydantic."""
 LONGEST_LOOK = 60
 """How many windows are looked back, at least: outages may lie between."""
 TOLD = 0.5
@@ -46,7 +57,7 @@ class DriftTrigger(Trigger):
     unusual: bool = False
     release_below: float | None = Field(default=None, allow_inf_nan=False)
     release_above: float | None = Field(default=None, allow_inf_nan=False)
-    features: Literal["any", "all"] | tuple[str, ...] = "any"
+    features: Literal["any", "all"] | Names = "any"
     windows: KOfN = ONE
     min_rows: int | None = Field(default=None, ge=1)
 

@@ -1,0 +1,124 @@
+"""The JSON Schema of a policy and the reader of policies are one language."""
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
+from mlreg.controller.domain.policy_schema import policy_schema
+from mlreg.controller.domain.triggers import Finding, Trigger
+from mlreg.controller.services.policy_texts import kinds
+from tests.unit.test_policy_file import FILE
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = policy_schema(kinds())
+VALIDATOR = Draft202012Validator(SCHEMA)
+BLOCK = re.compile(r"^( *)```ya?ml\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+
+
+class MoonTrigger(Trigger):
+    """Holds at full moon.
+
+    Attributes:
+        moon: the phase,
+            in words.
+    """
+
+    kind: ClassVar[str] = "moon"
+    moon: str
+
+    def judge(self, view):
+        return Finding(holds=bool(view), because=self.moon)
+
+
+def policies():
+    """Yield every policy that we publish: whole files, and what pages show whole."""
+    for path in (*ROOT.glob("examples/**/*policy*.yaml"), ROOT / "cli/mlreg/cli/demo/policy.yaml"):
+        yield str(path.relative_to(ROOT)), path.read_text()
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        for number, (_, block) in enumerate(BLOCK.findall(page.read_text())):
+            if re.search(r"^model:", block, re.MULTILINE) and "\ntriggers:" in block:
+                yield f"{page.name}:{number}", block
+
+
+PUBLISHED = [pytest.param(text, id=name) for name, text in policies()]
+
+
+def test_it_is_a_schema():
+    Draft202012Validator.check_schema(SCHEMA)
+    assert len(PUBLISHED) > 3
+
+
+@pytest.mark.parametrize("text", [FILE, *PUBLISHED])
+def test_every_policy_that_we_publish_is_valid_by_both(text):
+    policy = read_policy(text, kinds())
+    VALIDATOR.validate(yaml.safe_load(text))
+    VALIDATOR.validate(policy.to_json())
+
+
+MUTANTS = [
+    ("seed: 7", "seed: seven"),
+    ("seed: 7", "seed: '7'"),
+    ("seed: 7", "seed: true"),
+    ("seed: 7", "seed: -1"),
+    ("seed: 7", "sed: 7"),
+    ("rounds: 200", "rounds: 0"),
+    ("cooldown:  6h", "cooldown: 6 hours"),
+    ("cooldown:  6h", "cooldown: -6h"),
+    ("cooldown:  6h", "cooldown: 6"),
+    ("model: flights", "model: Flights"),
+    ("model: flights", "model: [flights]"),
+    ("model: flights", "model: flüge"),
+    ("model: flights\n", ""),
+    ("combine:   any", "combine: some"),
+    ("combine:   any", "combine: 2"),
+    ("combine:   any", "combine: {at_least: 0}"),
+    ("drift: psi", "drift: psi, labelled_rows: 3"),
+    ("drift: psi, ", ""),
+    ("windows: 2", "windows: no"),
+    ("{labelled_rows: 20000}", "{labelled_rows: 0}"),
+    ("{labelled_rows: 20000}", "labelled_rows"),
+    ("champion: auc", "champion: nonsense"),
+    ("margin: 0.002", "margin: -0.002"),
+    ("guards:    [{", "guards:    [{above: 1, "),
+    ("share: 0.1", "share: 10%"),
+    ("objective: binary", "objective: {a: b}"),
+    ("triggers:", "triggerz:"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), MUTANTS)
+def test_what_one_refuses_the_other_refuses(old, new):
+    text = FILE.replace(old, new)
+    assert text != FILE
+    with pytest.raises(InvalidPolicyError):
+        read_policy(text, kinds())
+    assert not VALIDATOR.is_valid(yaml.safe_load(text))
+
+
+def test_every_key_and_kind_is_described_and_third_parties_are_in_it():
+    schema = policy_schema(Kinds({**kinds().triggers, "moon": MoonTrigger}, kinds().gates))
+    (moon,) = [one for name, one in schema["$defs"].items() if name.startswith("moon:")]
+    assert moon["description"] == "Holds at full moon."
+    assert moon["properties"]["moon"]["description"] == "the phase, in words."
+    text = "model: m\ntriggers: [{moon: full}]\n"
+    assert Draft202012Validator(schema).is_valid(yaml.safe_load(text))
+    assert not VALIDATOR.is_valid(yaml.safe_load(text))
+    parts = {**SCHEMA["$defs"], "policy": SCHEMA}
+    assert [name for name, one in parts.items() if "description" not in one] == []
+
+
+def test_no_key_takes_just_anything():
+    loose = [
+        f"{name}.{key}"
+        for name, part in {**SCHEMA["$defs"], "policy": SCHEMA}.items()
+        for key, value in part.get("properties", {}).items()
+        if not value.keys() & {"type", "anyOf", "oneOf", "allOf", "$ref", "enum", "const"}
+    ]
+    assert loose == []
+    closed = [one for one in SCHEMA["$defs"].values() if one.get("type") == "object"]
+    assert all(one["additionalProperties"] is False for one in closed)
