@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,15 +21,16 @@ from mlreg.controller.domain.evaluating import due_moment, judge_moment, next_mo
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.readings import WindowReading
-from mlreg.controller.domain.triggers import Need, View
+from mlreg.controller.domain.triggers import Finding, Need, View
 from mlreg.controller.domain.windows import window_of
 from mlreg.controller.services.known_policies import find_policies
 from mlreg.controller.store import chunks as rows
 from mlreg.controller.store.chunks import DueState
 from mlreg.controller.store.serving import Serving
+from mlreg.controller.store.trigger_records import MOST_READINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from mlreg.controller.domain.evaluating import ViewSource
     from mlreg.controller.domain.triggers import Event
@@ -73,6 +74,7 @@ class _Case:
     due: datetime | None
     view: View
     needs: dict[Need, dict[str, list[WindowReading]]] = field(default_factory=dict)
+    findings: Mapping[str, Finding] = field(default_factory=dict)
     is_alone: bool = False
 
     def look(self, at: datetime) -> View:
@@ -81,10 +83,12 @@ class _Case:
         return self.view
 
     def readings(self, need: Need, at: datetime) -> Mapping[str, tuple[WindowReading, ...]]:
-        """Return what was fetched; at first nothing, and then it is noted that it is needed."""
+        """Return what was fetched."""
         del at
-        self.is_alone |= bool(need.families)
-        found = self.needs.setdefault(need, {})
+        found = self.needs.get(need)
+        if found is None or need.families:
+            self.is_alone = True
+            return {}
         return {name: tuple(found.get(name, ())) for name in need.monitors}
 
     def events(self, source: str, seen: int | None, after: datetime) -> Sequence[Event]:
@@ -105,8 +109,21 @@ class _Case:
         comes = judged.fires or any(one.missed for one in judged.findings.values())
         if self.is_alone or comes:
             return False
-        self.memory = judged.memory
+        self.memory, self.findings = judged.memory, judged.findings
         return True
+
+    def records(self) -> Iterator[dict[str, object]]:
+        """Yield what was found of each trigger."""
+        for name, one in self.findings.items():
+            yield {
+                "policy_id": self.state.policy_id,
+                "moment": self.view.now.isoformat(),
+                "trigger": name,
+                "holds": one.holds,
+                "because": one.because,
+                "missing": one.missing,
+                "readings": one.evidence[-MOST_READINGS:],
+            }
 
     def as_row(self) -> dict[str, object]:
         """Return what is to be remembered."""
@@ -129,11 +146,10 @@ def judge_chunk(session: WriteSession, ids: Sequence[int], now: datetime) -> Chu
     states = rows.lock_due(session, ids, now)
     known = _look_up(session, states)
     cases = [case for state in states if (case := _case_of(state, known, now)) is not None]
-    _ask(cases)
-    cases = [case for case in cases if not case.is_alone]
     _fetch(session, cases)
     done = [case for case in cases if case.judge()]
     if done:
+        rows.record(session, [record for case in done for record in case.records()])
         rows.remember(session, [case.as_row() for case in done])
     finished = {case.state.id for case in done}
     return Chunk(
@@ -167,7 +183,8 @@ def _case_of(state: DueState, known: _Known, now: datetime) -> _Case | None:
         if not _all_read(policy, memory, due):
             due = None
     view = _view(policy, serving, known.last_runs.get(state.place), due or now)
-    return _Case(state, policy, memory, due, view)
+    needs = {} if due is None else _needs(policy, view, memory)
+    return None if needs is None else _Case(state, policy, memory, due, view, needs)
 
 
 def _has_windows(policy: Policy, memory: PolicyMemory, now: datetime) -> bool:
@@ -202,12 +219,15 @@ def _view(policy: Policy, serving: Serving | None, last_run: datetime | None, at
     )
 
 
-def _ask(cases: Iterable[_Case]) -> None:
-    """Find out what each needs to be shown, by judging it without anything."""
-    for case in cases:
-        memory = case.memory
-        case.judge()
-        case.memory = memory
+def _needs(
+    policy: Policy, view: View, memory: PolicyMemory
+) -> dict[Need, dict[str, list[WindowReading]]] | None:
+    """Return what the triggers need to be shown, still empty; None: one cannot even say that."""
+    try:
+        shown = replace(view, previous=memory.judged_at, width=policy.data.window)
+        return {trigger.need(shown): {} for trigger in policy.triggers}
+    except Exception:  # noqa: BLE001 - a trigger's bug stops no other policy: it is told alone
+        return None
 
 
 def _fetch(session: WriteSession, cases: Sequence[_Case]) -> None:
@@ -221,13 +241,6 @@ def _fetch(session: WriteSession, cases: Sequence[_Case]) -> None:
         return
     for place, reading in rows.readings_of(session, wanted):
         places[place].setdefault(reading.monitor, []).append(reading)
-    for shown in places:
-        for found in shown.values():
-            found.sort(key=_place_in_time)
-
-
-def _place_in_time(reading: WindowReading) -> tuple[datetime, str]:
-    return reading.start, reading.subject
 
 
 if TYPE_CHECKING:

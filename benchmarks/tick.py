@@ -1,0 +1,202 @@
+"""One tick over 10,000 policies with three triggers each.
+
+`python -m benchmarks.tick` makes a server of its own (PostgreSQL's usual durability), 10,000 models
+each with a champion and a policy of three triggers (a due time, labelled rows, drift; `combine:
+all`), and a week of daily readings of each that are read and measured. Then, in a process of its
+own, it ticks: with nothing due, and at three in the morning, when the due time of every policy has
+come and all their triggers are judged over their readings. Of one in a thousand something comes: a
+firing, a run and its job. The first tick after the start also reads all policies; it is said apart.
+
+CPU is that of the ticking process; the rest of the wall time is PostgreSQL's. `policies` and
+`features` make other cases: `python -m benchmarks.tick 1000 10`.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from benchmarks.report import report
+from benchmarks.seed import seed_versions
+from mlreg.cli.migrations import upgrade
+from mlreg.cli.postgres import EmbeddedPostgres
+from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.services import tick as ticking
+from mlreg.controller.services.policy_texts import parse_policy
+from mlreg.registry.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+POLICIES, FEATURES, DAYS = 10_000, 2, 7
+FIRING = 1_000
+"""One policy in so many fires."""
+DAY = timedelta(days=1)
+MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)
+TARGETS = {
+    "nothing_due_seconds": ("<=", 1.0),
+    "all_due_seconds": ("<=", 1.0),
+    "peak_mib": ("<=", 500.0),
+}
+POLICY = """
+model: {name}
+data: {{train_window: 20d, evaluate_window: 5d, label_delay: 1d}}
+triggers:
+  - {{schedule: "0 3 * * *"}}
+  - {{labelled_rows: {rows}}}
+  - {{drift: psi, above: {above}, windows: 2}}
+combine: all
+gates: [{{champion: log_loss, margin: 0.002}}]
+"""
+_DEPLOY = """
+    INSERT INTO deployment (model_id, environment, revision, champion, frozen, updated_at)
+    SELECT id, 'production', 1, 1, false, :at FROM model;
+"""
+_REVISE = """
+    INSERT INTO revision (deployment_id, number, champion, candidates, frozen, cause, actor, reason,
+                          forced, at)
+    SELECT id, 1, 1, '[]', false, 'promote', 'anna', '', false, :at FROM deployment
+"""
+_POLICY = """
+    INSERT INTO policy (model_id, environment, number, source, body, created_at, created_by)
+    SELECT model.id, 'production', 1, '', CAST(one.body AS jsonb), :at, 'anna'
+    FROM unnest(CAST(:names AS text[]), CAST(:bodies AS text[])) AS one (name, body)
+    JOIN model ON model.name = one.name
+"""
+_STATE = """
+    INSERT INTO policy_state (model_id, environment, policy_id, enabled, next_fire_at,
+                              evaluated_until, memory)
+    SELECT model_id, environment, id, true, :due, :midnight, CAST(:memory AS jsonb) FROM policy
+"""
+_READINGS = """
+    INSERT INTO reading (model_id, environment, monitor, subject, start, "end", value, rows, state,
+                         created_at)
+    SELECT model.id, 'production', one.monitor, one.subject, day.at, day.at + interval '1 day',
+           one.value, 1000, 'final', :midnight
+    FROM model, generate_series(CAST(:first AS timestamptz), :midnight - interval '1 day',
+                                interval '1 day') AS day (at),
+         (SELECT 'labelled' AS monitor, '' AS subject, 1000 AS value
+          UNION ALL SELECT 'psi', 'f' || number, 0.3 FROM generate_series(1, :features) AS number
+         ) AS one
+"""
+
+
+def build(database: Database, policies: int, features: int) -> None:
+    """Write models, champions, policies and what was read of them."""
+    names = seed_versions(database.url, policies, policies, prefix="m").names
+    memory = PolicyMemory(MIDNIGHT, MIDNIGHT - DAY, MIDNIGHT).to_json()
+    values = {
+        "at": MIDNIGHT - 60 * DAY,
+        "names": list(names),
+        "bodies": bodies_of(names),
+        "due": MIDNIGHT + timedelta(hours=3),
+        "midnight": MIDNIGHT,
+        "memory": json.dumps(memory),
+        "first": MIDNIGHT - DAYS * DAY,
+        "features": features,
+    }
+    with database.writing() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        for statement in (_DEPLOY, _REVISE, _POLICY, _STATE, _READINGS):
+            session.execute(text(statement), values)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("VACUUM ANALYZE"))
+
+
+def bodies_of(names: Sequence[str]) -> list[str]:
+    """Return the policies as they are written down; each has numbers of its own."""
+    one = parse_policy(POLICY.format(name="m", rows=1, above=0.2)).to_json()
+    found = []
+    for number, name in enumerate(names):
+        fires = number % FIRING == 0
+        schedule, rows, drift = one["triggers"]
+        triggers = [
+            schedule,
+            {**rows, "labelled_rows": 1_000 if fires else 100_000 + number},
+            {**drift, "above": 0.2 + number / 1e7},
+        ]
+        found.append(json.dumps({**one, "model": name, "triggers": triggers}))
+    return found
+
+
+def measure_ticks(url: str) -> dict[str, float]:
+    """Tick, as a controller does; return seconds and this process's peak memory."""
+    database = Database(url)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    nothing = _ticked(database, MIDNIGHT + timedelta(hours=1))
+    first = _ticked(database, MIDNIGHT + timedelta(hours=3))
+    _due_again(database)
+    all_due = _ticked(database, MIDNIGHT + timedelta(hours=3, minutes=1))
+    found = {
+        "nothing_due_seconds": nothing[0],
+        "nothing_due_cpu_seconds": nothing[1],
+        "all_due_seconds": all_due[0],
+        "all_due_cpu_seconds": all_due[1],
+        "first_all_due_seconds": first[0],
+        "judged": all_due[2],
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "of_it_before_the_first_tick_mib": before,
+    }
+    database.dispose()
+    return found
+
+
+def _due_again(database: Database) -> None:
+    """Let every policy be due once more, with nothing judged since midnight."""
+    memory = json.dumps(PolicyMemory(MIDNIGHT, MIDNIGHT - DAY, MIDNIGHT).to_json())
+    with database.writing() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        for table in ("trigger_record", "run_log", "run", "firing", "job"):
+            session.execute(text(f"DELETE FROM {table}"))
+        session.execute(
+            text("UPDATE policy_state SET next_fire_at = :due, memory = CAST(:memory AS jsonb)"),
+            {"due": MIDNIGHT + timedelta(hours=3), "memory": memory},
+        )
+
+
+def _ticked(database: Database, now: datetime) -> tuple[float, float, float]:
+    began, cpu = time.perf_counter(), time.process_time()
+    done = ticking.tick(database, now=now)
+    took = time.perf_counter() - began, time.process_time() - cpu, float(done.judged)
+    if done.failed:
+        sys.exit(f"the tick failed: {done.failed[0]}")
+    return took
+
+
+def measure(policies: int = POLICIES, features: int = FEATURES) -> dict[str, float]:
+    """Return every number; the ticks are of a process of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="mlreg-tick-"))
+    server = EmbeddedPostgres(folder / "pg")
+    server.start()
+    try:
+        upgrade(server.url())
+        database = Database(server.url())
+        build(database, policies, features)
+        database.dispose()
+        words = [sys.executable, "-m", "benchmarks.tick", "--ticks", server.url()]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return found
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if "--ticks" in sys.argv:
+        print(json.dumps(measure_ticks(sys.argv[-1])))
+    else:
+        sizes = [int(word) for word in sys.argv[1:] if word.isdigit()]
+        sys.argv = [word for word in sys.argv if not word.isdigit()]
+        report(lambda: measure(*sizes), TARGETS)
