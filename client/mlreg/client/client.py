@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlreg.client.alerts import Alerts
     from mlreg.client.approvals import Approvals
     from mlreg.client.audit import Audit
+    from mlreg.client.backtests import Backtests
     from mlreg.client.cards import Cards
     from mlreg.client.cleanup import Cleanup
     from mlreg.client.clock import VirtualClock
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from mlreg.client.snapshots import Snapshots
     from mlreg.client.tokens import Tokens
     from mlreg.client.training.context import Options, Training
+    from mlreg.client.triggers import Triggers
     from mlreg.client.versions import Versions
     from mlreg.client.webhooks import Events, Webhooks
     from mlreg.client.wire.versions import VersionAnswer
@@ -207,6 +209,20 @@ class Client:
         from mlreg.client.policies import Policies
 
         return Policies(self.transport)
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        """Triggers: why, call, fire."""
+        from mlreg.client.triggers import Triggers
+
+        return Triggers(self.transport)
+
+    @cached_property
+    def backtests(self) -> Backtests:
+        """Backtests: how other policies would have done."""
+        from mlreg.client.backtests import Backtests
+
+        return Backtests(self.transport)
 
     @cached_property
     def runs(self) -> Runs:

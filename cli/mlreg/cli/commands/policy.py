@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.commands.backtest import backtest
+from mlreg.cli.commands.policy_triggers import call, fire, why
 from mlreg.cli.output import OUTPUT, say, show, warn
 from mlreg.cli.policy_texts import change_lines, firings_table, next_words, preview_lines
 from mlreg.cli.session import open_client
@@ -16,6 +18,10 @@ from mlreg.cli.text_files import STDIN, read_text
 from mlreg.client.wire.policies import PolicyAnswer
 
 app = typer.Typer(add_completion=False)
+app.command("backtest")(backtest)
+app.command("why")(why)
+app.command("fire")(fire)
+app.command("call")(call)
 
 Model = Annotated[str, typer.Argument(help="The model.")]
 Environment = Annotated[str, typer.Option("--env", help="The environment.")]

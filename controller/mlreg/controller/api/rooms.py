@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.api import (
     alerts,
+    backtests,
     clock,
     decisions,
     drift,
@@ -23,6 +24,7 @@ from mlreg.controller.api import (
     reproductions,
     runs,
     snapshots,
+    triggers,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 ROUTERS: tuple[APIRouter, ...] = (
     alerts.router,
+    backtests.router,
     clock.router,
     decisions.router,
     drift.router,
@@ -47,4 +50,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     reproductions.router,
     runs.router,
     snapshots.router,
+    triggers.router,
 )

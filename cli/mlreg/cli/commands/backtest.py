@@ -1,0 +1,165 @@
+"""`mlreg policy backtest`: how the model would have done under other policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated
+
+import typer
+
+from mlreg.cli.forms import form, moment
+from mlreg.cli.output import progress, say, show
+from mlreg.cli.session import open_client
+from mlreg.cli.tables import WIDTH, Table, table_lines
+from mlreg.cli.text_files import read_text
+from mlreg.client.errors import InvalidError
+from mlreg.client.wire.backtests import (
+    AgedModel,
+    BacktestAnswer,
+    Backtested,
+    BacktestedPolicy,
+    BacktestRequest,
+    Estimate,
+)
+
+
+def backtest(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", help="The grid; - is stdin. Else the usual one."),
+    ] = None,
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Rows since; else all.")
+    ] = "",
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Rows before.")] = "",
+    env: Annotated[str, typer.Option("--env", help="Whose policy is varied.")] = "production",
+    seed: Annotated[int, typer.Option(help="Of the intervals' draws.", min=0)] = 0,
+    seconds: Annotated[
+        float, typer.Option(help="Begin no further policy after so long.", min=1)
+    ] = 600.0,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Draw it into this file; waits.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for its end.")] = False,
+    number: Annotated[
+        int | None, typer.Option("--show", help="Show this one; ask for none.", min=1)
+    ] = None,
+    cancel: Annotated[
+        int | None, typer.Option("--cancel", help="End this one; ask for none.", min=1)
+    ] = None,
+) -> None:
+    """Replay the model's own history under a grid of policies: how often to retrain?"""
+    request = form(
+        BacktestRequest,
+        environment=env,
+        grid=None if file is None else read_text(file, "invalid_grid"),
+        start=moment(start, "--from") if start else None,
+        end=moment(end, "--to") if end else None,
+        seed=seed,
+        seconds=seconds,
+    )
+    if number is not None and cancel is not None:
+        raise InvalidError("--show and --cancel exclude each other", code="invalid_option")
+    with open_client() as client:
+        if cancel is not None:
+            answer = client.backtests.cancel(cancel)
+        elif number is not None:
+            answer = client.backtests.get(number)
+        else:
+            answer = client.backtests.request(model, request)
+        if (wait or png is not None) and cancel is None:
+            with progress(f"backtest {answer.number}"):
+                answer = client.backtests.wait(answer.number)
+    show(answer, text=described(answer))
+    if png is not None and answer.found is not None:
+        from mlreg.cli.backtest_picture import draw
+
+        draw(answer.model, answer.found, png)
+        say(f"drawn into {png}")
+
+
+def described(answer: BacktestAnswer) -> str:
+    """Return a backtest as text."""
+    if answer.found is None:
+        why = f": {answer.error}" if answer.error else ""
+        how_far = f" ({answer.progress})" if answer.progress else ""
+        look = f"\nmlreg policy backtest {answer.model} --show {answer.number}"
+        return f"backtest {answer.number} is {answer.state}{how_far}{why}" + (
+            look if answer.is_open else ""
+        )
+    found = answer.found
+    parts = [
+        _title(answer, found),
+        "\n".join(_wrapped(sentence) for sentence in found.answer),
+        "\n".join(table_lines(_frontier(found))) + f"\n{_notes(found)}",
+    ]
+    if found.freshness:
+        parts.append("\n".join(table_lines(_freshness(found.freshness))))
+    return "\n\n".join(parts)
+
+
+def _title(answer: BacktestAnswer, found: Backtested) -> str:
+    gates = "judged by the gates" if found.gates else "without gates"
+    return _wrapped(
+        f"{answer.model} in {answer.environment}, {found.start:%Y-%m-%d} to"
+        f" {found.end:%Y-%m-%d}: {len(found.policies)} policies over {found.windows:,} windows,"
+        f" {found.rows:,} labelled rows, {gates}"
+    )
+
+
+def _frontier(found: Backtested) -> Table:
+    better = sorted(found.policies, key=lambda one: one.behind.estimate)
+    rows = [
+        (
+            "*" if one.pareto else "",
+            one.name,
+            f"{one.value.estimate:.4f}",
+            _gain(one.gain),
+            one.trainings,
+            f"{one.train_seconds:.1f}",
+            *([f"{one.cost:.4f}"] if any(each.cost for each in found.policies) else []),
+        )
+        for one in better
+    ]
+    cost = ("cost",) if any(one.cost for one in found.policies) else ()
+    metric = found.metric.replace("_", " ")
+    headers = ("", "policy", metric, "gain over never", "runs", "seconds", *cost)
+    return Table(headers, rows, spare=("runs",), whole=("policy",))
+
+
+def _gain(one: Estimate) -> str:
+    if one.low is None or one.high is None:
+        return f"{one.estimate:+.4f}"
+    return f"{one.estimate:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
+
+
+def _notes(found: Backtested) -> str:
+    unit = {1: "days", 7: "weeks"}.get(found.blocks.days, f"{found.blocks.days} days")
+    told = [
+        "* none is as good and as cheap, and better in one of both.",
+        f"Intervals are of 95 % for all policies together, over {found.blocks.count} {unit}.",
+    ]
+    if found.left_out:
+        count = len(found.left_out)
+        told.append(f"The time was up before {count} more policies; --seconds gives more.")
+    failed = [one for one in found.policies if one.error]
+    told += [f"{one.name}: {_failure(one)}" for one in failed[:3]]
+    silent = [one.name for one in found.policies if not one.trainings and not one.anchor]
+    if silent:
+        told.append(f"Never fired: {', '.join(silent)}.")
+    return "\n".join(map(_wrapped, told))
+
+
+def _failure(one: BacktestedPolicy) -> str:
+    return f"{one.verdicts.get('failed', 0)} trainings failed, the first: {one.error}"
+
+
+def _freshness(aged: list[AgedModel]) -> Table:
+    rows = [(one.weeks, f"{one.fresh:.4f}", _gain(one.lost), one.compared) for one in aged]
+    return Table(("weeks old", "loss when fresh", "loses by age", "weeks compared"), rows)
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, WIDTH, break_on_hyphens=False)

@@ -1,0 +1,395 @@
+"""Backtests: a job of kind `backtest` that replays a model's own history under other policies.
+
+What always holds: it changes nothing but its own outcome; what is asked for is checked when it is
+asked, each policy of the grid as if it were applied; rows in outages are left out, as they are of
+every training; a backtest ends after the seconds it was given, with what it has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mlreg.controller.domain.backtest_grid import (
+    MAIN_METRIC,
+    Grid,
+    InvalidGridError,
+    candidates,
+    default_grid,
+    read_grid,
+)
+from mlreg.controller.domain.batches import ENTITY, LABEL, PREDICTION_ID, TIME, WEIGHT
+from mlreg.controller.domain.metrics import WATCHED_OF_TASK
+from mlreg.controller.domain.snapshots import SnapshotBody
+from mlreg.controller.domain.specification import DEFAULT_GATES
+from mlreg.controller.domain.trainer_kinds import lanes_of
+from mlreg.controller.domain.windows import Interval
+from mlreg.controller.executors.executor import Limits
+from mlreg.controller.feedback.joins import LABEL_TIME
+from mlreg.controller.services import draining, jobs, logged_rows, snapshot_rows
+from mlreg.controller.services.alerts import alert_if_dead
+from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.backtest_replay import TooLittleHistoryError
+from mlreg.controller.services.judging_run import find_rivals
+from mlreg.controller.services.policies import PolicyNotFoundError, checked_policy, get_policy
+from mlreg.controller.services.policy_texts import parse_policy
+from mlreg.controller.services.run_folder import ChildCall, call_child, open_folder, write_rows
+from mlreg.controller.services.sourcing import freeze_source
+from mlreg.controller.services.training import NoFeaturesError
+from mlreg.controller.store import backtests, feedback
+from mlreg.controller.store.jobs import find_job
+from mlreg.controller.store.policies import environment_exists, model_of, waiting_since
+from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
+from mlreg.registry.services import audit, catalog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlreg.controller.store.tables import Job
+    from mlreg.registry.domain.actor import Actor
+    from mlreg.registry.domain.contracts import FeatureContract
+    from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.tables import Model
+
+KIND = backtests.KIND
+ENTRY = "mlreg.controller.services.backtest_child:backtest"
+ROWS = "rows.parquet"
+PRIORITY = 95
+SLACK_SECONDS = 300.0
+MAX_ROWS = 5_000_000
+
+
+class BacktestNotFoundError(NotFoundError):
+    """There is no backtest of that number."""
+
+    code = "backtest_not_found"
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(f"no backtest {number}")
+
+
+class BacktestEndedError(RefusedError):
+    """The backtest has ended already."""
+
+    code = "backtest_ended"
+
+    def __init__(self, *, number: int, state: str) -> None:
+        super().__init__(f"backtest {number} is {state}")
+
+
+class TaskNotReplayedError(InvalidError):
+    """Models of this task have no loss by row, or no such metric."""
+
+    code = "task_not_replayed"
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(cause)
+
+
+class HistoryTooLargeError(RefusedError):
+    """There are more rows than one backtest reads."""
+
+    code = "history_too_large"
+    hint = "Name a shorter time by --from and --to."
+
+    def __init__(self, *, rows: int) -> None:
+        super().__init__(f"{rows:,} rows were logged in that time; {MAX_ROWS:,} is the most")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be replayed.
+
+    Attributes:
+        grid: YAML; None is the usual grid.
+        start, end: None is all that was logged.
+        seconds: after so many no further policy is begun.
+    """
+
+    environment: str = "production"
+    grid: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    seed: int = 0
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """A backtest that was asked for, and what became of it.
+
+    Attributes:
+        progress: how far it is, in a line.
+        found: what `backtest_replay.replay_all` answered, once it has succeeded.
+    """
+
+    number: int
+    model_id: int
+    environment: str
+    state: str
+    error: str | None
+    asked_at: datetime
+    progress: str
+    found: Mapping[str, Any] | None
+
+
+def request_backtest(
+    session: WriteSession, model: Model, asked: Asked, *, actor: Actor, now: datetime
+) -> int:
+    """Ask for a backtest; return its number.
+
+    Raises:
+        InvalidGridError: the grid, or a policy that it makes, cannot be; names which and why.
+        TaskNotReplayedError: the model's task, or the metric for it, is none that is replayed.
+        TooLittleHistoryError: nothing was logged, or the times are out of order.
+        EnvironmentNotFoundError: it is not there.
+    """
+    if not environment_exists(session, asked.environment):
+        raise catalog.EnvironmentNotFoundError(environment=asked.environment)
+    base = _base(session, model, asked.environment)
+    grid = _grid(model, base, asked.grid)
+    metric = _metric(model, grid)
+    candidates(base, grid, lambda text: checked_policy(session, text, model, now))
+    payload = {
+        "model_id": catalog.id_of(model),
+        "environment": asked.environment,
+        "base": base,
+        "grid": grid.model_dump(mode="json"),
+        "metric": metric,
+        **_times(session, model, base, asked, now),
+        "seed": asked.seed,
+        "seconds": asked.seconds,
+    }
+    number = jobs.enqueue(
+        session,
+        kind=KIND,
+        payload=payload,
+        priority=PRIORITY,
+        lock_key=f"{KIND}:{model.id}",
+        max_attempts=2,
+    )
+    audit.record(
+        session,
+        action="backtest.request",
+        subject=f"model:{model.name}",
+        actor=actor,
+        body={"backtest": number, "environment": asked.environment},
+        now=now,
+    )
+    return number or 0
+
+
+def get_backtest(session: ReadSession, number: int) -> Backtest:
+    """Return a backtest.
+
+    Raises:
+        BacktestNotFoundError: there is none of that number.
+    """
+    job = find_job(session, number)
+    if job is None or job.kind != KIND:
+        raise BacktestNotFoundError(number=number)
+    return _backtest(job)
+
+
+def list_backtests(session: ReadSession, model: Model, limit: int = 20) -> list[Backtest]:
+    """Return the newest backtests of a model, the newest first."""
+    return [
+        _backtest(job) for job in backtests.list_backtests(session, catalog.id_of(model), limit)
+    ]
+
+
+def cancel_backtest(
+    session: WriteSession, number: int, reason: str, *, actor: Actor, now: datetime
+) -> Backtest:
+    """End a backtest that waits or runs.
+
+    Raises:
+        BacktestNotFoundError: there is none of that number.
+        BacktestEndedError: it has ended already.
+    """
+    found = get_backtest(session, number)
+    if jobs.cancel(session, number, reason or f"cancelled by {actor.name}") is None:
+        raise BacktestEndedError(number=number, state=found.state)
+    model = model_of(session, found.model_id)
+    audit.record(
+        session,
+        action="backtest.cancel",
+        subject=f"model:{model.name}",
+        actor=actor,
+        body={"backtest": number, "reason": reason},
+        now=now,
+    )
+    session.expire_all()
+    return get_backtest(session, number)
+
+
+def perform(attempt: Attempt) -> None:
+    """Replay the history that the job names.
+
+    Raises:
+        TooLittleHistoryError, HistoryTooLargeError: too few rows, or too many.
+        NoFeaturesError: it is not known which columns are features.
+        ChildRefusedError, ChildOverLimitError, ChildCrashedError, HaltedError: as `call_child`.
+    """
+    payload: dict[str, Any] = dict(attempt.lease.payload)
+    with attempt.database.reading() as session:
+        model = model_of(session, payload["model_id"])
+        contract = _contract(session, model, payload["environment"])
+    draining.drain_model(
+        attempt.database, attempt.store, payload["model_id"], now=attempt.clock.now()
+    )
+    rows = _read(attempt, model, contract, payload)
+    seconds = float(payload["seconds"])
+    with open_folder(attempt, f"backtest-{attempt.lease.job_id}") as folder:
+        write_rows(folder, ROWS, rows)
+        limits = Limits(
+            wall_seconds=seconds + SLACK_SECONDS, cpu_seconds=int(4 * (seconds + SLACK_SECONDS))
+        )
+        job = {
+            "format": 1,
+            "data": [ROWS],
+            "target": catalog.target_contract_of(model).to_json(),
+            "schema": model.feature_schema,
+            "contract": None if model.feature_schema else _document(contract),
+            **{key: payload[key] for key in ("base", "grid", "metric", "seed", "seconds")},
+        }
+        call = ChildCall(ENTRY, job, lambda lines: _tell(attempt, lines), limits)
+        answer = call_child(attempt, folder, call)
+    with attempt.finish():
+        attempt.outcome = {"found": answer.result["found"]}
+
+
+def _tell(attempt: Attempt, lines: Sequence[str]) -> None:
+    """Say how far it is, to who asks; there may be nothing new."""
+    if lines:
+        jobs.note(attempt.database, attempt.lease, {"progress": lines[-1]})
+
+
+def _base(session: ReadSession, model: Model, environment: str) -> dict[str, Any]:
+    """Return the JSON of the policy in force, or of the usual one of the task."""
+    try:
+        return get_policy(session, model.name, environment).policy.to_json()
+    except PolicyNotFoundError:
+        gates = [dict(gate) for gate in DEFAULT_GATES.get(model.task, ())]
+        weekly = [{"schedule": "0 0 * * 1"}]
+        named = {"model": model.name, "environment": environment}
+        return {**named, "triggers": weekly, "gates": gates}
+
+
+def _grid(model: Model, base: Mapping[str, Any], text: str | None) -> Grid:
+    if text is not None:
+        return read_grid(text)
+    rule = parse_policy(json.dumps({**base, "gates": []})).retrain
+    return default_grid(model.task, lanes_of(rule.trainer, rule.estimator, ()))
+
+
+def _metric(model: Model, grid: Grid) -> str:
+    usual = MAIN_METRIC.get(model.task)
+    if usual is None:
+        raise TaskNotReplayedError(cause=f"a {model.task} model has no loss by row to replay")
+    known = WATCHED_OF_TASK[model.task]
+    if grid.metric is not None and grid.metric not in known:
+        problem = f"metric: a {model.task} model has no {grid.metric}; it has {', '.join(known)}"
+        raise InvalidGridError(problems=[problem])
+    return grid.metric or usual
+
+
+def _times(
+    session: ReadSession, model: Model, base: Mapping[str, Any], asked: Asked, now: datetime
+) -> dict[str, str | None]:
+    """Return from when to when rows are read; no beginning means all that will be in the log."""
+    start, end = asked.start, asked.end or now
+    logged = dict(base.get("data") or {}).get("source", "feedback") == "feedback"
+    if start is None and not logged:
+        raise TooLittleHistoryError(cause="a source does not say where it begins: name --from")
+    model_id = catalog.id_of(model)
+    if logged and waiting_since(session, model_id) is None and _first(session, model_id) is None:
+        raise TooLittleHistoryError(cause=f"nothing was logged for model {model.name!r}")
+    if start is not None and start >= end:
+        cause = f"{start.isoformat()} is not before {end.isoformat()}"
+        raise TooLittleHistoryError(cause=cause)
+    return {"start": None if start is None else start.isoformat(), "end": end.isoformat()}
+
+
+def _first(session: ReadSession, model_id: int) -> datetime | None:
+    return feedback.first_time(session, model_id, "predictions")
+
+
+def _window(attempt: Attempt, payload: Mapping[str, Any]) -> Interval:
+    """Return from when to when rows are read; everything that was logged is in the log now."""
+    end = datetime.fromisoformat(payload["end"])
+    if payload["start"] is not None:
+        return Interval(datetime.fromisoformat(payload["start"]), end)
+    with attempt.database.reading() as session:
+        first = _first(session, payload["model_id"])
+    if first is None or first >= end:
+        raise TooLittleHistoryError(cause=f"nothing was logged before {end.isoformat()}")
+    return Interval(first, end)
+
+
+def _contract(session: ReadSession, model: Model, environment: str) -> FeatureContract | None:
+    """Return the champion's contract, where there is one."""
+    champion = find_rivals(session, model, environment).champion
+    if champion is None:
+        return None
+    return catalog.find_feature_contract(session, catalog.get_version(session, model, champion))
+
+
+def _document(contract: FeatureContract | None) -> dict[str, Any] | None:
+    return None if contract is None else contract.to_document()
+
+
+def _read(
+    attempt: Attempt, model: Model, contract: FeatureContract | None, payload: Mapping[str, Any]
+) -> pa.Table:
+    schema = catalog.feature_schema_of(model) or contract
+    if schema is None:
+        raise NoFeaturesError(model=model.name)
+    names = list(schema.names)
+    own = [PREDICTION_ID, TIME, LABEL, WEIGHT, ENTITY]
+    window = _window(attempt, payload)
+    base = parse_policy(json.dumps(payload["base"]))
+    now = attempt.clock.now()
+    source = freeze_source(attempt.sources, model, base.data, window, now=now)
+    if source is not None:
+        body = SnapshotBody.of_source(model.name, source, window, ())
+        rows = snapshot_rows.read_rows(attempt.sources, model, body, [*own, *names])
+    else:
+        rows = _logged(attempt, model, window, [*own, LABEL_TIME, *names])
+    if rows.num_rows > MAX_ROWS:
+        raise HistoryTooLargeError(rows=rows.num_rows)
+    return rows
+
+
+def _logged(attempt: Attempt, model: Model, window: Interval, columns: Sequence[str]) -> pa.Table:
+    with attempt.database.reading() as session:
+        body = logged_rows.select_rows(session, model, window, attempt.clock.now())
+    try:
+        rows = logged_rows.read_rows(attempt.store, body, columns)
+    except KeyError as error:
+        cause = f"no row of that time has the feature {error.args[0]!r}"
+        raise TooLittleHistoryError(cause=cause) from error
+    if rows is None:
+        cause = f"nothing was logged from {window.start.isoformat()} to {window.end.isoformat()}"
+        raise TooLittleHistoryError(cause=cause)
+    return rows
+
+
+def _backtest(job: Job) -> Backtest:
+    outcome = job.outcome or {}
+    return Backtest(
+        number=job.id or 0,
+        model_id=job.payload["model_id"],
+        environment=job.payload["environment"],
+        state=job.state,
+        error=job.error,
+        asked_at=job.enqueued_at,
+        progress=str(outcome.get("progress", "")),
+        found=outcome.get("found") if job.state == "succeeded" else None,
+    )
+
+
+HANDLER = Handler(perform, alert_if_dead)
