@@ -12,35 +12,19 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from typing_extensions import override
 
+from mlreg.controller.domain.policy_part import also_written
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_WINDOWS = 60
-
-
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": MOST_WINDOWS}
-_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        _NUMBER,
-        {
-            "type": "object",
-            "properties": {"k": _NUMBER, "of": _NUMBER},
-            "required": ["k", "of"],
-            "additionalProperties": False,
-        },
-    ]
-}
-
-
-def _as_written(schema: dict[str, Any]) -> None:
-    schema.clear()
-    schema.update(_SCHEMA)
 
 
 class KOfN(BaseModel):
     """`windows: 2` (two on end) or `windows: {k: 3, of: 5}`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_as_written)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=also_written(_NUMBER))
 
     k: int = Field(ge=1, le=MOST_WINDOWS)
     of: int = Field(ge=1, le=MOST_WINDOWS)

@@ -7,30 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from mlreg.controller.domain.durations import Duration, spell_duration
+from mlreg.controller.domain.policy_part import also_written
 from mlreg.controller.domain.triggers import Combination
 
 WORDS = ("any", "all")
-
-
-_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"enum": list(WORDS)},
-        {
-            "type": "object",
-            "properties": {
-                "at_least": {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]},
-                "within": {"type": "string"},
-            },
-            "required": ["at_least"],
-            "additionalProperties": False,
-        },
-    ]
-}
-
-
-def _as_written(schema: dict[str, Any]) -> None:
-    schema.clear()
-    schema.update(_SCHEMA)
 
 
 class Combine(BaseModel):
@@ -40,7 +20,9 @@ class Combine(BaseModel):
     trigger of time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_as_written)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra=also_written({"enum": list(WORDS)})
+    )
 
     at_least: Annotated[int, Field(ge=1)] | Literal["all"] = 1
     within: Duration | None = None

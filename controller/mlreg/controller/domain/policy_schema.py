@@ -20,7 +20,7 @@ from mlreg.controller.domain.policy import PolicyFrame
 from mlreg.controller.domain.policy_file import MOST_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pydantic import BaseModel
     from pydantic.json_schema import JsonSchemaValue
@@ -34,21 +34,8 @@ _PLACE = "#/$defs/{model}"
 _ATTRIBUTE = re.compile(r"^(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<text>.*)$")
 
 
-SHORT_FORMS: Mapping[str, dict[str, Any]] = {
-    "Combine": {"enum": ["any", "all"]},
-    "KOfN": {"type": "integer", "minimum": 1},
-}
-"""The types that may be written as one value instead of their keys."""
-
-
 class _PolicySchema(GenerateJsonSchema):
-    """Durations and short forms as people write them, and no titles: an editor shows the key."""
-
-    @override
-    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        found = super().model_schema(schema)
-        short = SHORT_FORMS.get(schema["cls"].__name__)
-        return found if short is None else {"anyOf": [short, found]}
+    """Durations as people write them, and no titles: an editor shows the key."""
 
     @override
     def encode_default(self, dft: Any) -> Any:
