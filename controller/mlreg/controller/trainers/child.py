@@ -19,7 +19,8 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "command": {...} | null,                              of `command`: see `domain/commands.py`
  "parent": {"model": "parent/model.txt", "contract": "parent/contract.json"} | null,
  "bins": "bins.bin" | null,              the contract's profile bins; made here when there are none
- "stage": {"holdout": "holdout.parquet" | null} | null}   what to leave beside, see `stage.py`
+ "stage": {"holdout": "holdout.parquet" | null} | null,   what to leave beside, see `stage.py`
+ "shard": {"rank": 0, "machines": ["host:port", ...]} | null}   one part of several, see `shards.py`
 ```
 writes the model (`out/model.txt`; other trainers: `domain/trainer_kinds.py`) and
 `out/contract.json`, which are the artifact, `profile.bin` (the reference profile), `bins.bin` and
@@ -32,7 +33,8 @@ writes the model (`out/model.txt`; other trainers: `domain/trainer_kinds.py`) an
  "steps": [{...its keys..., "rows": n, "touched": n, "seed": n}, ...],
  "reported": {what the trainer itself measured}, "model_digest": "sha256:...",
  "seconds": {"load": x, "train": x, "profile": x, "stage": x},
- "holdout": {"rows": n, "kept": n, "metrics": {"auc": x, ...}} | null}
+ "holdout": {"rows": n, "kept": n, "metrics": {"auc": x, ...}} | null,
+ "shard": {"rank": n, "world": n, "rows": n, "total": n, "trees": "sha256:..."} | null}
 ```
 
 **score**: `job.json` →
@@ -72,7 +74,13 @@ from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
 from mlreg.controller.trainers.scores import checked_scores, score_models, write_scores
 from mlreg.controller.trainers.stage import LabelledMatrix, Told, leave_stage, spread
-from mlreg.controller.trainers.tasks import contract_of, step_rows, task_of
+from mlreg.controller.trainers.tasks import (
+    contract_of,
+    shard_report,
+    shard_task,
+    step_rows,
+    task_of,
+)
 from mlreg.controller.trainers.trainer import StoredModel, Trained, Trainer, TrainingTask
 from mlreg.registry.domain.contracts import FeatureContract, TargetContract
 from mlreg.registry.domain.errors import RegistryError
@@ -150,7 +158,8 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     encoded = encode(contract.to_document(), rows.table)
     watch.lap("load")
     stepped = step_rows(job, contract, rows, encoded)
-    task = task_of(folder, job, target, contract, stepped.rows)
+    whole = task_of(folder, job, target, contract, stepped.rows)
+    task = whole if job.shard is None else shard_task(whole, job)
     model, trained = fit(folder / "out", trainer, task)
     watch.lap("train")
     _write_profile(folder, job, contract, encoded, rows)
@@ -182,6 +191,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "model_digest": digest_of_files(model.path),
         "seconds": watch.seconds,
         "holdout": holdout,
+        "shard": None if task.shard is None else shard_report(task, whole, model.path.read_bytes()),
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mlreg.controller.domain.commands import SealedCommand
 from mlreg.controller.domain.steps.kinds import AnyStep
@@ -101,6 +101,22 @@ class StageJob(JobPart):
         return None if path is None else _relative(path)
 
 
+class ShardJob(JobPart):
+    """The part of one of several processes that train one model: see `shards.py`."""
+
+    rank: int = Field(ge=0)
+    machines: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]_-]+:[0-9]{1,5}$")], ...] = (
+        Field(min_length=1, max_length=256)
+    )
+
+    @model_validator(mode="after")
+    def _among_them(self) -> Self:
+        if self.rank >= len(self.machines):
+            message = f"rank {self.rank} of {len(self.machines)} machines"
+            raise ValueError(message)
+        return self
+
+
 class TrainJob(Job):
     """A job of `train`."""
 
@@ -122,6 +138,7 @@ class TrainJob(Job):
     parent: ModelFiles | None = None
     bins: str | None = None
     stage: StageJob | None = None
+    shard: ShardJob | None = None
 
 
 class ScoredModel(ModelFiles):

@@ -32,6 +32,7 @@ from mlreg.controller.trainers.errors import (
 )
 from mlreg.controller.trainers.parents import parent_of
 from mlreg.controller.trainers.seeds import derive_seeds
+from mlreg.controller.trainers.shards import without_addresses
 from mlreg.controller.trainers.trainer import (
     Explaining,
     StoredModel,
@@ -78,10 +79,13 @@ OURS = frozenset(
         *("label_column", "weight_column", "group_column", "ignore_column", "num_class"),
         *("early_stopping_round", "save_binary", "two_round", "refit_decay_rate", "device_type"),
         *("forcedsplits_filename", "forcedbins_filename", "machines", "machine_list_filename"),
+        *("num_machines", "local_listen_port", "time_out", "tree_learner", "pre_partition"),
         *SEEDS,
     }
 )
 """Parameters that follow from the task or from what this file promises: no caller sets them."""
+ADDRESSES = frozenset({"machines", "local_listen_port", "time_out"})
+"""Parameters that say where it was trained, and nothing of what."""
 UNSAFE_NAME = re.compile(r'[\s",:\[\]{}]')
 REPORT_EVERY_ROUNDS = 50
 
@@ -97,14 +101,16 @@ class LightGBMTrainer:
     def train(self, task: TrainingTask, model: Path) -> Trained:
         """Train a model; see the protocol."""
         seeds = derive_seeds(task.seed, SEEDS)
-        params = {**resolve_parameters(task), **seeds}
+        network = {} if task.shard is None else task.shard.network
+        params = {**resolve_parameters(task), **seeds, **network}
         try:
             booster, before = _LANES[task.lane](task, params)
-            content = booster.model_to_string().encode()
+            content = without_addresses(booster.model_to_string().encode())
         except lightgbm.basic.LightGBMError as error:
             raise TrainingFailedError(cause=" ".join(str(error).split())) from error
         trees = validate(content).num_trees
         model.write_bytes(content)
+        params = {name: value for name, value in params.items() if name not in ADDRESSES}
         used = {**params, "rounds": task.rounds, **_stateful(task)}
         return Trained(trees, trees - before, used, seeds)
 

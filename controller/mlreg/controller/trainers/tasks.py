@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from mlreg.controller.domain.steps.step import Step, StepRecord, TrainingRows, a
 from mlreg.controller.trainers.job import InvalidJobError, TrainJob
 from mlreg.controller.trainers.rows import LabelledRows, pin_categories
 from mlreg.controller.trainers.seeds import derive_seeds
+from mlreg.controller.trainers.shards import Shard, report_of
 from mlreg.controller.trainers.trainer import Preparation, StoredModel, TrainingTask
 from mlreg.registry.domain.contracts import (
     FeatureContract,
@@ -120,6 +121,39 @@ def task_of(
         estimator=job.estimator,
         preparation=Preparation(**job.preparation.model_dump()),
     )
+
+
+def shard_task(task: TrainingTask, job: TrainJob) -> TrainingTask:
+    """Return the part of a task that is one process's.
+
+    Raises:
+        InvalidJobError: the task is none that several processes can share.
+    """
+    if job.shard is None or job.trainer != "lightgbm":
+        raise InvalidJobError(cause=f"several workers cannot train one model of {job.trainer}")
+    if task.lane != "full" or task.groups is not None:
+        raise InvalidJobError(cause="several workers train in lane full only, and no ranking")
+    shard = Shard(job.shard.rank, job.shard.machines)
+    rows = shard.rows_of(len(task.labels))
+    return replace(
+        task,
+        matrix=task.matrix[rows],
+        labels=task.labels[rows],
+        weights=None if task.weights is None else task.weights[rows],
+        shard=shard,
+    )
+
+
+def shard_report(task: TrainingTask, whole: TrainingTask, model: bytes) -> dict[str, object]:
+    """Return what one of several processes says of its part.
+
+    Raises:
+        ShardsDisagreeError: its model has not seen the rows of the others.
+    """
+    if task.shard is None:
+        raise InvalidJobError(cause="there is no part to report on")
+    rows, total = len(task.labels), len(whole.labels)
+    return asdict(report_of(task.shard, rows, total, model, task.params))
 
 
 def _parent(folder: Path, job: TrainJob) -> StoredModel | None:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.controller.trainers.shards import Shard
 from mlreg.registry.domain.contracts import FeatureContract, Task
 
 Lane = Literal["full", "continue", "refit"]
@@ -66,6 +67,7 @@ class TrainingTask:
         groups: of a ranking, the group of each row; the rows of a group stand together.
         estimator: what a trainer of many kinds of model is to train.
         preparation: for trainers that take no gaps.
+        shard: the rows are this part of all, and others train on the rest; None: they are all.
     """
 
     task: Task
@@ -85,6 +87,7 @@ class TrainingTask:
     groups: NDArray[np.intp] | None = None
     estimator: str | None = None
     preparation: Preparation = field(default_factory=Preparation)
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True)
