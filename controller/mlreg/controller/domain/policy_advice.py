@@ -42,6 +42,12 @@ def _of_labels(policy: Policy, known: Known) -> Iterator[Complaint]:
     if said and delay > max(known.longest_delay, HOUR):
         longest = spell_duration(known.longest_delay)
         yield Complaint(place, f"{spelt} is longer than any label takes by the contract, {longest}")
+    if policy.data.evaluate_window < delay:
+        window = spell_duration(policy.data.evaluate_window)
+        yield Complaint(
+            ("data", "evaluate_window"),
+            f"{window} is shorter than label_delay ({spelt}): verdicts rest on few days, long ago",
+        )
     if known.share_come is None:
         return
     share = known.share_come(delay)
@@ -49,12 +55,6 @@ def _of_labels(policy: Policy, known: Known) -> Iterator[Complaint]:
         yield Complaint(place, f"only {share:.0%} of the labels have come by {spelt}")
     elif said and delay >= 2 * HOUR and known.share_come(delay / 2) >= NEARLY_ALL:
         yield Complaint(place, f"half of {spelt} is enough for {NEARLY_ALL:.0%} of the labels")
-    if policy.data.evaluate_window < delay:
-        window = spell_duration(policy.data.evaluate_window)
-        yield Complaint(
-            ("data", "evaluate_window"),
-            f"{window} is shorter than label_delay ({spelt}): verdicts rest on few days, long ago",
-        )
 
 
 def _of_judging(policy: Policy, known: Known) -> Iterator[Complaint]:
