@@ -244,6 +244,8 @@ def advance_clock(house):
 
 def change_automation(house):
     house.calls("POST", f"{A}/policies", {"text": POLICY})
+    by_hand = f"{M}/policies/{{environment}}/triggers/{{trigger}}"
+    house.calls("POST", by_hand, {"reason": "new prices"}, trigger="manual")
     house.calls("POST", f"{M}/policies/{{environment}}/{{verb}}", verb="disable")
     house.run("UPDATE version SET flavour = 'lightgbm-text'")
     evaluations = f"{M}/versions/{{version}}/evaluations"

@@ -34,4 +34,5 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
             file=settings.openlineage_file,
             namespace=settings.openlineage_namespace,
         ),
+        trigger_record_days=settings.trigger_record_days,
     )

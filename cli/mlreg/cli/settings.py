@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     scrub_days: float = Field(default=14, gt=0, le=3650)
     scrub_bytes_per_second: int = Field(default=32 * 2**20, ge=2**16)
     retention_days: int = Field(default=365, ge=0, le=36_500)
+    trigger_record_days: int = Field(default=90, ge=1, le=36_500)
     requests_per_second: float = Field(default=1_000, ge=0, le=1e6)
     requests_burst: int = Field(default=5_000, ge=1, le=10**7)
 

@@ -18,6 +18,7 @@ from mlreg.controller.services import (
     lineage_chore,
     parity_chore,
     retention,
+    trigger_records,
     upkeep,
     upload_sweeping,
 )
@@ -54,6 +55,7 @@ CHORES: Chores = chores_by_name(
     upload_sweeping.SWEEP,
     parity_chore.PARITY,
     retention.EXPIRE,
+    trigger_records.PRUNE,
 )
 
 log = logging.getLogger("mlreg.chores")

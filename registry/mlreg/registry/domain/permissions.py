@@ -37,6 +37,7 @@ Action = Literal[
     "log.erase",  # take rows out of the log for good: retention, erasures
     "snapshot.write",
     "policy.write",
+    "policy.fire",  # call its webhook triggers, fire it by hand
     "run.write",  # request, cancel, retry; evaluate, reproduce
     "incident.write",  # and alerts
     "acknowledge",  # say which revision is served
@@ -73,6 +74,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
         "promote",
         "log.write",
         "snapshot.write",
+        "policy.fire",
         "run.write",
         "acknowledge",
     },
@@ -83,6 +85,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
         "promote.force",
         "rollback",
         "deployment.write",
+        "policy.fire",
         "run.write",
         "incident.write",
         "log.write",
