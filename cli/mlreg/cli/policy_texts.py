@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from mlreg.client.wire.policies import (
         ChangeForm,
+        CollectingAnswer,
         DueForm,
         FiringAnswer,
         PolicyAnswer,
@@ -51,7 +52,18 @@ def next_words(answer: PolicyAnswer) -> str:
     """Return what comes next under a policy."""
     if not answer.enabled or answer.next_due is None:
         return "nothing is due"
-    return f"next look {answer.next_due:%Y-%m-%d %H:%M} UTC, next lane {answer.next_lane}"
+    words = f"next look {answer.next_due:%Y-%m-%d %H:%M} UTC, next lane {answer.next_lane}"
+    return words if answer.collecting is None else f"{words}\n{collecting_words(answer.collecting)}"
+
+
+def collecting_words(collecting: CollectingAnswer) -> str:
+    """Return what a run waits for after a change, or what it was trained on since."""
+    since = f"since the change of {collecting.since:%Y-%m-%d %H:%M} UTC"
+    if collecting.stage == "collecting":
+        return f"collecting {collecting.rows:,} of {collecting.needed:,} labelled rows {since}"
+    if collecting.check_at is not None:
+        return f"trained on rows {since}, checked again at {collecting.check_at:%Y-%m-%d %H:%M} UTC"
+    return f"trains on rows {since}"
 
 
 def firings_table(found: Sequence[FiringAnswer]) -> Table:

@@ -41,6 +41,21 @@ class ChangeForm(Answer):
     new: Any = None
 
 
+class CollectingAnswer(Answer):
+    """Rows that are collected after a change, for a run that waits for them.
+
+    `stage` is collecting until there are `needed` labelled rows, checking until `check_at`, and
+    settled while later runs still begin at the change.
+    """
+
+    since: datetime
+    asked_at: datetime
+    needed: int
+    rows: int
+    stage: str
+    check_at: datetime | None = None
+
+
 class PolicyAnswer(Answer):
     """A policy: the one in force, or an earlier version of it.
 
@@ -61,6 +76,7 @@ class PolicyAnswer(Answer):
     next_due: datetime | None = None
     read_until: datetime | None = None
     next_lane: str | None = None
+    collecting: CollectingAnswer | None = None
     warnings: list[str] = Field(default_factory=list)
     changes: list[ChangeForm] = Field(default_factory=list)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.policies import (
     ApplyRequest,
+    CollectingAnswer,
     FiringAnswer,
     PolicyAnswer,
     PolicyDiffAnswer,
@@ -23,6 +25,7 @@ from mlreg.controller.api.policy_forms import change_form, preview_answer, versi
 from mlreg.controller.domain.policy_schema import policy_schema
 from mlreg.controller.services import firings, policies, policy_history, previewing
 from mlreg.controller.services.choosing_lane import next_lane_of
+from mlreg.controller.services.collecting_rows import find_collection
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.policy_checks import advise, known_of
 from mlreg.controller.services.policy_starter import starter_of
@@ -254,5 +257,12 @@ def answer_of(
         next_due=state.next_fire_at if state else None,
         read_until=state.evaluated_until if state else None,
         next_lane=next_lane_of(session, found, now),
+        collecting=_collecting(session, found),
         warnings=[] if obstacle is None else [obstacle],
     )
+
+
+def _collecting(session: ReadSession, found: PolicyInForce) -> CollectingAnswer | None:
+    """Return what a run waits for, or was trained on since a change."""
+    collection = find_collection(session, found.model_id, found.environment)
+    return None if collection is None else CollectingAnswer(**asdict(collection))

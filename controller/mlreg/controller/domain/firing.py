@@ -3,7 +3,8 @@
 What always holds: a firing is recorded either way. The first rule that says no names the outcome:
 quiet (it is judged again when the quiet hours end), frozen, outage, busy, cooldown, budget. None of
 them stops a person, but for a run that is open already. `missed` is written where due times passed
-while nobody looked, and the trigger does not want them caught up.
+while nobody looked, and the trigger does not want them caught up; `collecting`
+where a run waits for rows after a change (`collecting.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Literal
 
 from mlreg.controller.domain.budget import Budget, Hold, Moment, Spent, Use, judge_budget
 
-Outcome = Literal["run", "quiet", "frozen", "outage", "busy", "cooldown", "budget", "missed"]
+Outcome = Literal[
+    "run", "quiet", "frozen", "outage", "busy", "cooldown", "budget", "missed", "collecting"
+]
 TRAIN_WEEK = timedelta(days=7)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from mlreg.controller.domain.collecting import Collection
 from mlreg.controller.domain.outage import Suspicion
 from mlreg.controller.domain.triggers import Event
 
@@ -79,6 +80,7 @@ class PolicyMemory:
         calls: those that wait to be judged, oldest first.
         called: how many there ever were.
         woken: when something came that an upstream trigger follows.
+        collection: the rows that are collected after a change, or were trained on since.
     """
 
     closed_until: datetime
@@ -94,6 +96,7 @@ class PolicyMemory:
     calls: tuple[Call, ...] = ()
     called: int = 0
     woken: datetime | None = None
+    collection: Collection | None = None
 
     @property
     def asked(self) -> tuple[datetime, ...]:
@@ -128,12 +131,14 @@ class PolicyMemory:
             "calls": [call.to_json() for call in self.calls],
             "called": self.called,
             "woken": self.woken.isoformat() if self.woken else None,
+            "collection": self.collection.to_json() if self.collection else None,
         }
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> PolicyMemory:
         """Read what `to_json` wrote, in this version or an earlier one."""
         suspicion, quiet, noticed = (form.get(key) for key in ("suspicion", "quiet", "noticed"))
+        collection = form.get("collection")
         return cls(
             closed_until=datetime.fromisoformat(form["closed_until"]),
             matured_until=datetime.fromisoformat(form["matured_until"]),
@@ -148,6 +153,7 @@ class PolicyMemory:
             calls=tuple(Call.from_json(call) for call in form.get("calls", ())),
             called=form.get("called", 0),
             woken=datetime.fromisoformat(form["woken"]) if form.get("woken") else None,
+            collection=Collection.from_json(collection) if collection else None,
         )
 
 

@@ -38,11 +38,13 @@ class Change:
     Attributes:
         told: place of the point at which it was told.
         before, after: mean loss before and since.
+        began: place of the point from which it was higher, by the cut that splits best.
     """
 
     told: int
     before: float
     after: float
+    began: int
 
 
 def adwin_changes(losses: Sequence[float]) -> list[Change]:
@@ -87,22 +89,22 @@ def _changes(losses: Sequence[float], tells: Callable[[float], bool]) -> list[Ch
     found, since = [], 0
     for place, value in enumerate(_scaled(values).tolist()):
         if tells(value):
-            before, after = _sides(values[since : place + 1])
+            before, after, cut = _sides(values[since : place + 1])
             if after > before:
-                found.append(Change(place, before, after))
+                found.append(Change(place, before, after, since + cut))
             since = place
     return found
 
 
-def _sides(values: Floats) -> tuple[float, float]:
-    """Return the means around the cut that splits a series best (least squares)."""
+def _sides(values: Floats) -> tuple[float, float, int]:
+    """Return the means around the cut that splits a series best (least squares), and its place."""
     sizes = np.arange(1, len(values))
     if not len(sizes):
-        return float(values[0]), float(values[0])
+        return float(values[0]), float(values[0]), 0
     sums = np.cumsum(values)
     left, right = sums[:-1] / sizes, (sums[-1] - sums[:-1]) / (len(values) - sizes)
     best = int(np.argmax(np.square(left - right) * sizes * (len(values) - sizes)))
-    return float(left[best]), float(right[best])
+    return float(left[best]), float(right[best]), best + 1
 
 
 def _scaled(values: Floats) -> Floats:

@@ -171,6 +171,7 @@ def _told(
     if here:
         evidence |= {
             "told_at": points[here[0].told].at.isoformat(),
+            "began_at": points[here[0].began].at.isoformat(),
             "before": here[0].before,
             "after": here[0].after,
         }

@@ -19,6 +19,7 @@ from mlreg.controller.domain.specification import DEFAULT_GATES, RunSpecificatio
 from mlreg.controller.services import runs
 from mlreg.controller.services.ancestry import iteration_of
 from mlreg.controller.services.choosing_lane import next_choice
+from mlreg.controller.services.collecting_rows import change_in_force
 from mlreg.controller.services.evaluations import EvaluationRequest, request_evaluation
 from mlreg.controller.services.policies import PolicyInForce, PolicyNotFoundError, get_policy
 from mlreg.controller.services.training import CannotContinueError
@@ -220,6 +221,7 @@ def specify(session: ReadSession, place: Place, options: Options) -> RunSpecific
             "git": usual.git or (None if options.git is None else dict(options.git)),
             "reason": options.reason,
             "start_from": options.start_from,
+            "changed_at": None if place.policy is None else change_in_force(session, place.policy),
         }
     )
 

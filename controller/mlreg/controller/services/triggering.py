@@ -7,7 +7,8 @@ with that rule's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.evaluating import BY_HAND, judge_moment, settle, waits_already
@@ -22,6 +23,7 @@ from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.triggers import Held
 from mlreg.controller.services import runs
 from mlreg.controller.services.choosing_lane import next_choice
+from mlreg.controller.services.collecting_rows import Pending, collect, settled
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.stored_views import StoredViews
 from mlreg.controller.store import policies as rows
@@ -30,7 +32,6 @@ from mlreg.controller.store.trigger_records import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from mlreg.controller.domain.triggers import Finding
     from mlreg.controller.store.tables import Firing
@@ -56,6 +57,24 @@ class Automation:
     memory: PolicyMemory
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of a firing, when, and the change point that its run begins at."""
+
+    outcome: Outcome
+    at: datetime
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a run comes of."""
+
+    firing_id: int
+    names: tuple[str, ...]
+    changed_at: datetime | None = None
+
+
 def judge_triggers(
     session: WriteSession, automation: Automation, fire_at: datetime, now: datetime
 ) -> tuple[PolicyMemory, Fired | None]:
@@ -64,20 +83,34 @@ def judge_triggers(
     source = StoredViews(session, automation.in_force, automation.serving)
     memory, findings, fires = judge_moment(policy, source, automation.memory, fire_at)
     write_records(session, automation.in_force.policy_id, fire_at, findings)
+    pending = collect(session, automation.in_force, memory, tuple(fires), fire_at)
+    memory, fires = pending.memory, pending.fires
     if not fires:
         _note_missed(session, automation, findings, fire_at, now)
         return memory, None
+    outcome = _outcome(session, automation, pending, fire_at)
+    waits = outcome == "quiet" and waits_already(memory, fires)
+    memory = settle(policy, memory, fires, "run" if outcome == "collecting" else outcome, fire_at)
+    memory = replace(memory, collection=settled(automation.in_force, pending, outcome, fire_at))
+    if waits or (pending.is_collection and outcome != "run"):
+        return memory, None
+    came = Came(outcome, fire_at, pending.changed_at)
+    return memory, _fire(session, automation, fires, came, now)
+
+
+def _outcome(
+    session: ReadSession, automation: Automation, pending: Pending, fire_at: datetime
+) -> Outcome:
+    """Return what comes of a firing; a run that needs rows after a change waits for them."""
+    policy = automation.in_force.policy
     outcome = judge_firing(
         fire_at,
-        _circumstances(session, automation, fires, fire_at),
+        _circumstances(session, automation, pending.fires, fire_at),
         cooldown=policy.cooldown,
         budget=policy.budget,
     )
-    waits = outcome == "quiet" and waits_already(memory, fires)
-    memory = settle(policy, memory, fires, outcome, fire_at)
-    if waits:
-        return memory, None
-    return memory, _fire(session, automation, fires, (outcome, fire_at), now)
+    by_hand = any(one.name == BY_HAND for one in pending.fires)
+    return "collecting" if outcome == "run" and pending.waits and not by_hand else outcome
 
 
 def _note_missed(
@@ -90,14 +123,14 @@ def _note_missed(
     """Write down that due times passed while nobody looked, and are not caught up."""
     missed = [Held(name, fire_at, one) for name, one in findings.items() if one.missed]
     if missed and not any(one.finding and one.finding.holds for one in missed):
-        _record(session, automation, missed, ("missed", fire_at), now)
+        _record(session, automation, missed, Came("missed", fire_at), now)
 
 
 def _fire(
     session: WriteSession,
     automation: Automation,
     fires: Sequence[Held],
-    came: tuple[Outcome, datetime],
+    came: Came,
     now: datetime,
 ) -> Fired | None:
     """Write a firing down, and have its run queued if one comes of it."""
@@ -105,15 +138,17 @@ def _fire(
     if firing_id is None:
         return None
     names = tuple(one.name for one in fires)
-    run_id = _request(session, automation, firing_id, names, now) if came[0] == "run" else None
-    return Fired(firing_id, names, came[0], run_id)
+    if came.outcome != "run":
+        return Fired(firing_id, names, came.outcome)
+    cause = Cause(firing_id, names, came.changed_at)
+    return Fired(firing_id, names, came.outcome, _request(session, automation, cause, now))
 
 
 def _record(
     session: WriteSession,
     automation: Automation,
     fires: Sequence[Held],
-    came: tuple[Outcome, datetime],
+    came: Came,
     now: datetime,
 ) -> int | None:
     in_force = automation.in_force
@@ -123,10 +158,10 @@ def _record(
             "policy_id": in_force.policy_id,
             "model_id": in_force.model_id,
             "environment": in_force.environment,
-            "fire_at": came[1],
+            "fire_at": came.at,
             "triggers": [one.name for one in fires],
             "readings": [_evidence(one) for one in fires],
-            "outcome": came[0],
+            "outcome": came.outcome,
             "created_at": now,
         },
     )
@@ -163,8 +198,7 @@ def _circumstances(
 def _request(
     session: WriteSession,
     automation: Automation,
-    firing_id: int,
-    names: tuple[str, ...],
+    cause: Cause,
     now: datetime,
 ) -> int:
     in_force = automation.in_force
@@ -175,11 +209,13 @@ def _request(
         model=rows.model_of(session, in_force.model_id),
         environment=in_force.environment,
         lane=choice.lane,
-        cause=", ".join(names),
+        cause=", ".join(cause.names),
         actor=in_force.actor,
-        firing_id=firing_id,
+        firing_id=cause.firing_id,
         policy_id=in_force.policy_id,
-        specification=specification.model_copy(update={"lane_because": choice.because}),
+        specification=specification.model_copy(
+            update={"lane_because": choice.because, "changed_at": cause.changed_at}
+        ),
         now=now,
     )
     return run.id or 0
