@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ class InvalidGateError(InvalidError):
         super().__init__(f"not a gate: {cause}")
 
 
+@cache
 def gate_kinds() -> dict[str, type[Gate]]:
     """Return every kind of gate, those of third parties (entry points `mlreg.gates`) included."""
     others: dict[str, type[Gate]] = {
