@@ -31,6 +31,7 @@ from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.preparation_rule import PreparationRule
 from mlreg.controller.domain.quiet_hours import QuietHours
 from mlreg.controller.domain.remembering import MemoryRule
+from mlreg.controller.domain.search_rule import SearchRule
 from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.triggers import Combination, Trigger
 from mlreg.controller.domain.worker_label import WorkerLabel
@@ -79,6 +80,7 @@ class RetrainRule(PolicyPart):
     lanes: Lanes = DEFAULT_LANES
     outages: OutageCopies | None = None
     steps: tuple[AnyStep, ...] = Field(default=(), max_length=20)
+    search: SearchRule | None = Field(default=None, exclude_if=lambda rule: rule is None)
     limits: LimitRule = LimitRule()
     worker: WorkerLabel | None = Field(default=None, exclude_if=lambda label: label is None)
 
@@ -94,6 +96,13 @@ class RetrainRule(PolicyPart):
                 raise ValueError(message)
         if self.preparation != PreparationRule() and self.trainer != "sklearn":
             message = "only the trainer sklearn has `preparation`"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_time_to_train(self) -> Self:
+        if self.search is not None and self.search.length >= self.limits.wall:
+            message = "search.seconds must be less than limits.wall, which the whole training has"
             raise ValueError(message)
         return self
 

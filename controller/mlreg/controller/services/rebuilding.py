@@ -245,9 +245,11 @@ def _job(record: Record, commands: Commands) -> dict[str, Any]:
     command = None
     if rule.command is not None:
         command = seal(rule.command, commands.get(rule.command, record.model.name))
-    decay = (version.hyperparameters or {}).get("decay_rate")
+    hyperparameters = version.hyperparameters or {}
+    decay, searched = hyperparameters.get("decay_rate"), hyperparameters.get("search")
+    chosen = searched["chosen"] if searched else {}
     return Recipe(
-        rule=rule,
+        rule=rule.model_copy(update={"search": None, "params": {**rule.params, **chosen}}),
         lane=cast("Lane", version.lane),
         target=catalog.target_contract_of(record.model).to_json(),
         schema=None,
@@ -264,6 +266,7 @@ def _partings(record: Record, answer: dict[str, Any]) -> Iterator[Parting]:
     """Yield what the rebuild did or found otherwise than the record says."""
     version, tags = record.version, record.version.tags
     params, seeds = dict(version.hyperparameters or {}), version.seeds or {}
+    params.pop("search", None)  # what it chose is done again, not the search
     used_params = hyperparameters_of(answer)
     program = (
         {"command": params.pop("command", None)},

@@ -69,7 +69,13 @@ class Recipe:
             "command": None if self.command is None else self.command.model_dump(mode="json"),
             "parent": None if self.parent is None else dict(self.parent),
             "bins": BINS if self.has_bins else None,
+            "search": self._search(),
         }
+
+    def _search(self) -> dict[str, Any] | None:
+        """Return what is searched first: by a full retrain alone, and never by a rebuild."""
+        rule = self.rule.search
+        return None if rule is None or self.lane != "full" else rule.model_dump(mode="json")
 
     def _growth(self) -> dict[str, int | None]:
         """Return how many rounds to train, and the most trees that the model may come to have."""

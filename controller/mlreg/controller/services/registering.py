@@ -114,12 +114,14 @@ def _provenance(training: Training, trained: Trained) -> Provenance:
 def hyperparameters_of(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters of a version, from what the child answered."""
     steps = {"steps": result["steps"]} if result["steps"] else {}
+    searched = {"search": result["search"]} if result.get("search") else {}
     return {
         **dict(result["params"]),
         "trees": result["trees"],
         "new_trees": result["new_trees"],
         "outages": result["augmented"],
         **steps,
+        **searched,
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.controller.store.runs import log_of_attempt
+from mlreg.controller.trainers.search import TABLE
 from mlreg.controller.trainers.stage import CURVE, HOLDOUT, STAGE
 from mlreg.registry.domain.stage import Stage, StagedFile
 from mlreg.registry.services.uploads import send_folder
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 LOG = "training.log"
 MAX_LOG_LINES = 20_000
-_KINDS: Mapping[str, StageKind] = {CURVE: "loss_curve", HOLDOUT: "predictions", LOG: "log"}
+_KINDS: Mapping[str, StageKind] = {
+    CURVE: "loss_curve",
+    HOLDOUT: "predictions",
+    TABLE: "search_table",
+    LOG: "log",
+}
 
 
 def send_stage(attempt: Attempt, folder: Path, training: Training) -> Stage:

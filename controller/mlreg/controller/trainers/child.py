@@ -20,7 +20,8 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "parent": {"model": "parent/model.txt", "contract": "parent/contract.json"} | null,
  "bins": "bins.bin" | null,              the contract's profile bins; made here when there are none
  "stage": {"holdout": "holdout.parquet" | null} | null,   what to leave beside, see `stage.py`
- "shard": {"rank": 0, "machines": ["host:port", ...]} | null}   one part of several, see `shards.py`
+ "search": {...} | null,                 hyperparameters to look for first, see `search.py`
+ "shard": {"rank": 0, "machines": ["host:port", ...]} | null}   one part of several, see `domain/shards.py`
 ```
 writes the model (`out/model.txt`; other trainers: `domain/trainer_kinds.py`) and
 `out/contract.json`, which are the artifact, `profile.bin` (the reference profile), `bins.bin` and
@@ -31,6 +32,7 @@ writes the model (`out/model.txt`; other trainers: `domain/trainer_kinds.py`) an
  "seeds": {...}, "contract": {...}, "contract_digest": "sha256:...", "unseen": {feature: n},
  "augmented": {"rows": n, "features": [...], "share": x, "seed": n} | null,
  "steps": [{...its keys..., "rows": n, "touched": n, "seed": n}, ...],
+ "search": {"metric": ..., "value": x, "chosen": {...}, "trials": n, ...} | null,
  "reported": {what the trainer itself measured}, "model_digest": "sha256:...",
  "seconds": {"load": x, "train": x, "profile": x, "stage": x},
  "holdout": {"rows": n, "kept": n, "metrics": {"auc": x, ...}} | null,
@@ -73,7 +75,9 @@ from mlreg.controller.trainers.job import InvalidJobError, Job, ScoreJob, TrainJ
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
 from mlreg.controller.trainers.scores import checked_scores, score_models, write_scores
-from mlreg.controller.trainers.stage import LabelledMatrix, Told, leave_stage, spread
+from mlreg.controller.trainers.search import TABLE as SEARCH_TABLE
+from mlreg.controller.trainers.search import Searching, search
+from mlreg.controller.trainers.stage import STAGE, LabelledMatrix, Told, leave_stage, spread
 from mlreg.controller.trainers.tasks import (
     contract_of,
     shard_report,
@@ -157,6 +161,14 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     contract = contract_of(job, rows.table)
     encoded = encode(contract.to_document(), rows.table)
     watch.lap("load")
+    searched = None
+    if job.search is not None and job.shard is not None:
+        raise InvalidJobError(cause="search: not in several processes; name the parameters")
+    if job.search is not None:
+        searching = Searching(folder, job, trainer, target, contract, rows, encoded)
+        searched = search(searching, job.search)
+        job = job.model_copy(update={"params": {**job.params, **searched.chosen}})
+        watch.lap("search")
     stepped = step_rows(job, contract, rows, encoded)
     whole = task_of(folder, job, target, contract, stepped.rows)
     task = whole if job.shard is None else shard_task(whole, job)
@@ -169,6 +181,8 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         seen = LabelledMatrix(encoded.matrix, rows.labels, rows.weights, rows.groups)
         told = Told(trainer, model, trained, task, target)
         holdout = leave_stage(folder, job.stage.holdout, told, seen)
+        if searched is not None:
+            (folder / SEARCH_TABLE).replace(folder / STAGE / SEARCH_TABLE)
         watch.lap("stage")
     return {
         "outcome": "trained",
@@ -187,6 +201,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "unseen": encoded.unseen,
         "augmented": stepped.augmented,
         "steps": [record.to_json() for record in stepped.records],
+        "search": None if searched is None else dict(searched.record),
         "reported": dict(trained.metrics),
         "model_digest": digest_of_files(model.path),
         "seconds": watch.seconds,

@@ -46,6 +46,16 @@ class TreeBudgetError(RefusedError):
         super().__init__(f"the parent has {trees} trees, and max_trees is {max_trees}")
 
 
+class SearchError(RefusedError):
+    """Hyperparameters cannot be searched: rows, trials or a library are wanting."""
+
+    code = "search_failed"
+    hint = "Train on more rows, widen `retrain.search`, or leave it out."
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(f"hyperparameters cannot be searched: {cause}")
+
+
 class UnsupportedTaskError(InvalidError):
     """The trainer does not know this task yet."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mlreg.controller.domain.commands import SealedCommand
+from mlreg.controller.domain.search_rule import SearchRule
 from mlreg.controller.domain.steps.kinds import AnyStep
 from mlreg.controller.domain.trial import DRAWS
 from mlreg.controller.trainers.trainer import Lane, Scalar
@@ -102,7 +103,7 @@ class StageJob(JobPart):
 
 
 class ShardJob(JobPart):
-    """The part of one of several processes that train one model: see `shards.py`."""
+    """The part of one of several processes that train one model: see `domain/shards.py`."""
 
     rank: int = Field(ge=0)
     machines: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]_-]+:[0-9]{1,5}$")], ...] = (
@@ -138,6 +139,7 @@ class TrainJob(Job):
     parent: ModelFiles | None = None
     bins: str | None = None
     stage: StageJob | None = None
+    search: SearchRule | None = None
     shard: ShardJob | None = None
 
 
