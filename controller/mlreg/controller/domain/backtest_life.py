@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.triggers import Event, Need, Trigger
 
 
+SLACK = 24
+"""A label delay that is shorter than this part of a window is none: nobody judges between closes."""
+
+
 def replay(
     policy: Policy | None,
     world: World,
@@ -189,7 +193,7 @@ class _Life:
             self._keep(self._world.closed(self._serving.made, window))
         while self._awaited < len(course.windows):
             older = course.windows[self._awaited]
-            if older.end + self._delay > window.end:
+            if older.end + self._delay - window.length / SLACK > window.end:
                 return
             if self._wants[1]:
                 self._keep(self._world.matured(course.served[self._awaited], older))
