@@ -95,7 +95,5 @@ def _of_parts(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iter
 
 
 def _same(old: object, new: object) -> bool:
-    """Whether two JSON values are one: `1` and `true` are two, `1` and `1.0` are one."""
-    if isinstance(old, bool) or isinstance(new, bool):
-        return old is new
-    return old == new
+    """Whether two JSON values are one; `1` and `true` are two, wherever they stand."""
+    return dumps(old, sort_keys=True) == dumps(new, sort_keys=True)

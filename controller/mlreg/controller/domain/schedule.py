@@ -10,6 +10,7 @@ as in Vixie cron.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -148,10 +149,11 @@ def next_due(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
     found: datetime | None = None
     for offset in range(_HORIZON_DAYS):
         day = first_day + timedelta(days=offset)
-        moments = [moment for moment in _due_on(cron, zone, day) if moment > after]
+        due = _due_on(cron, zone, day)
+        first = due[(place := bisect_right(due, after)) : place + 1]
         if found is not None:  # the next day is looked at too: clocks can swap neighbours
-            return min([found, *moments])
-        found = min(moments, default=None)
+            return min([found, *first])
+        found = first[0] if first else None
     message = "the schedule is never due"
     raise ValueError(message)
 
@@ -169,7 +171,8 @@ def newest_first(
     oldest = after.astimezone(zone).date() - timedelta(days=1)
     later: set[datetime] = set()
     while day >= oldest:
-        moments = {one for one in _due_on(cron, zone, day) if after < one <= until}
+        due = _due_on(cron, zone, day)
+        moments = set(due[bisect_right(due, after) : bisect_right(due, until)])
         border = max(moments, default=None)
         sure = {one for one in later if border is None or one > border}
         yield from sorted(sure, reverse=True)  # a day and the next may swap neighbours, no more
@@ -178,9 +181,13 @@ def newest_first(
     yield from sorted(later, reverse=True)
 
 
-def _due_on(cron: Cron, zone: ZoneInfo, day: date) -> Iterator[datetime]:
-    if not cron.matches(day):
-        return
+@lru_cache(maxsize=256)
+def _due_on(cron: Cron, zone: ZoneInfo, day: date) -> tuple[datetime, ...]:
+    """Return the due times of a local day, ascending; of a schedule of minutes they are 1,440."""
+    return tuple(sorted(_moments_of(cron, zone, day))) if cron.matches(day) else ()
+
+
+def _moments_of(cron: Cron, zone: ZoneInfo, day: date) -> Iterator[datetime]:
     for wall in cron.times():
         local = datetime.combine(day, wall, tzinfo=zone)
         if not cron.every_hour:
