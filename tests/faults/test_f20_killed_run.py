@@ -1,14 +1,18 @@
-"""Fault 20, the run's half: kill -9 of the worker between any two steps of a run."""
+"""Fault 20: kill -9 between any two steps of a run: of the worker, and the controller with it."""
 
 import pytest
 from sqlmodel import select
 
+from mlreg.controller.services import jobs
 from mlreg.controller.services.policies import apply_policy
 from mlreg.controller.services.runs import request_run
+from mlreg.controller.store.tables import Firing, Run
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import audit, catalog
 from mlreg.registry.store.tables import Decision, Revision, Version
-from tests.faults.workers import run_worker_process
+from tests.automation_makers import HOUR
+from tests.faults.controllers import Plan, Watch, controller
+from tests.faults.workers import await_true, run_worker_process
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -90,4 +94,47 @@ def test_it_goes_on_after_its_last_finished_step(database, database_url, tmp_pat
     with database.reading() as session:
         revision = session.exec(select(Revision).where(Revision.number == 2)).one()
         assert (revision.cause, revision.decision_id) == ("policy", run.decision_id)
+        audit.verify(session)
+
+
+def firings(database):
+    with database.reading() as session:
+        return session.exec(select(Firing)).all()
+
+
+def count_jobs(database):
+    with database.reading() as session:
+        return jobs.count_open(session)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("step", STEPS)
+def test_the_whole_cycle_goes_on_under_another_controller(
+    database, database_url, tmp_path, champion, step
+):
+    del champion
+    due = SECOND + 3 * HOUR
+    clock = f"{due.isoformat()},{due.isoformat()},0"  # time stands still
+    with controller(Plan(database_url, "first", 1.0, clock), tmp_path) as first:
+        with run_worker_process(database_url, tmp_path, clock, step) as victim:
+            assert victim.wait(timeout=60) == -9
+        first.kill()
+    [fired] = firings(database)
+    assert (fired.outcome, fired.fire_at) == ("run", due)
+    with database.reading() as session:
+        [run_id] = session.exec(select(Run.id).where(Run.firing_id == fired.id)).all()
+    with (
+        Watch(database) as watch,
+        controller(Plan(database_url, "second", 1.0, clock), tmp_path),
+        run_worker_process(database_url, tmp_path, clock),
+    ):
+        run = await_end(database, run_id, seconds=60)
+        watch.await_ticks(3)
+        await_true(lambda: count_jobs(database) == 0, 60)
+    assert (run.state, run.attempt) == ("succeeded", 2), log_of(database, run_id)
+    assert len(firings(database)) == 1
+    assert (count(database, Version), count(database, Decision)) == (2, 2)
+    state = deployment(database)
+    assert (state.champion, state.revision) == (2, 2), log_of(database, run_id)
+    with database.reading() as session:
         audit.verify(session)

@@ -56,7 +56,8 @@ def worker(url, folder, lease_seconds):
 @contextmanager
 def run_worker_process(url, folder, now, failpoint=""):
     """A worker of the real jobs in a process of its own, at a moment, that may die at a point."""
-    words = [url, folder / "work", folder / "store", str(RUN_LEASE_SECONDS), now.isoformat()]
+    clock = now if isinstance(now, str) else now.isoformat()
+    words = [url, folder / "work", folder / "store", str(RUN_LEASE_SECONDS), clock]
     with (
         (folder / "worker.log").open("ab") as log,
         subprocess.Popen(
