@@ -40,6 +40,7 @@ A_LOOK = "a look at bytes: what it finds wrong is audited (`blob.corrupt`), a go
 COOKIE = "a cookie for pages, nothing is kept; a refused token is counted (`access.refused`)"
 EXCEPTIONS = {
     f"POST {D}/acknowledgements": "scorers say each second what they serve; no state of ours",
+    f"POST {A}/policies/preview": "a question: nothing is applied, and nothing kept",
     f"POST {M}/predictions": ROWS,
     f"POST {M}/labels": ROWS,
     f"POST {M}/metrics": "values of the data plane: each is kept once by its key, with who sent it",
@@ -246,6 +247,8 @@ def change_automation(house):
     house.calls("POST", f"{A}/policies", {"text": POLICY})
     by_hand = f"{M}/policies/{{environment}}/triggers/{{trigger}}"
     house.calls("POST", by_hand, {"reason": "new prices"}, trigger="manual")
+    house.calls("POST", f"{A}/policies", {"text": f"{POLICY}cooldown: 9h"})
+    house.calls("POST", f"{M}/policies/{{environment}}/revert", {"to": 1})
     house.calls("POST", f"{M}/policies/{{environment}}/{{verb}}", verb="disable")
     house.run("UPDATE version SET flavour = 'lightgbm-text'")
     evaluations = f"{M}/versions/{{version}}/evaluations"
@@ -275,6 +278,7 @@ def change_automation(house):
         number = open_incident(session, alarm, actor=PERSON, now=datetime.now(UTC))
     house.calls("POST", f"{A}/incidents/{{number}}/close", number=number)
     change_alerts(house, model_id)
+    house.calls("POST", f"{A}/budget", {"runs_per_day": 3})
 
 
 def change_alerts(house, model_id):
