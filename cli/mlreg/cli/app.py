@@ -68,6 +68,8 @@ COMMANDS = {
     "alert": Entry("alert", "app", "List, show, snooze and close alerts."),
     "incident": Entry("incident", "app", "List, show, close and report incidents."),
     "policy": Entry("policy", "app", "Apply, show, enable and disable policies."),
+    "budget": Entry("cost", "budget", "What all policies together may spend."),
+    "cost": Entry("cost", "cost", "What runs took and cost."),
     "retrain": Entry("run", "retrain", "Request a retrain."),
     "run": Entry("run", "app", "List, show, follow, cancel and retry runs."),
     "evaluate": Entry("decision", "evaluate", "Judge a version against the champion."),

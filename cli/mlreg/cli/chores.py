@@ -28,6 +28,7 @@ def chore_settings_of(settings: Settings) -> ChoreSettings:
         posts=settings.posts,
         targets=read_targets(settings),
         upkeep=settings.upkeep,
+        job_days=settings.job_days,
         lineage=LineageSettings(
             url=settings.openlineage_url,
             key=lineage_key.get_secret_value() if lineage_key else None,

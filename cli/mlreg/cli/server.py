@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from mlreg.cli.settings import Settings
+    from mlreg.controller.services.jobs import Price
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.domain.clock import Clock
 
@@ -215,11 +216,20 @@ def work(settings: Settings) -> None:
             connections=read_connections(settings.connections_file),
             commands=read_commands(settings.trainer_commands),
             executors=executor_settings_of(settings),
+            price=_price_of(settings),
         )
         chores = chore_settings_of(settings)
         enrol(parts.database, chores.targets, SystemClock().now())
         handlers = handlers_of(chores)
         run_worker(parts.database, parts.store, parts.clock, own, stop, handlers)
+
+
+def _price_of(settings: Settings) -> Price | None:
+    """Return what a second of this worker costs, if it was told."""
+    from mlreg.controller.services.jobs import Price
+
+    per_second = settings.price_per_second
+    return None if per_second is None else Price(per_second, settings.currency)
 
 
 def _own_name() -> str:

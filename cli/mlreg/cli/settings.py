@@ -14,6 +14,8 @@
 | `MLREG_CONNECTIONS_FILE` | what may be read beside the feedback log, with secrets: YAML, 0600 |
 | `MLREG_WORK_FOLDER` | where runs keep their files while they run |
 | `MLREG_WORKER_LABELS` | of a worker, by commas: it takes jobs that ask for one of them as well |
+| `MLREG_PRICE_PER_SECOND`, `MLREG_CURRENCY` | what a second of this worker costs: none, and EUR |
+| `MLREG_JOB_DAYS` | ended jobs are forgotten after so many days: 30 |
 | `MLREG_LEASE_SECONDS` | a job is taken back from a worker that says nothing for so long: 30 |
 | `MLREG_LEADER_SECONDS` | another controller leads when the first says nothing for so long: 10 |
 | `MLREG_TRAINER_COMMANDS` | programs that runs may train with, by name: YAML, 0600 |
@@ -42,6 +44,7 @@ from __future__ import annotations
 import re
 import tempfile
 from datetime import timedelta
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -91,6 +94,9 @@ class Settings(BaseSettings):
     connections_file: FilePath | None = None
     work_folder: Path = Path(tempfile.gettempdir())
     worker_labels: Annotated[list[Name], NoDecode] = []
+    price_per_second: Decimal | None = Field(default=None, ge=0, le=10_000, decimal_places=9)
+    currency: str = Field(default="EUR", pattern=r"^[^\s].{0,18}[^\s]$|^[^\s]$")
+    job_days: int = Field(default=30, ge=1, le=36_500)
     lease_seconds: float = Field(default=30, ge=1, le=3_600)
     leader_seconds: float = Field(default=10, ge=0.5, le=300)
     trainer_commands: FilePath | None = None

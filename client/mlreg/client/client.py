@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlreg.client.cards import Cards
     from mlreg.client.cleanup import Cleanup
     from mlreg.client.clock import VirtualClock
+    from mlreg.client.costs import Costs
     from mlreg.client.decisions import Decisions
     from mlreg.client.deployments import Deployments
     from mlreg.client.drift import Drift
@@ -167,6 +168,13 @@ class Client:
         from mlreg.client.cleanup import Cleanup
 
         return Cleanup(self.transport)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """The budget of all policies, what runs cost, and what waits."""
+        from mlreg.client.costs import Costs
+
+        return Costs(self.transport)
 
     @cached_property
     def versions(self) -> Versions:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlreg.cli.commands.cost import cost_table
 from mlreg.cli.commands.verdict import end_by_verdict
 from mlreg.cli.output import OUTPUT, progress, show
 from mlreg.cli.session import open_client
@@ -77,12 +78,20 @@ def list_runs(
     state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
     before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+    queue: Annotated[bool, typer.Option("--queue", help="What waits, in order, and why.")] = False,
+    cost: Annotated[bool, typer.Option("--cost", help="What each took and cost.")] = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first; with --queue those that wait, the next one first."""
+    if queue:
+        _list_queue(model, env, limit)
+        return
     with open_client() as client:
         page = client.runs.list(
             model=model or None, environment=env or None, state=state, before=before, limit=limit
         )
+    if cost:
+        show(page, table=cost_table(page.items), more="--before")
+        return
     headers = ("run", "state", "model", "lane", "cause", "asked", "version", "verdict", "why")
     rows = [
         (
@@ -100,6 +109,21 @@ def list_runs(
     ]
     spare = ("cause", "lane", "verdict", "version")
     show(page, table=Table(headers, rows, "no runs", spare=spare), more="--before")
+
+
+def _list_queue(model: str, env: str, limit: int) -> None:
+    with open_client() as client:
+        found = [
+            one
+            for one in client.costs.queue(limit=limit)
+            if one.model == (model or one.model) and one.environment == (env or one.environment)
+        ]
+    headers = ("next", "run", "model", "cause", "waits for", "because")
+    rows = [
+        (one.position, one.run, one.model, one.cause, one.waits_for, one.because) for one in found
+    ]
+    table = Table(headers, rows, "no run waits", spare=("cause",))
+    show([one.model_dump(mode="json") for one in found], table=table)
 
 
 @app.command("show")

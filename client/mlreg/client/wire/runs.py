@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from mlreg.client.wire.base import Answer, Name, ReasonText, Request
+from mlreg.client.wire.costs import CostAnswer
 from mlreg.client.wire.versions import GitForm
 
 Lane = Literal["full", "continue", "refit"]
@@ -70,6 +71,7 @@ class RunAnswer(Answer):
     verdict: str | None = None
     waits_for: str | None = None
     train_seconds: float | None = None
+    costs: list[CostAnswer] = Field(default_factory=list)
     error: str | None = None
     requested_by: str
     created_at: datetime

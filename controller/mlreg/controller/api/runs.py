@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.runs import CancelRequest, LineAnswer, RetrainRequest, RunAnswer, RunState
+from mlreg.controller.api.costs import cost_of
 from mlreg.controller.services import retraining, runs
 from mlreg.controller.services.retraining import Options
 from mlreg.controller.services.runs import RunNotFoundError, RunView
@@ -165,6 +166,7 @@ def answer_of(view: RunView, *, short: bool = False, waits_for: str | None = Non
             "firing_id",
             "policy_id",
             "decision_id",
+            "granted_seconds",
             *(["specification"] if short else []),
         }
     )
@@ -175,6 +177,7 @@ def answer_of(view: RunView, *, short: bool = False, waits_for: str | None = Non
         policy=run.policy_id,
         decision=run.decision_id,
         verdict=view.verdict,
+        costs=[cost_of(one) for one in view.costs],
         because=run.specification.get("lane_because"),
         waits_for=waits_for,
         **same,

@@ -46,8 +46,7 @@ class Budget(PolicyPart):
 
     def bound_of(self, what: What, within: timedelta) -> float | None:
         """Return one bound."""
-        per = "day" if within == DAY else "week"
-        bound: float | None = getattr(self, f"{what}_per_{per}")
+        bound: float | None = getattr(self, _name(what, within))
         return bound
 
 
@@ -58,6 +57,14 @@ _BOUNDS: tuple[tuple[What, timedelta], ...] = (
     ("train_seconds", DAY),
     ("train_seconds", WEEK),
 )
+
+
+class Bound(NamedTuple):
+    """One bound (None: it does not exist), and what is used of it."""
+
+    bound: str
+    allowed: float | None
+    used: float
 
 
 class Spent(NamedTuple):
@@ -135,6 +142,17 @@ def judge_budget(budget: Budget, use: Use, now: Moment, whose: Whose = "policy")
     return max(holds, key=lambda hold: (hold.frees_at is None, hold.frees_at or now.real))
 
 
+def used_of(budget: Budget, use: Use, now: Moment) -> list[Bound]:
+    """Return each bound that there can be, with what is used of it; granted seconds are used."""
+    found = []
+    for what, within in _BOUNDS:
+        is_real = what == "train_seconds"
+        used = _within(use.seconds if is_real else use.runs, now[is_real], within)
+        allowed = budget.bound_of(what, within)
+        found.append(Bound(_name(what, within), allowed, used + is_real * use.granted))
+    return found
+
+
 def seconds_left(budget: Budget, use: Use, real: datetime) -> float | None:
     """Return how long a run may train that starts now; None: as long as it likes."""
     left = [
@@ -159,13 +177,17 @@ def _judge(
         return None
     return Hold(
         whose=whose,
-        bound=f"{what}_per_{'day' if within == DAY else 'week'}",
+        bound=_name(what, within),
         used=used + granted,
         allowed=allowed,
         frees_at=_frees_at(spent, at, within, allowed - least),
         is_real=is_real,
         granted=granted,
     )
+
+
+def _name(what: What, within: timedelta) -> str:
+    return f"{what}_per_{'day' if within == DAY else 'week'}"
 
 
 def _within(spent: Sequence[Spent], at: datetime, within: timedelta) -> float:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.budget import (
     WEEK,
+    Bound,
     Budget,
     Hold,
     Moment,
     Use,
     judge_budget,
     seconds_left,
+    used_of,
 )
 from mlreg.controller.services import jobs
 from mlreg.controller.services.policies import policy_of
@@ -41,6 +43,10 @@ class Standing:
     budget: Budget
     use: Use
     now: Moment
+
+    def bounds(self) -> list[Bound]:
+        """Return each bound that there can be, with what is used of it."""
+        return used_of(self.budget, self.use, self.now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class ChoreSettings:
     targets: NoticeTargets = field(default_factory=NoticeTargets)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
     lineage: LineageSettings = field(default_factory=LineageSettings)
+    job_days: int = 30
     trigger_record_days: int = 90
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from mlreg.controller.services import jobs
 from mlreg.controller.services.chore import Chore, ChoreRoom, Need
 from mlreg.controller.store import chores as chore_rows
 from mlreg.controller.store.installation import get_installation
@@ -46,9 +47,14 @@ def prune(room: ChoreRoom) -> str:
         "events": _prune(room, real, outbox.prune),
         "deliveries": _prune(room, real, webhooks.prune_deliveries),
         "keys": _prune(room, business, idempotency_keys.prune),
-        "jobs": _prune(room, real, chore_rows.prune_jobs),
+        "chores": _prune(room, real, chore_rows.prune_jobs),
+        "jobs": _prune(room, room.now - timedelta(days=room.settings.job_days), _prune_jobs),
     }
     return ", ".join(f"{count} {name}" for name, count in counts.items()) + " deleted"
+
+
+def _prune_jobs(session: WriteSession, before: datetime, limit: int) -> int:
+    return jobs.prune(session, before, limit)
 
 
 def _prune(room: ChoreRoom, before: datetime, some: Prune) -> int:

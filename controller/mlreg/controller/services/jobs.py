@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "dead"]
 
+PASSING_KINDS = ("drain", "train", "measure", "guard", "invariants", "source_window")
+"""The kinds of which nobody asks once they ended long ago; their effects stand elsewhere."""
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 300.0
 MAX_ERROR_CHARACTERS = 2_000
@@ -347,6 +349,11 @@ def any_held(session: ReadSession) -> bool:
     return rows.any_held(session)
 
 
+def count_held(session: ReadSession) -> int:
+    """Count the jobs that wait for a budget."""
+    return rows.count_held(session)
+
+
 def next_held(session: ReadSession, after: datetime) -> datetime | None:
     """Return the first moment (business time) after this one at which a held job is free."""
     return rows.next_held(session, after)
@@ -385,6 +392,14 @@ def cancel(session: WriteSession, job_id: int, reason: str) -> Ended | None:
 def find_open(session: ReadSession, dedupe_key: str) -> int | None:
     """Return the id of the queued or running job of this key, if there is one."""
     return rows.find_open(session, dedupe_key)
+
+
+def prune(session: WriteSession, before: datetime, limit: int) -> int:
+    """Forget passing jobs that ended before a moment (real time); return how many.
+
+    Of other kinds the job is the record: what was asked for by hand, or that it was tried.
+    """
+    return rows.prune(session, before, limit, PASSING_KINDS)
 
 
 def count_open(session: ReadSession) -> int:

@@ -6,6 +6,7 @@ has exactly one job that is so; what it is to do is frozen in its specification.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from mlreg.controller.services import jobs
 from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.services.policies import policy_of
 from mlreg.controller.store import runs as rows
+from mlreg.controller.store.costs import Sum, costs_of_runs
 from mlreg.controller.store.tables import Run, RunLog
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.services import audit, catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from datetime import datetime
 
     from mlreg.controller.domain.lanes import Lane
@@ -88,6 +90,7 @@ class RunView:
     run: Run
     model: str
     verdict: str | None = None
+    costs: Sequence[Sum] = ()
 
 
 def request_run(  # noqa: PLR0913 - a run has these properties
@@ -171,7 +174,7 @@ def get_run(session: ReadSession, run_id: int) -> RunView:
     found = rows.find_run(session, run_id)
     if found is None:
         raise RunNotFoundError(run_id=run_id)
-    return RunView(*found)
+    return RunView(*found, costs=costs_of_runs(session, [run_id]).get(run_id, ()))
 
 
 def list_runs(  # noqa: PLR0913 - what one may choose by
@@ -204,7 +207,8 @@ def list_runs(  # noqa: PLR0913 - what one may choose by
         limit=limit + 1,
         names=names,
     )
-    views = [RunView(*one) for one in found]
+    costs = costs_of_runs(session, [one[0].id or 0 for one in found])
+    views = [RunView(*one, costs=costs.get(one[0].id or 0, ())) for one in found]
     return page_of(views, limit, str(views[:limit][-1].run.id) if views else "")
 
 

@@ -30,6 +30,7 @@ from mlreg.controller.services import jobs
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
 from mlreg.controller.services.handlers import HANDLERS
 from mlreg.controller.services.heartbeats import Heartbeats, log_lost
+from mlreg.controller.services.jobs import Price
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.work_folder import own_folder
 from mlreg.controller.store.jobs import CHANNEL
@@ -69,6 +70,7 @@ class WorkerSettings:
         connections: what jobs may read beside the feedback log.
         commands: what runs may train with beside our own trainers.
         executors: where they may train beside this machine.
+        price: what a second of this worker costs; None: what its runs take is not priced.
     """
 
     name: str
@@ -83,6 +85,7 @@ class WorkerSettings:
     connections: Connections = field(default_factory=Connections)
     commands: Commands = field(default_factory=Commands)
     executors: ExecutorSettings = field(default_factory=ExecutorSettings)
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,32 +129,36 @@ class Worker:
             self._wake.set()
 
     def _start_next(self, pool: ThreadPoolExecutor) -> bool:
-        """Start the next job in a free slot; False when there is no slot or no job."""
+        """Start jobs in all free slots; False when there is no slot or no job."""
         if not self._free.acquire(blocking=False):
             return False
-        lease = self._next_lease()
-        if lease is None:
+        free = 1
+        while self._free.acquire(blocking=False):
+            free += 1
+        leases = self._next_leases(free)
+        for _ in range(free - len(leases)):
             self._free.release()
-            return False
-        pool.submit(self._work, lease)
-        return True
+        for lease in leases:
+            pool.submit(self._work, lease)
+        return bool(leases)
 
-    def _next_lease(self) -> Lease | None:
+    def _next_leases(self, most: int) -> list[Lease]:
         settings, database = self._settings, self._parts.database
         try:
             self._take_back()
-            return jobs.claim(
-                database,
+            claim = jobs.Claim(
                 settings.name,
-                self._kinds,
+                tuple(self._kinds),
                 settings.lease_seconds,
                 labels=settings.labels,
-                declined=self._presence.declined,
+                declined=tuple(self._presence.declined),
+                price=settings.price,
             )
+            return jobs.claim_all(database, claim, most)
         except (DatabaseUnreachableError, SQLAlchemyError) as error:
             log.warning("no jobs: %s", str(error).splitlines()[0])
             time.sleep(DATABASE_PAUSE_SECONDS)
-            return None
+            return []
 
     def _take_back(self) -> None:
         """Queue or bury the jobs of workers that are gone."""

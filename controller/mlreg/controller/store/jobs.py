@@ -151,6 +151,7 @@ _RELEASE_HELD = text("""
 """)
 
 _ANY_HELD = text("SELECT 1 FROM job WHERE state = 'queued' AND held IS NOT NULL LIMIT 1")
+_COUNT_HELD = text("SELECT count(*) FROM job WHERE state = 'queued' AND held IS NOT NULL")
 _NEXT_HELD = text("""
     SELECT min(held_until) FROM job
     WHERE state = 'queued' AND held IS NOT NULL AND held_until > :after
@@ -164,7 +165,7 @@ _FREE_HELD = text("""
 _PRUNE = text("""
     DELETE FROM job WHERE id IN (
         SELECT id FROM job
-        WHERE ended_at < :before AND kind <> ALL(CAST(:kept AS text[]))
+        WHERE ended_at < :before AND kind = ANY(CAST(:kinds AS text[]))
         ORDER BY ended_at LIMIT :limit)
 """)
 
@@ -249,6 +250,11 @@ def any_held(session: ReadSession) -> bool:
     return session.execute(_ANY_HELD).first() is not None
 
 
+def count_held(session: ReadSession) -> int:
+    """Count the queued jobs that are held."""
+    return int(session.execute(_COUNT_HELD).scalar_one())
+
+
 def next_held(session: ReadSession, after: datetime) -> datetime | None:
     """Return the first moment after this one at which business time frees a held job."""
     moment: datetime | None = session.execute(_NEXT_HELD, {"after": after}).scalar_one()
@@ -265,9 +271,9 @@ def free_held(session: WriteSession) -> Sequence[str]:
     return session.execute(_FREE_HELD).scalars().all()
 
 
-def prune(session: WriteSession, before: datetime, limit: int, kept: Sequence[str]) -> int:
-    """Delete jobs that ended before a moment (real time) but for kinds that are kept."""
-    values = {"before": before, "limit": limit, "kept": list(kept)}
+def prune(session: WriteSession, before: datetime, limit: int, kinds: Sequence[str]) -> int:
+    """Delete jobs of these kinds that ended before a moment (real time); return how many."""
+    values = {"before": before, "limit": limit, "kinds": list(kinds)}
     return session.connection().execute(_PRUNE, values).rowcount
 
 

@@ -48,6 +48,7 @@ Action = Literal[
     "webhook.write",
     "access.write",  # tokens, grants, OIDC issuers
     "clock.write",
+    "budget.write",  # what all policies together may spend
 ]
 Role = Literal["admin", "controller", "viewer", "ci", "operator", "approver"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -60,6 +61,7 @@ INSTALLATION: frozenset[Action] = frozenset(
         "cleanup",
         "access.write",
         "clock.write",
+        "budget.write",
     }
 )
 _VIEW: frozenset[Action] = frozenset({"read", "audit.read", "metrics.read"})
@@ -94,6 +96,6 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     "approver": _VIEW | {"approve"},
     "controller": ACTIONS
     - {"access.write", "approve", "promote.force", "deployment.protect", "version.delete"}
-    - {"log.erase"},
+    - {"log.erase", "budget.write"},
     "admin": ACTIONS,
 }
