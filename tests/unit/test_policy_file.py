@@ -132,6 +132,46 @@ def test_what_is_no_policy_at_all(text):
     assert problems(text)
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("retrain: {seed: 010}", "line 3: retrain.seed: '010' means 8 in YAML"),
+        ("retrain: {seed: 1_0}", "line 3: retrain.seed: '1_0' means 10 in YAML"),
+        ("cooldown: 12:30", "line 3: cooldown: '12:30' means 750 in YAML"),
+        ("environment: no", "line 3: environment: 'no' means false in YAML"),
+        ("on: true", "line 3: on: unknown key"),
+        ("retrain: {seed: '7'}", "line 3: retrain.seed"),
+        ("retrain: {params: {x: 1e999}}", "line 3: retrain.params.x: '1e999' is no"),
+        ("retrain: {params: {x: .nan}}", "line 3: retrain.params.x: '.nan' is no"),
+        ('cooldown: "\\ud800"', "line 3: cooldown: '\\ud800' is no"),
+        ("cooldown: \uff16h", "line 3: cooldown: a duration is"),
+        ("cooldown: -6h", "line 3: cooldown: a duration is"),
+        ("cooldown: !!python/name:os.system x", "line 3: cooldown"),
+        ("retrain: {seed: " + "9" * 5_000 + "}", "line 3: retrain.seed"),
+        ("retrain: {params: " + "{a: " * 50 + "1" + "}" * 50 + "}", "line 3: nested too deeply"),
+        ("retrain:\n\tseed: 1", "line 4: found character"),
+        ("---\nmodel: n", "line 3: but found another document"),
+        ("#" + "x" * 2**20, "a policy file has at most 65536 bytes"),
+        ("a: &a [x, x]\nb: [*a, *a]", "line 4: YAML aliases are not supported"),
+        ("guards: " + "[" + "{}, " * 21 + "]", "line 3: guards: at most 20, not 21"),
+    ],
+)
+def test_what_a_yaml_file_may_do_to_its_reader(line, problem):
+    (found,) = problems(f'model: m\ntriggers: [{{schedule: "0 3 * * *"}}]\n{line}\n')
+    assert found.startswith(problem)
+    assert len(found) < 200
+
+
+def test_numbers_are_those_that_an_editor_sees():
+    params = read(FILE.replace("learning_rate: 0.05", "learning_rate: 5e-2")).retrain.params
+    assert params["learning_rate"] == 0.05
+
+
+def test_ten_thousand_triggers_are_too_many():
+    text = "model: m\ntriggers:\n" + "  - {labelled_rows: 1}\n" * 2_500
+    assert problems(text) == ("line 2: triggers: at most 100, not 2,500",)
+
+
 def test_several_problems_are_told_at_once():
     found = problems(FILE.replace("seed: 7", "seed: x").replace("cooldown:  6h", "cooldown: x"))
     assert len(found) == 2

@@ -8,6 +8,7 @@ are the keys of the language.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -20,6 +21,8 @@ from mlreg.registry.domain.errors import InvalidError
 MAX_BYTES = 65_536
 MAX_DEPTH = 12
 SHOWN_PROBLEMS = 5
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
+_NO_VALUE = "is no string, number, true or false"
 Location = tuple[str | int, ...]
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -158,12 +161,36 @@ def _plain(node: yaml.Node, place: Location, error: type[InvalidFileError]) -> A
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*place, index), error) for index, item in enumerate(node.value)]
     try:
-        value = yaml.SafeLoader("").construct_object(node)
-        json.dumps(value, allow_nan=False)
+        return _scalar(node)
     except (ValueError, TypeError, yaml.YAMLError) as cause:
-        problem = f"{_where(node, place)}: {node.value!r} is no string, number, true or false"
+        what = str(cause) if isinstance(cause, _AmbiguousError) else _NO_VALUE
+        problem = f"{_where(node, place)}: {str(node.value)[:80]!r} {what}"
         raise error(problems=[problem]) from cause
+
+
+class _AmbiguousError(ValueError):
+    """YAML 1.1 reads it as something that hardly anybody means, and YAML 1.2 as another thing."""
+
+
+def _scalar(node: yaml.Node) -> object:
+    """Return a scalar; one that editors (YAML 1.2) read as something else than PyYAML is none."""
+    value = yaml.SafeLoader("").construct_object(node)
+    is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    if is_plain and isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)  # 1e-3: to YAML 1.1 a text
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    if is_plain and not _is_spelt_so(value, node.value):
+        shown = json.dumps(value)
+        message = f"means {shown} in YAML: write that, or put it in quotes"
+        raise _AmbiguousError(message)
     return value
+
+
+def _is_spelt_so(value: object, text: str) -> bool:
+    """Whether YAML 1.2 reads it so too: no is a word there, 010 is ten, 12:30 is a text."""
+    if isinstance(value, bool):
+        return text.lower() in {"true", "false"}
+    return not isinstance(value, int | float) or _NUMBER.fullmatch(text) is not None
 
 
 def _plain_mapping(
