@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlreg.client.scoring.lightgbm_text import validate
-from mlreg.controller.executors.executor import ChildTask
-from mlreg.controller.executors.local import LocalExecutor
-from mlreg.controller.trainers.child import score, train
-from mlreg.controller.trainers.shards import (
+from mlreg.controller.domain.shards import (
     Shard,
     ShardReport,
     ShardsDisagreeError,
     check_reports,
     report_of,
 )
+from mlreg.controller.executors.executor import ChildTask
+from mlreg.controller.executors.local import LocalExecutor
+from mlreg.controller.trainers.child import score, train
 from tests.integration.training_folder import make_rows, read_result, train_job, write_job
 
 ENTRY = "mlreg.controller.trainers.child:train"
@@ -145,7 +145,11 @@ def test_parts_are_disjoint_and_make_the_whole(total, world):
 @pytest.mark.parametrize(
     ("job", "said"),
     [
-        ({"trainer": "sklearn", "estimator": "sklearn.linear_model.SGDClassifier"}, "of sklearn"),
+        pytest.param(
+            {"trainer": "sklearn", "estimator": "sklearn.linear_model.SGDClassifier"},
+            "of sklearn",
+            marks=pytest.mark.nightly,  # importing it takes seconds
+        ),
         ({"shard": {"rank": 2, "machines": ["h:1", "h:2"]}}, "rank 2 of 2 machines"),
         ({"params": {"num_machines": 1}}, "num_machines"),
         ({"params": {"tree_learner": "serial"}}, "tree_learner"),

@@ -78,6 +78,7 @@ class Place:
             "entry": task.entry,
             "network": task.network,
             "limits": asdict(task.limits),
+            "resources": asdict(task.resources),
             "inputs": None if inputs is None else inputs.body,
         }
         return self._send(json.dumps(document).encode())

@@ -17,7 +17,9 @@ import signal
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ from mlreg.registry.artifacts.settings import S3Settings
 from mlreg.registry.domain.errors import RefusedError, RegistryError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PREFIX = "MLREG_S3_"
 
@@ -80,23 +82,67 @@ def s3_settings(environment: Mapping[str, str]) -> S3Settings:
     )
 
 
+def fetch_checked(place: Place, digest: str, folder: Path) -> dict[str, Any]:
+    """Fill a folder with the files of a task; return its description.
+
+    Raises:
+        OtherVersionError: it was sent by another mlreg.
+        BlobCorruptError, BlobNotFoundError: the bytes are not those that were sent.
+    """
+    document = place.fetch_task(digest, folder)
+    _check_version(document)
+    return document
+
+
 def _do(errand: Errand, environment: Mapping[str, str], halt: threading.Event) -> LastWord:
     with tempfile.TemporaryDirectory(prefix="mlreg-far-", ignore_cleanup_errors=True) as parent:
         folder = Path(parent) / "task"
         folder.mkdir()
-        document = errand.place.fetch_task(errand.digest, folder)
-        _check_version(document)
-        done = threading.Event()
-        watch = threading.Thread(target=_watch, args=[errand.place, halt, done], daemon=True)
-        watch.start()
-        executor = LocalExecutor(environment, preload=())
-        try:
-            ended = executor.run(_task_of(document, folder), halt)
-        finally:
-            done.set()
-            watch.join()
-            executor.close()
+        document = fetch_checked(errand.place, errand.digest, folder)
+        with _watched(errand.place, halt):
+            if document["resources"]["workers"] > 1:
+                return _train_together(errand, document["resources"], environment, halt)
+            executor = LocalExecutor(environment, preload=())
+            try:
+                ended = executor.run(_task_of(document, folder), halt)
+            finally:
+                executor.close()
         return LastWord(ended, errand.place.send_result(folder, document["inputs"]))
+
+
+def _train_together(
+    errand: Errand,
+    resources: Mapping[str, Any],
+    environment: Mapping[str, str],
+    halt: threading.Event,
+) -> LastWord:
+    try:
+        room = import_module("mlreg.controller.executors.ray_workers")
+    except ModuleNotFoundError as error:
+        problem = f"several workers need Ray Train on the cluster: there is no {error.name}"
+        return LastWord(None, problem=problem)
+    shared = room.SharedTask(
+        url=errand.place.url,
+        digest=errand.digest,
+        workers=resources["workers"],
+        cpus=resources["cpus"],
+        memory_bytes=resources["memory_bytes"],
+    )
+    word: LastWord = room.train_together(shared, errand.place, environment, halt)
+    return word
+
+
+@contextmanager
+def _watched(place: Place, halt: threading.Event) -> Iterator[None]:
+    """Halt what is done in the block once nobody waits for it."""
+    done = threading.Event()
+    watch = threading.Thread(target=_watch, args=[place, halt, done], daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
 
 
 def _check_version(document: Mapping[str, Any]) -> None:

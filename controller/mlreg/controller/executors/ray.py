@@ -37,13 +37,14 @@ class RayEngine:
 
     def submit(self, job: EngineJob) -> None:
         """Submit a job; the driver itself is what Ray sets resources aside for."""
+        alone = job.resources.workers == 1  # else Ray Train's workers have the resources
         document = {
             "entrypoint": shlex.join(job.words),
             "submission_id": job.name,
             "metadata": {f"mlreg_{key}": value for key, value in job.labels.items()},
-            "entrypoint_num_cpus": job.resources.cpus,
-            "entrypoint_num_gpus": job.resources.gpus,
-            "entrypoint_memory": job.resources.memory_bytes,
+            "entrypoint_num_cpus": job.resources.cpus if alone else 0,
+            "entrypoint_num_gpus": job.resources.gpus if alone else 0,
+            "entrypoint_memory": job.resources.memory_bytes if alone else 0,
         }
         try:
             self._api.ask("POST", JOBS, document)

@@ -21,7 +21,7 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "bins": "bins.bin" | null,              the contract's profile bins; made here when there are none
  "stage": {"holdout": "holdout.parquet" | null} | null,   what to leave beside, see `stage.py`
  "search": {...} | null,                 hyperparameters to look for first, see `search.py`
- "shard": {"rank": 0, "machines": ["host:port", ...]} | null}   one part of several, see `domain/shards.py`
+ "shard": {"rank": 0, "machines": ["host:port", ...]} | null}   of several: `domain/shards.py`
 ```
 writes the model (`out/model.txt`; other trainers: `domain/trainer_kinds.py`) and
 `out/contract.json`, which are the artifact, `profile.bin` (the reference profile), `bins.bin` and
@@ -170,8 +170,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         job = job.model_copy(update={"params": {**job.params, **searched.chosen}})
         watch.lap("search")
     stepped = step_rows(job, contract, rows, encoded)
-    whole = task_of(folder, job, target, contract, stepped.rows)
-    task = whole if job.shard is None else shard_task(whole, job)
+    task = shard_task(task_of(folder, job, target, contract, stepped.rows), job)
     model, trained = fit(folder / "out", trainer, task)
     watch.lap("train")
     _write_profile(folder, job, contract, encoded, rows)
@@ -206,7 +205,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "model_digest": digest_of_files(model.path),
         "seconds": watch.seconds,
         "holdout": holdout,
-        "shard": None if task.shard is None else shard_report(task, whole, model.path.read_bytes()),
+        "shard": shard_report(task, len(stepped.rows.labels), model.path),
     }
 
 

@@ -24,6 +24,7 @@ from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its paramete
 from mlreg.client.scoring.errors import ModelFileError
 from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
 from mlreg.controller.domain.objectives import OBJECTIVES, objective_problem
+from mlreg.controller.domain.shards import without_addresses
 from mlreg.controller.trainers.errors import (
     ParentMismatchError,
     TrainingFailedError,
@@ -32,7 +33,6 @@ from mlreg.controller.trainers.errors import (
 )
 from mlreg.controller.trainers.parents import parent_of
 from mlreg.controller.trainers.seeds import derive_seeds
-from mlreg.controller.trainers.shards import without_addresses
 from mlreg.controller.trainers.trainer import (
     Explaining,
     StoredModel,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlreg.controller.domain.shards import Shard, report_of
 from mlreg.controller.domain.steps.outages import Outages
 from mlreg.controller.domain.steps.step import Step, StepRecord, TrainingRows, apply_steps
 from mlreg.controller.trainers.job import InvalidJobError, TrainJob
 from mlreg.controller.trainers.rows import LabelledRows, pin_categories
 from mlreg.controller.trainers.seeds import derive_seeds
-from mlreg.controller.trainers.shards import Shard, report_of
 from mlreg.controller.trainers.trainer import Preparation, StoredModel, TrainingTask
 from mlreg.registry.domain.contracts import (
     FeatureContract,
@@ -124,12 +124,14 @@ def task_of(
 
 
 def shard_task(task: TrainingTask, job: TrainJob) -> TrainingTask:
-    """Return the part of a task that is one process's.
+    """Return the part of a task that is one process's; the task where one process trains alone.
 
     Raises:
         InvalidJobError: the task is none that several processes can share.
     """
-    if job.shard is None or job.trainer != "lightgbm":
+    if job.shard is None:
+        return task
+    if job.trainer != "lightgbm":
         raise InvalidJobError(cause=f"several workers cannot train one model of {job.trainer}")
     if task.lane != "full" or task.groups is not None:
         raise InvalidJobError(cause="several workers train in lane full only, and no ranking")
@@ -144,16 +146,16 @@ def shard_task(task: TrainingTask, job: TrainJob) -> TrainingTask:
     )
 
 
-def shard_report(task: TrainingTask, whole: TrainingTask, model: bytes) -> dict[str, object]:
-    """Return what one of several processes says of its part.
+def shard_report(task: TrainingTask, total: int, model: Path) -> dict[str, object] | None:
+    """Return what one of several processes says of its part; None of one that trained alone.
 
     Raises:
         ShardsDisagreeError: its model has not seen the rows of the others.
     """
     if task.shard is None:
-        raise InvalidJobError(cause="there is no part to report on")
-    rows, total = len(task.labels), len(whole.labels)
-    return asdict(report_of(task.shard, rows, total, model, task.params))
+        return None
+    report = report_of(task.shard, len(task.labels), total, model.read_bytes(), task.params)
+    return asdict(report)
 
 
 def _parent(folder: Path, job: TrainJob) -> StoredModel | None:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.controller.trainers.shards import Shard
+from mlreg.controller.domain.shards import Shard
 from mlreg.registry.domain.contracts import FeatureContract, Task
 
 Lane = Literal["full", "continue", "refit"]

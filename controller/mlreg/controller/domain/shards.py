@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlreg.controller.trainers.errors import TrainingFailedError
 from mlreg.registry.domain.digests import digest_of
+from mlreg.registry.domain.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,13 +35,13 @@ _ADDRESSES = re.compile(rb"^\[(machines|local_listen_port): [^\]\n]*\]$", re.MUL
 _PARAMETERS = b"\nparameters:"
 
 
-class ShardsDisagreeError(TrainingFailedError):
+class ShardsDisagreeError(RefusedError):
     """The processes did not train one model on all rows."""
 
     code = "shards_disagree"
 
     def __init__(self, *, cause: str) -> None:
-        super().__init__(cause=f"the workers did not train one model on all rows: {cause}")
+        super().__init__(f"the workers did not train one model on all rows: {cause}")
 
 
 @dataclass(frozen=True, slots=True)
