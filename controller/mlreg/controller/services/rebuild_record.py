@@ -18,9 +18,11 @@ from mlreg.controller.domain.reproduction import Parting, check_trainer
 from mlreg.controller.domain.snapshots import InvalidSnapshotError, SnapshotBody
 from mlreg.controller.domain.sources import InvalidSourceError
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.services.ancestry import chain_of
 from mlreg.controller.services.losses import lost_of
 from mlreg.controller.services.run_folder import ModelSource, find_source
 from mlreg.controller.store import profiles, runs, snapshots
+from mlreg.controller.trainers.seeds import step_seed
 from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.domain.provenance import STATEFUL
@@ -63,6 +65,7 @@ class Record:
         source: its own files and feature contract.
         parent: the version that a stateful lane began with.
         bins: the contract's profile bins, if there are any.
+        seed: of this very step of its chain.
         partings: where the record contradicts itself, or what was registered.
     """
 
@@ -73,6 +76,7 @@ class Record:
     source: ModelSource
     parent: ModelSource | None
     bins: bytes | None
+    seed: int
     partings: tuple[Parting, ...]
 
 
@@ -100,14 +104,16 @@ def read_record(session: ReadSession, model: Model, number: int) -> Record:
         *_against_audit(session, model, version),
         *check_trainer(version.trainer or "", version.environment or {}),
     )
+    specification = _specification_of(run)
     return Record(
         model=model,
         version=version,
-        specification=_specification_of(run),
+        specification=specification,
         snapshot=snapshot,
         source=source,
         parent=_parent_of(session, model, version),
         bins=profiles.find_bins(session, source.contract.digest),
+        seed=_seed_of(session, model, version, specification.retrain.seed),
         partings=partings,
     )
 
@@ -197,6 +203,14 @@ def _parent_of(session: ReadSession, model: Model, version: Version) -> ModelSou
         reason = f"its parent {model.name}/{version.parent} is no model that can be continued"
         raise NotReproducibleError(reason=reason)
     return parent
+
+
+def _seed_of(session: ReadSession, model: Model, version: Version, seed: int) -> int:
+    """Return the seed of a version's step; older versions had that of the run at every step."""
+    if (version.seeds or {}).get("run") == seed:
+        return seed
+    depth = len(chain_of(session, model, version)) - 1
+    return step_seed(seed, version.lane or "full", depth)
 
 
 def _against_run(version: Version, run: Run) -> Iterator[Parting]:

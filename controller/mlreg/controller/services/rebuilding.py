@@ -257,7 +257,7 @@ def _job(record: Record, commands: Commands) -> dict[str, Any]:
         has_bins=record.bins is not None,
         parent=None if parent is None else files_of(PARENT, parent, commands),
         command=command,
-        seed=(version.seeds or {}).get("run"),
+        seed=record.seed,
         decay_rate=decay if version.lane == "refit" else None,
     ).to_job()
 
