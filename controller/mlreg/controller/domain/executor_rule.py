@@ -49,5 +49,9 @@ def _spell(rule: ExecutorRule) -> Any:  # noqa: ANN401 - a word, or the document
     return rule.kind if set(document) <= {"kind"} else document
 
 
-Executing = Annotated[ExecutorRule, BeforeValidator(_parse), PlainSerializer(_spell)]
+Executing = Annotated[
+    ExecutorRule,
+    BeforeValidator(_parse, json_schema_input_type=Name | ExecutorRule),
+    PlainSerializer(_spell),
+]
 """The key `executor` of `retrain`; the short form is a word."""

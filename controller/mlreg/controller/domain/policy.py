@@ -23,6 +23,7 @@ from mlreg.controller.domain.budget import Budget
 from mlreg.controller.domain.combine_rule import Combine
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.executor_rule import Executing, ExecutorRule
 from mlreg.controller.domain.gates import Gate
 from mlreg.controller.domain.lanes import Lanes
 from mlreg.controller.domain.limit_rule import LimitRule
@@ -83,6 +84,17 @@ class RetrainRule(PolicyPart):
     search: SearchRule | None = Field(default=None, exclude_if=lambda rule: rule is None)
     limits: LimitRule = LimitRule()
     worker: WorkerLabel | None = Field(default=None, exclude_if=lambda label: label is None)
+    executor: Executing = Field(
+        default=ExecutorRule(), exclude_if=lambda rule: rule == ExecutorRule()
+    )
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Self:
+        """Several workers grow the same trees at the same time, and search nothing."""
+        if self.executor.workers > 1 and (self.trainer != "lightgbm" or self.search is not None):
+            message = "several workers train one model of lightgbm only, and without `search`"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _fits_the_trainer(self) -> Self:

@@ -28,7 +28,6 @@ NOT_YET: Mapping[tuple[str, ...], str] = {
     ("rollout", "bandit"): "bandit rollouts",
     ("approval",): "approvals",
     ("notify",): "notifications",
-    ("retrain", "executor"): "other executors",
 }
 """Keys of the language that no code stands behind yet."""
 

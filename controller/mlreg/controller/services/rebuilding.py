@@ -161,6 +161,7 @@ def _train(
     parent: Files | None,
     on_lines: Callable[[Sequence[str]], None],
 ) -> tuple[dict[str, Any], Files]:
+    _check_trained_alone(record)
     write_rows(folder, ROWS, _rows(attempt, record))
     if record.parent is not None:
         _place_parent(attempt.store, folder, record.parent, parent)
@@ -170,6 +171,18 @@ def _train(
     call = ChildCall(ENTRY, _job(record, attempt.commands), on_lines, limits)
     answer = call_child(attempt, folder, call)
     return dict(answer.result), _read(folder / OUT)
+
+
+def _check_trained_alone(record: Record) -> None:
+    """Check that one process trained it: several sum up in another order, and grow other trees.
+
+    Raises:
+        NotReproducibleError: several did.
+    """
+    workers = record.specification.retrain.executor.workers
+    if workers > 1 and record.version.lane == "full":
+        reason = f"{workers} workers trained it together, and a rebuild has one"
+        raise NotReproducibleError(reason=reason)
 
 
 def _rows(attempt: Attempt, record: Record) -> pa.Table:

@@ -15,7 +15,7 @@ from mlreg.controller.domain.commands import SealedCommand
 from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.domain.trainer_kinds import lanes_of
-from mlreg.controller.executors.executor import Limits
+from mlreg.controller.executors.executor import Limits, Resources
 from mlreg.controller.services.ancestry import chain_of, iteration_of
 from mlreg.controller.services.checking import check_training_rows
 from mlreg.controller.services.invariants import find_invariants
@@ -165,7 +165,14 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
         (folder / BINS).write_bytes(plan.bins)
     job = {**_job(training, plan, attempt.commands), "stage": stage}
     limits = limits_of(training.specification.retrain, training.run.granted_seconds)
-    call = ChildCall(ENTRY, job, training.log.add, limits)
+    call = ChildCall(
+        ENTRY,
+        job,
+        training.log.add,
+        limits,
+        executor=training.specification.retrain.executor.kind,
+        resources=resources_of(training.specification.retrain, plan.lane),
+    )
     answer = call_child(attempt, folder, call)
     result = answer.result
     trees = "a model" if result["trees"] is None else f"{result['trees']} trees"
@@ -175,6 +182,13 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     )
     parent = None if plan.parent is None else plan.parent.number
     return Trained(plan.lane, parent, plan.bins is not None, answer)
+
+
+def resources_of(rule: RetrainRule, lane: Lane) -> Resources:
+    """Return what a cluster sets aside; only a full retrain is shared by several workers."""
+    executor = rule.executor
+    workers = executor.workers if lane == "full" else 1
+    return Resources(executor.cpus, executor.memory, executor.gpus, workers)
 
 
 def limits_of(rule: RetrainRule, granted_seconds: float | None = None) -> Limits:

@@ -133,8 +133,9 @@ def shard_task(task: TrainingTask, job: TrainJob) -> TrainingTask:
         return task
     if job.trainer != "lightgbm":
         raise InvalidJobError(cause=f"several workers cannot train one model of {job.trainer}")
-    if task.lane != "full" or task.groups is not None:
-        raise InvalidJobError(cause="several workers train in lane full only, and no ranking")
+    if task.lane != "full" or task.groups is not None or job.search is not None:
+        cause = "several workers train in lane full only, no ranking, and without a search"
+        raise InvalidJobError(cause=cause)
     shard = Shard(job.shard.rank, job.shard.machines)
     rows = shard.rows_of(len(task.labels))
     return replace(
