@@ -8,6 +8,7 @@ from mlreg.controller.services.retraining import LaneNeededError, Options
 from mlreg.controller.services.training import CannotContinueError
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog
+from mlreg.registry.services.chains import chain_of
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -74,6 +75,9 @@ def test_a_run_continues_the_version_that_was_named_and_not_the_champion(databas
     lines = log_of(database, deeper.id)
     assert "begins with version 3: step 2 of its chain" in lines
     assert version(database, deeper.version).seeds["run"] != made.seeds["run"]
+    with database.reading() as session:
+        chain = chain_of(session, model, version(database, deeper.version))
+    assert [one.number for one in chain] == [1, 3, 4]
     with pytest.raises(LaneNeededError, match="only the lanes continue and refit"):
         asked(database, clock.moment, None, 1)
     with pytest.raises(CannotContinueError, match="the trainer was lightgbm"):

@@ -58,6 +58,7 @@ def _origin(version: VersionAnswer) -> Iterator[Fact]:
     yield "trainer", version.trainer
     yield "lane", version.lane
     yield "parent", version.parent
+    yield "chain", " → ".join(map(str, version.chain or ())) if version.parent else None
     yield "run", version.run_id
     yield "imported", _imported(version)
     yield "git", f"{git['commit']}{dirty}  {git.get('remote') or 'no remote'}" if git else None

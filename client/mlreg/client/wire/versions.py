@@ -156,9 +156,10 @@ class StageAnswer(Answer):
 
 
 class VersionAnswer(Answer):
-    """A version with its provenance; `files`, `stage`, `contract` come with a single one.
+    """A version with its provenance; `files`, `stage`, `contract`, `chain` come with a single one.
 
     Attributes:
+        chain: the versions from the full retrain that it goes back to, down to itself.
         missing: the fields of the provenance that were not given, said so for ever.
         unsafe: whether loading it can run code (a pickle).
         archived_at: hidden from lists and search, and not promoted.
@@ -175,6 +176,7 @@ class VersionAnswer(Answer):
     lane: str | None
     trainer: str | None
     parent: int | None
+    chain: list[int] | None = None
     run_id: int | None
     git: dict[str, JsonValue] | None
     snapshots: list[str] | None

@@ -1,8 +1,4 @@
-"""What a version was made from: its chain back to a full retrain, and until when that saw rows.
-
-What always holds: the chain ends at the first version that was not made statefully, or whose parent
-is not there any more; parents have lower numbers than their children, so it ends.
-"""
+"""What a version was made from: until when its chain saw rows, and whether it can be continued."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.iterations import Ancestor, model_iteration
 from mlreg.controller.services.run_folder import find_source
-from mlreg.registry.domain.provenance import STATEFUL
 from mlreg.registry.services import catalog
+from mlreg.registry.services.chains import chain_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,17 +15,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.policy import RetrainRule
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model, Version
-
-
-def chain_of(session: ReadSession, model: Model, version: Version) -> list[Version]:
-    """Return the versions from the full ancestor of a version down to itself."""
-    chain = [version]
-    while chain[-1].lane in STATEFUL and chain[-1].parent is not None:
-        parent = catalog.find_version(session, model, chain[-1].parent)
-        if parent is None or parent.number >= chain[-1].number:
-            break
-        chain.append(parent)
-    return chain[::-1]
 
 
 def trained_until(session: ReadSession, model: Model, version: Version) -> datetime | None:

@@ -18,7 +18,6 @@ from mlreg.controller.domain.reproduction import Parting, check_trainer
 from mlreg.controller.domain.snapshots import InvalidSnapshotError, SnapshotBody
 from mlreg.controller.domain.sources import InvalidSourceError
 from mlreg.controller.domain.specification import RunSpecification
-from mlreg.controller.services.ancestry import chain_of
 from mlreg.controller.services.losses import lost_of
 from mlreg.controller.services.run_folder import ModelSource, find_source
 from mlreg.controller.store import profiles, runs, snapshots
@@ -29,6 +28,7 @@ from mlreg.registry.domain.provenance import STATEFUL
 from mlreg.registry.domain.records import PARTS, find_altered
 from mlreg.registry.services import catalog
 from mlreg.registry.services.audit import AuditFilter, list_entries
+from mlreg.registry.services.chains import chain_of
 from mlreg.registry.store.tables import Model, Version
 
 if TYPE_CHECKING:

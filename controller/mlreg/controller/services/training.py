@@ -16,7 +16,7 @@ from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.executors.executor import Limits, Resources
-from mlreg.controller.services.ancestry import chain_of, iteration_of
+from mlreg.controller.services.ancestry import iteration_of
 from mlreg.controller.services.checking import check_training_rows
 from mlreg.controller.services.invariants import find_invariants
 from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
@@ -46,6 +46,7 @@ from mlreg.registry.domain.contracts import (
 )
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services import catalog
+from mlreg.registry.services.chains import chain_of
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:

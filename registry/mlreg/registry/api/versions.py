@@ -31,6 +31,7 @@ from mlreg.registry.domain.provenance import DataItem, EnvironmentRecord, GitSta
 from mlreg.registry.domain.references import MAX_NUMBER, PRODUCTION
 from mlreg.registry.domain.stage import Stage, StagedFile
 from mlreg.registry.services import attestations, catalog, retirement, scrubbing, signing, stages
+from mlreg.registry.services.chains import chain_of
 from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_once
@@ -259,6 +260,7 @@ def _whole_answer(session: ReadSession, model: Model, version: Version) -> Versi
     more = {
         "files": files,
         "stage": stage,
+        "chain": [one.number for one in chain_of(session, model, version)],
         "contract": None if contract is None else contract.to_json(),
         "attestations": [
             attestation_answer(one) for one in attestations.list_attestations(session, version)
