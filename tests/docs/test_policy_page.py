@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
-from mlreg.controller.domain.alert_rule import AlertRule
-from mlreg.controller.domain.data_rule import DataRule
-from mlreg.controller.domain.policy import GuardRule, RetrainRule
+import yaml
+
+from mlreg.cli.app import load
+from mlreg.controller.domain.specification import DEFAULT_GATES
 from mlreg.controller.services.policies import parse_policy
-from mlreg.controller.triggers.kinds import OURS
+from tests.docs import policy_keys
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "policy.md"
 
@@ -19,8 +20,18 @@ def test_every_example_can_be_applied():
         parse_policy(example)
 
 
-def test_every_key_is_named():
+def test_the_table_is_of_every_key():
+    table = PAGE.read_text().partition("a test compares -->\n")[2].splitlines()
+    assert table == policy_keys.lines(), "python -m tests.docs.policy_keys"
+
+
+def test_the_usual_gates_are_those_of_the_tasks():
     page = PAGE.read_text()
-    for part in (AlertRule, DataRule, RetrainRule, GuardRule, *OURS):
-        for name in part.model_fields:
-            assert name in page, f"{part.__name__}.{name}"
+    for task, gates in DEFAULT_GATES.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {task} | `"))
+        assert [yaml.safe_load(one) for one in re.findall(r"`(\{.+?\})`", row)] == list(gates)
+
+
+def test_the_commands_exist():
+    named = set(re.findall(r"`(?:mlreg policy )?(\w+) MODEL", PAGE.read_text()))
+    assert named <= set(load("policy").commands)
