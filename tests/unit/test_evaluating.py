@@ -275,6 +275,10 @@ class TestDueTimes:
         assert self.play("all", late) == ([1, 2, 3], 0)
         assert self.play("none", late) == ([], 3)
 
+    def test_no_window_that_closed_meanwhile_passes_a_due_time_over(self):
+        fired, missed = self.play("all", START + 50.5 * HOUR)
+        assert (fired, missed) == (list(range(1, 51)), 0)
+
     def test_what_is_looked_at_in_time_is_judged_however_long_it_waits(self):
         in_time = START + HOUR + timedelta(seconds=20)
         assert self.play("none", in_time) == ([1], 0)
