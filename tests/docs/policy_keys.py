@@ -1,11 +1,12 @@
 """Every key of the policy file as rows of a page: made of the schema, so of the types.
 
-`python -m tests.docs.policy_keys` prints them, for docs/reference/policy.md.
+`python -m tests.docs.policy_keys` writes them into docs/reference/policy.md.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import get_args
 
 from mlreg.controller.domain.metrics import MetricName
@@ -14,6 +15,8 @@ from mlreg.controller.gates.kinds import OURS as GATES
 from mlreg.controller.services.policy_texts import Kinds
 from mlreg.controller.triggers.kinds import OURS as TRIGGERS
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "policy.md"
+MARK = "a test compares -->\n"
 HEAD = ("| key | what it is | default |", "|---|---|---|")
 
 OF_MODEL = {
@@ -135,5 +138,10 @@ def _default(part, key, schema):
     return f"`{json.dumps(value).strip(chr(34))}`"
 
 
+def with_table(page):
+    """Return the text of the page with the table as it is now."""
+    return f"{page.partition(MARK)[0]}{MARK}" + "".join(f"{line}\n" for line in lines())
+
+
 if __name__ == "__main__":
-    print("\n".join(lines()))
+    PAGE.write_text(with_table(PAGE.read_text()))
