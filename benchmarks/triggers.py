@@ -303,7 +303,7 @@ def _mean(values: list[float], form: str) -> str:
 
 
 _HEAD = """\
-Simulated: {streams} streams ({seeds} seeds of SEA, Agrawal, Hyperplane, Friedman; no, abrupt, \
+Simulated: {streams} streams ({seeds} of each of SEA, Agrawal, Hyperplane, Friedman; no, abrupt, \
 gradual, recurring drift; labels 0, 1 or 4 windows late), {rows} rows a window, {windows} windows \
 after a first model, drift at window {change}; {rounds} trees, trained on three weeks. Told: share \
 of drifts after which a run came within 14 windows, and the median windows until it. Share of the \

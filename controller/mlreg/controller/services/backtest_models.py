@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.services.backtest_history import History
 
-ROWS_AT_ONCE = 8_192
+ROWS_AT_ONCE = 2_048
 KEPT_SCORES = 32_000_000
 """Scores that are kept at a time: a quarter of a gigabyte."""
 _PLACE = "__place"
