@@ -120,10 +120,10 @@ def executor_of_all():
 
 
 @contextmanager
-def worker(database, store, clock, folder, **options):
+def worker(database, store, clock, folder, executor=None, **options):
     """A worker in a thread of this process; its children are real."""
     stop = threading.Event()
-    parts = WorkerParts(database, store, clock, executor_of_all(), HANDLERS)
+    parts = WorkerParts(database, store, clock, executor or executor_of_all(), HANDLERS)
     with own_folder(folder) as own:
         settings = WorkerSettings(name="test", folder=own, lease_seconds=10, **options)
         thread = threading.Thread(target=Worker(parts, settings).run, args=[stop])
