@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import sys
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
@@ -88,6 +89,9 @@ ADDRESSES = frozenset({"machines", "local_listen_port", "time_out"})
 """Parameters that say where it was trained, and nothing of what."""
 UNSAFE_NAME = re.compile(r'[\s",:\[\]{}]')
 REPORT_EVERY_ROUNDS = 50
+MOST_PASSED = 4_096
+_PASSED: dict[bytes, ModelSummary] = {}
+"""What the model files hold that passed the validator in this process, by their digests."""
 
 
 class LightGBMTrainer:
@@ -108,7 +112,7 @@ class LightGBMTrainer:
             content = without_addresses(booster.model_to_string().encode())
         except lightgbm.basic.LightGBMError as error:
             raise TrainingFailedError(cause=" ".join(str(error).split())) from error
-        trees = validate(content).num_trees
+        trees = _validated(content).num_trees
         model.write_bytes(content)
         params = {name: value for name, value in params.items() if name not in ADDRESSES}
         used = {**params, "rounds": task.rounds, **_stateful(task)}
@@ -169,7 +173,22 @@ def _open(model: StoredModel) -> tuple[ModelSummary, lightgbm.Booster]:
         ModelFileError: the file breaks the format.
     """
     content = model.path.read_bytes()
-    return validate(content), lightgbm.Booster(model_str=content.decode())
+    return _validated(content), lightgbm.Booster(model_str=content.decode())
+
+
+def _validated(content: bytes) -> ModelSummary:
+    """Validate a model file; one that this process has passed before is told by its digest.
+
+    Raises:
+        ModelFileError: the file breaks the format.
+    """
+    digest = sha256(content).digest()
+    found = _PASSED.get(digest)
+    if found is None:
+        found = validate(content)
+        if len(_PASSED) < MOST_PASSED:
+            _PASSED[digest] = found
+    return found
 
 
 def _from_raw(raw: NDArray[np.float64], summary: ModelSummary) -> NDArray[np.float64]:
