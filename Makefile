@@ -11,7 +11,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version=3.11 --generate
 ARGS ?=
 test nightly: export OPENBLAS_NUM_THREADS = 1    # several tests at once: threads of one would starve the others
 
-.PHONY: environment demo up test browser check static schema mlflow ray drift-rivals nightly acceptance bench lock clean
+.PHONY: environment demo up test browser check static schema mlflow ray drift-rivals nightly acceptance bench when-to-retrain lock clean
 
 environment:
 	@$(PYTHON) requirements/environment.py
@@ -58,6 +58,9 @@ acceptance: environment      ## the README's two commands in a fresh clone
 
 bench: environment           ## measured against target, one line each
 	$(RUN)/python -m benchmarks $(ARGS)
+
+when-to-retrain: environment ## triggers and lanes measured on generated streams, into their page
+	OMP_NUM_THREADS=1 $(RUN)/python -m benchmarks.triggers --write $(ARGS)
 
 lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
