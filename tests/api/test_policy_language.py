@@ -112,7 +112,7 @@ def test_a_preview_rehearses_and_changes_nothing(client, automation):
     found = client.policies.preview(text + "budget: {runs_per_day: 1}\n")
     assert {one.key: one.kind for one in found.changes} == {
         "triggers[0]": "added",
-        "budget.runs_per_day": "changed",
+        "budget.runs_per_day": "added",
     }
     assert (found.in_force, found.number, found.next_lane) == (1, 2, "full")
     window, own = found.due

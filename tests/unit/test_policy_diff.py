@@ -30,7 +30,7 @@ def test_a_key_by_its_path():
         ("triggers[2].above", "changed", 0.2, 0.3)
     ]
     assert changes(FILE.replace("runs_per_day: 4, ", "")) == [
-        ("budget.runs_per_day", "changed", 4, None)
+        ("budget.runs_per_day", "removed", 4, None)
     ]
     assert changes(FILE.replace("num_leaves: 31, ", "")) == [
         ("retrain.params.num_leaves", "removed", 31, None)

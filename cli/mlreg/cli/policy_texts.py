@@ -100,7 +100,8 @@ def _due_lines(due: Sequence[DueForm]) -> Iterator[str]:
     yield "would be judged next"
     for one in due:
         moments = ", ".join(f"{moment:%Y-%m-%d %H:%M}" for moment in one.at)
-        yield f"  {one.trigger}: {moments} UTC" + ("" if one.own else ", as windows close")
+        how = "" if one.own else ", as windows close"
+        yield f"  {one.trigger}: {f'{moments} UTC{how}' if moments else 'when it is told'}"
 
 
 def _rehearsal_lines(found: RehearsalForm) -> Iterator[str]:

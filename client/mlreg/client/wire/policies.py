@@ -115,7 +115,10 @@ class PreviewRequest(Request):
 
 
 class DueForm(Answer):
-    """When a trigger is judged next; `own` is false where that is when windows close."""
+    """When a trigger is judged next; `own` is false where that is when windows close.
+
+    `at` is empty for one that waits for events.
+    """
 
     trigger: str
     at: list[datetime]

@@ -22,6 +22,8 @@ Kind = Literal["added", "removed", "changed"]
 class Change:
     """One key that is new, gone, or says something else.
 
+    A key that says nothing (null: no bound, no such rule) is as good as none.
+
     Attributes:
         key: its path, as `triggers[2].above`.
         kind: which of old and new there is.
@@ -57,10 +59,10 @@ def _of_values(old: object, new: object, path: str) -> Iterator[Change]:
         yield from _of_mappings(old, new, path)
     elif _are_parts(old) and _are_parts(new):
         yield from _of_lists(old, new, path)
-    elif old is ABSENT:
+    elif old is ABSENT or old is None:
         yield Change(path, "added", new=new)
-    elif new is ABSENT:
-        yield Change(path, "removed", old=old)
+    elif new is ABSENT or new is None:
+        yield Change(path, "removed", old)
     else:
         yield Change(path, "changed", old, new)
 
@@ -72,8 +74,9 @@ def _are_parts(value: object) -> bool:
 
 def _of_lists(old: Any, new: Any, path: str) -> Iterator[Change]:  # noqa: ANN401 - lists of JSON
     """Compare part by part; a part that was put in between moves no other."""
-    texts = [[dumps(one, sort_keys=True) for one in parts] for parts in (old, new)]
-    for what, start, end, first, last in SequenceMatcher(None, *texts).get_opcodes():
+    before, after = ([dumps(one, sort_keys=True) for one in parts] for parts in (old, new))
+    found = SequenceMatcher(a=before, b=after, autojunk=False).get_opcodes()
+    for what, start, end, first, last in found:
         if what == "equal":
             continue
         together = min(end - start, last - first)

@@ -15,6 +15,7 @@ from mlreg.controller.domain.windows import HOUR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SCHEMA_FILE = "policy.schema.json"
 SKILLS = {"binary": "auc", "regression": "mae"}
 LOSSES = {"binary": "log_loss", "regression": "mae"}
 MARGINS = {"auc": "0.002", "log_loss": "0.001"}
@@ -25,12 +26,10 @@ class Subject:
     """What the file is about.
 
     Attributes:
-        address: of the JSON Schema, for editors.
         at_risk: the features whose feed may break.
         categories: the features that rows may be cut by.
     """
 
-    address: str
     model: str
     environment: str
     task: str
@@ -47,7 +46,8 @@ def starter(subject: Subject) -> str:
 
 def _head(subject: Subject) -> Iterator[str]:
     delay = spell_duration(max(subject.longest_delay, HOUR))
-    yield f"# yaml-language-server: $schema={subject.address}"
+    yield f"# yaml-language-server: $schema={SCHEMA_FILE}"
+    yield f"# (`mlreg policy schema > {SCHEMA_FILE}`: the editor completes and checks the keys)"
     yield f"# The policy of {subject.model}, a {subject.task} model."
     yield "# Lines that are commented out show defaults, or what else can be said."
     yield f"model: {subject.model}"
@@ -57,7 +57,7 @@ def _head(subject: Subject) -> Iterator[str]:
     yield "# data:"
     yield "#   train_window: 90d       # how much is trained on"
     yield "#   evaluate_window: 14d    # the newest labelled rows: they judge, and never train"
-    yield f"#   label_delay: {delay:<12} # after that a window's labels are taken to be complete"
+    yield f"#   label_delay: {delay:<11}# after that a window's labels are taken to be complete"
     yield ""
 
 

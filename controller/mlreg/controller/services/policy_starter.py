@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlreg.controller.domain.policy_schema import ADDRESS
 from mlreg.controller.domain.starter import Subject, starter
 from mlreg.controller.store.policies import environment_exists
 from mlreg.registry.services import catalog
@@ -26,7 +25,6 @@ def starter_of(session: ReadSession, model_name: str, environment: str) -> str:
     schema = catalog.feature_schema_of(model)
     features = schema.features if schema else ()
     subject = Subject(
-        address=ADDRESS,
         model=model.name,
         environment=environment,
         task=model.task,

@@ -39,6 +39,7 @@ class Due:
     """When a trigger is judged next.
 
     Attributes:
+        at: none for one that waits for events.
         own: whether these are its own due times; else windows close then.
     """
 
@@ -135,6 +136,8 @@ def _due(name: str, trigger: Trigger, policy: Policy, now: datetime) -> Due:
         moments.append(due)
     if len(moments) > 1:
         return Due(name, moments[1:], own=True)
+    if _waits_for_events(trigger, now):
+        return Due(name, (), own=True)
     end, width = window_of(now, policy.data.window).end, policy.data.window
     return Due(name, [end + number * width for number in range(SHOWN_DUE)], own=False)
 
