@@ -60,6 +60,7 @@ def test_rows_of_one_moment_cannot_be_split():
     ("form", "message"),
     [
         ({"params": {}}, "at least 1 item"),
+        ({"params": {"num_leaves": 31}}, "a list of values to choose from, or a range"),
         ({"params": {"num_leaves": []}}, "different values"),
         ({"params": {"num_leaves": [3, 3]}}, "different values"),
         ({"params": {"rate": {"low": 1, "high": 1}}}, "low must be below high"),
@@ -82,6 +83,7 @@ def test_a_search_leaves_time_to_train():
 def test_a_rule_reads_what_it_wrote():
     form = {"params": {**LEAVES, "rate": {"low": 0.01, "high": 0.3, "log": True}}, "trials": 5}
     rule = RetrainRule.model_validate({"search": form})
-    assert RetrainRule.model_validate(rule.model_dump(mode="json", by_alias=True)) == rule
+    text = rule.model_dump_json(by_alias=True)
+    assert RetrainRule.model_validate_json(text, strict=True) == rule, "as a policy file is read"
     assert rule.search.params["num_leaves"] == (15, 31)
     assert not rule.search.params["rate"].is_whole

@@ -184,6 +184,8 @@ def test_a_source_must_say_where_it_begins(form):
 def test_a_specification_reads_what_it_wrote(form):
     one = specification(form, NOW)
     assert RunSpecification.model_validate(one.to_json()) == one
+    text = one.data.model_dump_json(by_alias=True)
+    assert DataRule.model_validate_json(text, strict=True) == one.data, "as a policy file is read"
     assert "changed_at" not in specification(form).to_json()
 
 

@@ -9,7 +9,7 @@ import math
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from mlreg.controller.domain.metrics import MetricName
 from mlreg.controller.domain.policy_part import PolicyPart
@@ -44,16 +44,28 @@ class Range(PolicyPart):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-def _choices(value: object) -> object:
-    if not isinstance(value, list):
-        return value
-    if not value or len(value) > MAX_CHOICES or len(set(map(repr, value))) < len(value):
-        message = f"1 to {MAX_CHOICES} different values, or a range with low and high"
+def _different(values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    if not 0 < len(values) <= MAX_CHOICES or len(set(map(repr, values))) < len(values):
+        message = f"1 to {MAX_CHOICES} different values to choose from"
         raise ValueError(message)
-    return value
+    return values
 
 
-Space = Annotated[Range | tuple[Scalar, ...], BeforeValidator(_choices)]
+def _kind_of(given: object) -> str | None:
+    if isinstance(given, list | tuple):
+        return "choices"
+    return "range" if isinstance(given, dict | Range) else None
+
+
+Choices = Annotated[tuple[Scalar, ...], AfterValidator(_different)]
+Space = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="no_space",
+        custom_error_message="is a list of values to choose from, or a range with low and high",
+    ),
+]
 
 
 class SearchRule(PolicyPart):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlreg.controller.domain.batches import LABEL
+from mlreg.controller.domain.metrics import WATCHED_OF_TASK
 from mlreg.controller.domain.objectives import objective_problem
 from mlreg.controller.domain.policy_advice import advice
 from mlreg.controller.domain.policy_file import InvalidPolicyError
@@ -39,7 +41,11 @@ def check_policy(text: str, policy: Policy, model: Model, known: Known) -> None:
     Raises:
         InvalidPolicyError: with every problem, each with its line and key.
     """
-    found = [*_of_columns(policy, model), *_of_trainer(policy, model)]
+    found = [
+        *_of_columns(policy, model),
+        *_of_trainer(policy, model),
+        *_of_metrics(policy, model.task),
+    ]
     problems = _spelt(text, [*found, *contradictions(policy, known)])
     if problems:
         raise InvalidPolicyError(problems=problems)
@@ -97,6 +103,7 @@ def _unknown_columns(policy: Policy, model: Model, names: frozenset[str]) -> Ite
         *((("triggers", place), one.columns) for place, one in enumerate(policy.triggers)),
         *((("gates", place), one.columns) for place, one in enumerate(policy.gates)),
         *((("retrain", "steps", place), one.columns) for place, one in enumerate(steps)),
+        (("data", "select"), tuple(set(policy.data.selection.columns) - {LABEL})),
         (("retrain", "outages", "features"), outages.features if outages else ()),
     ]
     for place, columns in named:
@@ -104,6 +111,22 @@ def _unknown_columns(policy: Policy, model: Model, names: frozenset[str]) -> Ite
         if unknown:
             shown = ", ".join(map(repr, unknown))
             yield Complaint(place, f"model {model.name!r} has no feature {shown}")
+
+
+def _of_metrics(policy: Policy, task: str) -> Iterator[Complaint]:
+    """Yield which metrics are none of the task's, by which versions or trials are compared."""
+    rules = {
+        ("memory", "metric"): policy.memory,
+        ("retrain", "search", "metric"): policy.retrain.search,
+    }
+    for place, rule in rules.items():
+        if (
+            rule is not None
+            and rule.metric is not None
+            and rule.metric not in WATCHED_OF_TASK[task]
+        ):
+            there = ", ".join(WATCHED_OF_TASK[task])
+            yield Complaint(place, f"a {task} model has no {rule.metric}; it has {there}")
 
 
 def _of_slices(policy: Policy, model: Model) -> Iterator[Complaint]:

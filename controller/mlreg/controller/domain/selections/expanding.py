@@ -1,4 +1,4 @@
-"""All rows since a moment: `{expanding: all}` or `{expanding: 2013-01-01T00:00:00Z}`."""
+"""All rows since a moment: `{expanding: all}` or `{expanding: "2013-01-01T00:00:00Z"}`."""
 
 from __future__ import annotations
 
