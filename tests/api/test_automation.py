@@ -7,9 +7,12 @@ import sys
 from datetime import timedelta
 
 import pytest
+from sqlmodel import select
 
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.controller.api import clock, drift, incidents, monitors, policies
+from mlreg.controller.domain.collecting import Collection
+from mlreg.controller.store.tables import PolicyState
 from tests.automation_makers import DAY, POLICY, START, Automation
 
 
@@ -150,3 +153,17 @@ def test_the_command_line(cli, automation, tmp_path):
     assert "nothing.yaml" in cli("policy", "apply", "-f", tmp_path / "nothing.yaml", code=3)
     file.write_bytes(b"\xff\xfe")
     assert "UTF-8" in cli("policy", "apply", "-f", file, code=2)
+
+
+@pytest.mark.usefixtures("automation")
+def test_what_a_run_waits_for_after_a_change_is_shown(client, cli, database):
+    client.policies.apply(POLICY)
+    assert client.policies.get("flights").collecting is None
+    collection = Collection(START, START + DAY, 20_000, rows=960)
+    with database.writing() as session:
+        (state,) = session.exec(select(PolicyState)).all()
+        state.memory = {**state.memory, "collection": collection.to_json()}
+    shown = client.policies.get("flights").collecting
+    assert (shown.stage, shown.rows, shown.needed) == ("collecting", 960, 20_000)
+    words = f"collecting 960 of 20,000 labelled rows since the change of {START:%Y-%m-%d %H:%M} UTC"
+    assert words in cli("policy", "show", "flights")

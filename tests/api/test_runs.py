@@ -95,6 +95,32 @@ def test_what_is_not_said_is_as_the_policy_says(client, database):
     assert run.policy is not None
 
 
+def test_a_run_says_why_it_takes_its_lane_and_what_it_begins_with(client, database):
+    with database.writing() as session:
+        apply_policy(session, POLICY, git=None, actor=PERSON, now=TODAY)
+    run = client.runs.request("flights")
+    assert (run.lane, run.because) == ("full", "there is no champion to begin with")
+    assert client.runs.request("flights", RetrainRequest(lane="refit")).because.endswith(
+        "asked for"
+    )
+    with pytest.raises(InvalidError, match="only the lanes continue and refit") as caught:
+        client.runs.request("flights", RetrainRequest(start_from=3))
+    assert caught.value.code == "lane_needed"
+    with pytest.raises(NotFoundError):
+        client.runs.request("flights", RetrainRequest(start_from=3, lane="continue"))
+
+
+def test_the_command_line_names_what_a_run_begins_with(api, tmp_path):
+    done = run_cli(api, tmp_path, "retrain", "flights", "--lane", "continue", "--from", 99)
+    assert done.returncode == 2, "no policy, and no windows"
+    windows = [f"--{name.replace('_', '-')}={value}" for name, value in WINDOWS.items()]
+    done = run_cli(api, tmp_path, "retrain", "flights", "--from", 99, *windows)
+    assert done.returncode == 2
+    assert "Add --lane continue or --lane refit" in done.stderr
+    done = run_cli(api, tmp_path, "retrain", "flights", "--lane", "refit", "--from", 99, *windows)
+    assert done.returncode == 3
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
