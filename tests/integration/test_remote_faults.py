@@ -287,3 +287,4 @@ def test_a_program_whose_worker_is_killed_gives_itself_up(cluster, exchange, tmp
     assert gone(map(int, line.split()[1:]), seconds=10)
     assert pod.process.wait(10) == 0
     assert "nobody waits for this task any more" in pod.log.read_text()
+    assert left(exchange) == [], "and its files are gone with it"

@@ -32,6 +32,7 @@ from tests.run_makers import (
 )
 from tests.servers.simulated_kubernetes import TOKEN, SimulatedKubernetes, await_state
 
+pytestmark = pytest.mark.nightly  # each is a run from its rows to its version
 NOW = START + 32 * DAY
 PARAMS = {"num_leaves": 7, "min_data_in_leaf": 20, "objective": "binary"}
 
@@ -76,7 +77,6 @@ def test_a_run_trains_on_the_cluster_and_is_judged_here(database, cluster):
     assert cluster.pods == {}
 
 
-@pytest.mark.nightly
 @pytest.mark.usefixtures("at_work")
 def test_a_pod_that_is_killed_is_tried_again_and_the_champion_stays(database, cluster):
     log_stream(database, make_model(database), START, 31)
@@ -96,7 +96,6 @@ def test_a_pod_that_is_killed_is_tried_again_and_the_champion_stays(database, cl
     assert deployment(database).champion == run.version
 
 
-@pytest.mark.nightly
 @pytest.mark.usefixtures("at_work")
 def test_a_cluster_that_never_answers_is_the_cause_of_a_dead_run(database, cluster):
     log_stream(database, make_model(database), START, 31)
@@ -107,7 +106,6 @@ def test_a_cluster_that_never_answers_is_the_cause_of_a_dead_run(database, clust
     assert deployment(database) is None
 
 
-@pytest.mark.nightly
 @pytest.mark.usefixtures("at_work")
 def test_an_executor_that_no_worker_has_is_named(database):
     log_stream(database, make_model(database), START, 31)

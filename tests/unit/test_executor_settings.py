@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlreg.cli.checks import _executors
 from mlreg.cli.executors import executor_settings_of
 from mlreg.cli.settings import Settings, SettingsError, read_settings
 from mlreg.controller.executors.executor import ChildTask
@@ -87,3 +88,13 @@ def test_an_executor_that_is_not_here_is_named_with_those_that_are(tmp_path, set
     with pytest.raises(ExecutorNotHereError, match="no executor 'ray'; it has local"):
         executors.run(task, threading.Event())
     executors.close()
+
+
+def test_doctor_names_every_executor_and_what_is_wrong_with_it(settings):
+    assert (found := _executors(settings())).well
+    assert found.text == "local"
+    given = {"ray_address": "http://127.0.0.1:1", "exchange_url": "file:///shared"}
+    found = _executors(settings(**given))
+    assert not found.well
+    assert found.text.startswith("local; ray: http://127.0.0.1:1 gives no answer: ")
+    assert "refused" in found.text

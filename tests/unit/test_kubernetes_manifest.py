@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -57,6 +57,7 @@ resources = st.builds(
 )
 
 
+@settings(max_examples=30)
 @given(shapes, resources, st.floats(1, 1e6))
 def test_every_manifest_is_one_to_the_api(shape, wanted, deadline):
     manifest = job_manifest(job_of(resources=wanted, deadline_seconds=deadline), shape)

@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -68,8 +68,18 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         word = _do(errand, environment, halt)
     except (RegistryError, OSError) as error:
         word = LastWord(None, problem=" ".join(str(error).split())[:1000])
+    else:
+        if halt.is_set():
+            _clear_if_abandoned(errand.place)
     _say([spell(secret, word)])
     return 0
+
+
+def _clear_if_abandoned(place: Place) -> None:
+    """Remove the files of a task that nobody waits for: who would have removed them is gone."""
+    with suppress(RegistryError):
+        if not place.is_awaited():
+            place.clear()
 
 
 def s3_settings(environment: Mapping[str, str]) -> S3Settings:
