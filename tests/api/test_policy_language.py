@@ -12,6 +12,7 @@ from sqlmodel import select
 
 from mlreg.client.errors import InvalidError, NotFoundError
 from mlreg.controller.api import policies
+from mlreg.controller.store.tables import Policy
 from mlreg.registry.store import tables
 from tests.automation_makers import DAY, POLICY, START, Automation
 
@@ -61,13 +62,18 @@ def cli(api, tmp_path):
 
 
 @pytest.mark.usefixtures("automation")
-def test_four_lines_are_a_policy_with_the_gates_and_the_delay_of_its_model(client):
+def test_four_lines_are_a_policy_with_the_gates_and_the_delay_of_its_model(client, database):
     applied = client.policies.apply(FOUR_LINES).policy
     assert applied["gates"] == [
         {"champion": "log_loss", "margin": 0.001},
         {"baseline": "prior", "metric": "log_loss", "margin": 0.0},
     ]
     assert applied["data"]["label_delay"] == "10d"
+    with database.writing() as session:  # as an mlreg without default gates wrote it down
+        (row,) = session.exec(select(Policy)).all()
+        row.body = {**row.body, "gates": []}
+        session.add(row)
+    assert client.policies.get("flights").policy["gates"] == []
     assert client.policies.apply(FOUR_LINES + "gates: []\n").policy["gates"] == []
 
 
@@ -133,8 +139,6 @@ def test_the_command_line(cli, tmp_path):
     dry = cli("policy", "apply", "-f", "policy.yaml", "--dry-run")
     assert "flights in production has no policy; this would be policy 1" in dry
     assert "the next run would take the lane full" in dry
-    cli("policy", "history", "flights")
-    cli("policy", "show", "flights", code=3)
     cli("policy", "apply", "-f", "policy.yaml")
     again = cli("policy", "apply", "-f", "-", given=starter + "cooldown: 9h\n")
     assert "~ cooldown: 6h -> 9h" in again
@@ -143,7 +147,6 @@ def test_the_command_line(cli, tmp_path):
     history = json.loads(cli("--json", "policy", "history", "flights"))
     assert [one["number"] for one in history["items"]] == [3, 2, 1]
     assert cli("policy", "show", "flights", "--number", 2, "--source").endswith("cooldown: 9h\n")
-    assert json.loads(cli("--json", "policy", "firings", "flights")) == {"items": [], "next": None}
     error = cli("policy", "apply", "-f", "-", given=starter + "cooldown: -1h\n", code=2)
     assert "cooldown: a duration is" in error
     schema = json.loads(cli("policy", "schema"))
