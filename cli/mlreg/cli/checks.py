@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 OLDEST_POSTGRES = 150_000
 MAX_SKEW_SECONDS = 2.0
 LITTLE_SPACE_BYTES = 1_000_000_000
+START = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ def _controllers(database: Database) -> Finding:
     leader = next((one for one in there if one.leads), None)
     if leader is None:
         text = "none is there" if not there else f"{len(there)} there, and none leads"
-        return Finding("controllers", well=not there, text=text)
+        started = all(one.seen_at - one.since < START for one in there)
+        return Finding("controllers", well=started, text=text)
     text = f"{leader.name} leads in epoch {leader.epoch}; standing by: {len(there) - 1}"
     return Finding("controllers", well=True, text=text + _of_versions(there))
 
@@ -156,7 +159,7 @@ def _controllers(database: Database) -> Finding:
 def _workers(database: Database) -> Finding:
     with database.reading() as session:
         there = [one for one in list_workers(session) if one.there]
-        lost = count_stranded(session)
+        lost = count_stranded(session, START.total_seconds())
     labels = ", ".join(sorted({label for one in there for label in one.labels}))
     text = f"{len(there)} there, labels: {labels or 'none'}" if there else "none is there"
     waits = f"; {lost} job{'s' if lost > 1 else ''} that nobody can take" if lost else ""

@@ -52,9 +52,9 @@ def look(database: Database, *, now: datetime, after_seconds: float = AFTER_SECO
             close_incident(session, incident["id"], line, actor=SYSTEM, now=now)
 
 
-def count_stranded(session: ReadSession) -> int:
-    """Count the jobs for a deployment that nobody can take at present, up to a hundred."""
-    return len(rows.stranded_jobs(session, 0.0, MAX_JOBS))
+def count_stranded(session: ReadSession, seconds: float) -> int:
+    """Count the jobs for a deployment that nobody can take, for so long, up to a hundred."""
+    return len(rows.stranded_jobs(session, seconds, MAX_JOBS))
 
 
 def find_obstacles(session: ReadSession, wanted: Sequence[Wanted]) -> Mapping[int, str]:
