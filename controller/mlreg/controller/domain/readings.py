@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -78,13 +79,10 @@ class Pooled:
 
 
 def usable(readings: Iterable[WindowReading]) -> tuple[WindowReading, ...]:
-    """Return the final readings, oldest first."""
-    return tuple(
-        sorted(
-            (one for one in readings if one.state == "final" and one.value is not None),
-            key=lambda one: (one.start, one.subject),
-        )
-    )
+    """Return the final readings with a finite value, oldest first."""
+    final = (one for one in readings if one.state == "final" and one.value is not None)
+    finite = (one for one in final if isfinite(one.value or 0.0))
+    return tuple(sorted(finite, key=lambda one: (one.start, one.subject)))
 
 
 def pool(readings: Iterable[WindowReading], *, min_rows: int) -> Pooled | None:

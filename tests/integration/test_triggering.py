@@ -1,0 +1,122 @@
+"""Triggers in the controller: other models' news, quiet hours, and what is kept of each look."""
+
+from datetime import timedelta
+
+import pytest
+from sqlmodel import select
+
+from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.domain.policy_file import InvalidPolicyError
+from mlreg.controller.services import following
+from mlreg.controller.services.chore import ChoreRoom, ChoreSettings
+from mlreg.controller.services.trigger_records import find_look, let_go
+from mlreg.controller.store import tables
+from mlreg.controller.store import upstream as upstream_rows
+from mlreg.registry.services import deployments
+from mlreg.registry.store.tables import Installation, Version
+from tests.automation_makers import DAY, HOUR, START, Automation
+from tests.feedback_makers import make_model
+from tests.makers import PERSON, make_version
+
+MINUTE = timedelta(minutes=1)
+POLICY = """
+model: flights
+data: {train_window: 20d, evaluate_window: 5d, label_delay: 1d}
+triggers:
+  - {upstream: weather@champion}
+  - {upstream: weather@version}
+quiet_hours: {from: "22:00", to: "06:00"}
+cooldown: 1m
+retrain: {rounds: 10}
+"""
+
+
+@pytest.fixture
+def automation(database, store):
+    found = Automation(database, store, policy=None, now=START + 8 * HOUR)
+    found.weather = make_model(database, "weather")
+    with database.writing() as session:
+        make_version(session, found.weather, 1)
+    found.apply(POLICY)
+    return found
+
+
+def serve(automation, at):
+    with automation.database.writing() as session:
+        change = deployments.Change("weather", "production", PERSON, "because")
+        deployments.promote(session, change, version=1, now=at, force=True)
+
+
+def register(automation, number):
+    with automation.database.writing() as session:
+        make_version(session, automation.weather, number)
+        session.flush()
+        version = session.get_one(Version, (automation.weather.id, number))
+        version.created_at = automation.clock_now
+
+
+def test_news_of_another_model_are_seen_at_the_next_beat_and_once(automation):
+    assert automation.pass_to(START + 9 * HOUR) == []  # what was there is not new
+    serve(automation, START + 9 * HOUR)
+    (fired,) = automation.pass_to(START + 9 * HOUR + MINUTE)
+    assert (fired.triggers, fired.outcome) == (("upstream",), "run")
+    (firing,) = automation.all(tables.Firing)
+    assert firing.readings[0]["because"].startswith("version 1 of weather came to serve")
+    assert automation.pass_to(START + 10 * HOUR) == []
+    with automation.database.reading() as session:
+        assert not upstream_rows.has_news(session)
+
+
+def test_in_quiet_hours_it_waits_and_runs_when_they_end(automation):
+    automation.clock_now = START + 23 * HOUR
+    register(automation, 2)
+    (held,) = automation.pass_to(START + 23 * HOUR)
+    assert (held.triggers, held.outcome) == (("upstream:2",), "quiet")
+    assert automation.pass_to(START + DAY) == []
+    (state,) = automation.all(tables.PolicyState)
+    assert PolicyMemory.from_json(state.memory).quiet.until == START + 30 * HOUR
+    (fired,) = automation.pass_to(START + 30 * HOUR)
+    assert (fired.triggers, fired.outcome) == (("upstream:2",), "run")
+
+
+def test_a_state_that_is_locked_is_told_later_and_nobody_waits(automation):
+    register(automation, 2)
+    with automation.database.writing() as session:
+        (state,) = automation.all(tables.PolicyState)
+        session.get_one(tables.PolicyState, state.id, with_for_update=True)
+        following.wake(automation.database, START + 9 * HOUR)
+    following.wake(automation.database, START + 9 * HOUR)
+    (state,) = automation.all(tables.PolicyState)
+    assert state.memory["woken"] == (START + 9 * HOUR).isoformat()
+
+
+def test_each_look_is_kept_for_its_days(automation):
+    automation.pass_to(START + DAY)
+    with automation.database.reading() as session:
+        look = find_look(session, "flights", "production", None)
+    assert [one.trigger for one in look.records] == ["upstream", "upstream:2"]
+    assert look.records[0].missing == "a new champion"
+    kept = len(automation.all(tables.TriggerRecord))
+    settings = ChoreSettings(trigger_record_days=1)
+    room = ChoreRoom(automation.database, automation.store, START, settings)
+    assert let_go(room) == "0 records of looks at triggers went"
+    with automation.database.writing() as session:
+        session.exec(select(Installation)).one().virtual_now = look.moment + DAY + HOUR
+    assert let_go(room) == f"{kept} records of looks at triggers went"
+
+
+WRONG = [
+    ("[{upstream: flights}]", "line 3: triggers[0].upstream: a model that follows itself"),
+    ("[{every: 1d}, {upstream: wether}]", "line 3: triggers[1].upstream: no model 'wether'"),
+    ("[{invariant: x-known}]", "no invariant 'x-known'; it has none"),
+    ('[{drift: "business:revenu", below: 5}]', "nothing was ever posted as 'revenu'"),
+    ("[{every: 1d}, {predictions: 9}]\ncombine: {at_least: 2, within: 6h}", "line 4: combine"),
+    ("[{webhook: a}, {webhook: a}]", "'a' is declared twice"),
+]
+
+
+def test_what_is_not_there_is_named_with_its_line(automation):
+    for triggers, problem in WRONG:
+        with pytest.raises(InvalidPolicyError) as caught:
+            automation.apply(f"model: flights\ndata: {{label_delay: 1d}}\ntriggers: {triggers}\n")
+        assert problem in str(caught.value)
