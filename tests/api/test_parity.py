@@ -284,6 +284,7 @@ def test_what_cannot_be_replayed_is_refused(served, database):
     with pytest.raises(NotFoundError) as caught:
         served.client.parity.get(99)
     assert caught.value.code == "parity_not_found"
+    served.client.environments.create("staging")
     with pytest.raises(RefusedError) as refused:
         served.client.parity.check("flights", ParityRequest(environment="staging"))
     assert refused.value.code == "nothing_to_replay"
