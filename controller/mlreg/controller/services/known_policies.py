@@ -1,7 +1,8 @@
 """Policies that were read before: what was written down of one never changes.
 
-What always holds: sections that say the same are one object, for fleets of policies differ in
-little; the oldest are forgotten beyond `MOST`.
+What always holds: a policy is known by its id and the hash of what was written down, so a database
+that was restored under a running controller is read anew; sections that say the same are one
+object, for fleets of policies differ in little; the oldest are forgotten beyond `MOST`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.policy_file import read_written_policy
 from mlreg.controller.services.policy_texts import kinds
-from mlreg.controller.store.chunks import policy_bodies
+from mlreg.controller.store.chunks import policy_bodies, policy_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlreg.controller.domain.policy import Policy
+    from mlreg.controller.store.chunks import PolicyStamp
     from mlreg.registry.store.database import ReadSession
 
 MOST = 20_000
@@ -32,18 +34,24 @@ class _Known:
     """A cache by the policy's id; threads may share it."""
 
     def __init__(self) -> None:
-        self._policies: OrderedDict[int, Policy] = OrderedDict()
+        self._policies: OrderedDict[PolicyStamp, Policy] = OrderedDict()
         self._sections: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
     def find(self, session: ReadSession, ids: Sequence[int]) -> dict[int, Policy]:
         with self._lock:
-            for number, body in policy_bodies(session, [i for i in ids if i not in self._policies]):
+            stamps = dict(policy_stamps(session, ids))
+            unknown = [one for one, stamp in stamps.items() if (one, stamp) not in self._policies]
+            for number, body in policy_bodies(session, unknown) if unknown else ():
                 try:
-                    self._policies[number] = self._read(body)
+                    self._policies[number, stamps[number]] = self._read(body)
                 except Exception:  # noqa: BLE001 - one policy that cannot be read stops no other
                     log.warning("policy %d cannot be read", number)
-            found = {one: self._policies[one] for one in ids if one in self._policies}
+            found = {
+                one: self._policies[one, stamp]
+                for one, stamp in stamps.items()
+                if (one, stamp) in self._policies
+            }
             while len(self._policies) > MOST:
                 self._policies.popitem(last=False)
         return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Place = tuple[int, str]
     """A model's id and an environment."""
+    PolicyStamp = tuple[int, int]
 
 _LOCK = text("""
     SELECT id, model_id, environment, policy_id, CAST(memory AS text) FROM policy_state
@@ -27,6 +28,7 @@ _LOCK = text("""
     ORDER BY id FOR UPDATE SKIP LOCKED
 """)
 _LATE = text("SELECT DISTINCT model_id, environment FROM late_hour WHERE model_id = ANY(:models)")
+_STAMPS = text("SELECT id, jsonb_hash_extended(body, 0) FROM policy WHERE id = ANY(:ids)")
 _BODIES = text("SELECT id, CAST(body AS text) FROM policy WHERE id = ANY(:ids)")
 _SERVING = text("""
     SELECT deployment.model_id, deployment.environment, deployment.id, deployment.revision,
@@ -114,6 +116,11 @@ def lock_due(session: WriteSession, ids: Sequence[int], now: datetime) -> list[D
 def late_places(session: ReadSession, models: Sequence[int]) -> set[Place]:
     """Return the deployments of which hours wait to be read again."""
     return {(row[0], row[1]) for row in session.execute(_LATE, {"models": list(models)})}
+
+
+def policy_stamps(session: ReadSession, ids: Sequence[int]) -> list[PolicyStamp]:
+    """Return (id, hash of the body) of policies: another database has others under these ids."""
+    return [(row[0], row[1]) for row in session.execute(_STAMPS, {"ids": list(ids)})]
 
 
 def policy_bodies(session: ReadSession, ids: Sequence[int]) -> list[tuple[int, str]]:

@@ -1,0 +1,94 @@
+"""Policies judged together end as they would have ended alone."""
+
+from sqlalchemy import text
+
+from mlreg.controller.services import tick as ticking
+from mlreg.controller.services.chunks import judge_chunk
+from mlreg.registry.store.database import WriteSession
+from mlreg.registry.store.tables import Environment
+from tests.automation_makers import DAY, HOUR, START, Automation
+
+POLICY = """
+model: flights
+data: {train_window: 20d, evaluate_window: 5d, label_delay: 1d}
+triggers:
+  - {schedule: "0 */6 * * *"}
+  - {labelled_rows: 900}
+  - {drift: psi, above: 0.25, windows: 2}
+combine: {at_least: 2}
+cooldown: 1h
+"""
+REMEMBERED = text("SELECT memory, next_fire_at, evaluated_until FROM policy_state")
+RECORDED = text("""
+    SELECT moment, trigger, holds, because, missing, readings FROM trigger_record
+    ORDER BY moment, trigger
+""")
+
+
+def stand(session):
+    statements = (REMEMBERED, RECORDED)
+    return [tuple(one) for statement in statements for one in session.execute(statement)]
+
+
+def together(database, now):
+    """Judge the one policy there is as a chunk, say how it stands then, and undo it."""
+    with database.engine.begin() as connection, WriteSession(connection) as session:
+        ids = session.execute(text("SELECT id FROM policy_state")).scalars().all()
+        chunk = judge_chunk(session, ids, now)
+        found = stand(session)
+        connection.rollback()
+    return chunk, found
+
+
+def test_what_comes_of_nothing_is_the_same_together_and_alone(database, store):
+    automation = Automation(database, store, policy=POLICY)
+    compared = left = fired = 0
+    for number in range(3):
+        automation.log(START + number * DAY, shift=8.0 if number == 2 else 0.0)
+        for hour in range(24, 48, 6):
+            now = START + number * DAY + hour * HOUR
+            if hour == 24:
+                fired += len(automation.pass_to(now))  # windows are read alone
+                continue
+            chunk, found = together(database, now)
+            automation.clock_now = now
+            report = automation.tick()
+            fired += len(report.firings)
+            if chunk.left:
+                left += 1
+                assert report.windows or report.firings or not report.judged
+            else:
+                compared += 1
+                assert chunk.judged == report.judged
+                with database.reading() as session:
+                    assert stand(session) == found
+    assert compared > 2
+    assert fired > 0
+
+
+def test_a_policy_that_fires_is_left_to_be_taken_alone(database, store):
+    automation = Automation(
+        database, store, policy=POLICY.replace("combine: {at_least: 2}", "combine: any")
+    )
+    automation.pass_to(START + DAY)
+    chunk, found = together(database, START + DAY + 6 * HOUR)
+    assert (chunk.judged, len(chunk.left)) == (0, 1)
+    with database.reading() as session:
+        assert stand(session) == found
+
+
+def test_one_policy_that_cannot_be_judged_stops_no_other(database, store, monkeypatch):
+    monkeypatch.setattr(ticking, "FEW", 0)
+    automation = Automation(database, store, policy=POLICY)
+    automation.pass_to(START + DAY)
+    with database.writing() as session:
+        session.add(Environment(name="b", created_at=START))
+    automation.apply(POLICY.replace("model: flights", "model: flights\nenvironment: b"))
+    with database.writing() as session:
+        session.execute(text("UPDATE policy SET body = '{}' WHERE environment = 'b'"))
+    automation.clock_now = START + DAY + 6 * HOUR
+    report = automation.tick()
+    assert len(report.failed) == 1
+    with database.reading() as session:
+        judged = session.execute(text("SELECT max(moment) FROM trigger_record")).scalar_one()
+    assert judged == automation.clock_now
