@@ -42,11 +42,15 @@ JOBS = {
     "/parities/": (ID + 5, "parity"),
     "/explanations/": (ID + 6, "explain"),
     "/comparisons/": (ID + 7, "compare"),
+    "/backtests/": (ID + 8, "backtest"),
 }
 """The number and kind of a job, by the path that shows jobs of that kind alone."""
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ROLES = ("viewer", "ci", "operator", "approver", "admin")
-READING_POSTS = {"/api/v1/models/{model}/versions/{number}/verify"}
+READING_POSTS = {
+    "/api/v1/models/{model}/versions/{number}/verify",
+    "/api/v1/policies/preview",
+}
 IDS = {"number", "version", "run", "decision", "upload", "digest", "name", "key"}
 
 
@@ -317,10 +321,12 @@ def test_a_body_that_names_another_model(knockers, role):
     theirs = answer(knocker, "POST", "/api/v1/models", new_model(THEIRS))
     assert theirs == answer(knocker, "POST", "/api/v1/models", new_model(NOTHING))
     assert theirs[:2] == (403, "permission_denied")
-    policy = "model: {}\nenvironment: production\nretrain: {{trainer: lightgbm, rounds: 1}}\n"
-    for name in (THEIRS, NOTHING):
-        got = knocker("POST", "/api/v1/policies", {"text": policy.format(name)})
-        assert got.status in {403, 404, 422}, got.body
+    policy = "model: {}\ntriggers: [{{labelled_rows: 5}}]\n"
+    for place in ("/api/v1/policies", "/api/v1/policies/preview"):
+        texts = [{"text": policy.format(name)} for name in (THEIRS, NOTHING)]
+        theirs, nothing = (knocker("POST", place, text) for text in texts)
+        assert theirs.status in {403, 404}, theirs.body
+        assert theirs.body == nothing.body.replace(NOTHING.encode(), THEIRS.encode())
 
 
 def test_a_grant_opens_one_model_only(whole):
