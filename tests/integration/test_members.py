@@ -23,6 +23,7 @@ from mlreg.controller.store.tables import Incident
 from tests.faults.workers import await_true, enqueue
 from tests.feedback_makers import make_model
 from tests.makers import PERSON, START
+from tests.run_makers import FixedClock
 
 GPU = """
 model: flights
@@ -133,7 +134,7 @@ def test_what_nobody_can_take_is_told_once_and_over_once_somebody_can(database):
             ]
 
     with there(database, "cpu-1", labels=["cpu"]):
-        stranding.look(database, now=START)
+        stranding.Lookout(database).look(FixedClock(START))  # not yet: it waits since a moment ago
         title = "work is not done: no worker with label 'gpu' is there"
         assert look() == look() == [("stranded_job", "open", title)]
         with there(database, "gpu-1", labels=["gpu"]):

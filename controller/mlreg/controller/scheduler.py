@@ -18,10 +18,11 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlreg.controller.services import leadership, stranding
+from mlreg.controller.services import leadership
 from mlreg.controller.services.chores import enqueue_due
 from mlreg.controller.services.leadership import TTL_SECONDS, Reign
 from mlreg.controller.services.presence import Introduction, Presence
+from mlreg.controller.services.stranding import Lookout
 from mlreg.controller.services.tick import tick
 from mlreg.registry.domain.errors import RegistryError
 
@@ -71,9 +72,13 @@ def run_scheduler(
     heartbeat: Heartbeat | None = None,
 ) -> None:
     """Tick while this controller leads, until `stop` is set; `heartbeat` is called meanwhile."""
+    lookout = Lookout(database)
 
     def tick_once() -> None:
-        if beat(database, clock, settings, stop) and heartbeat is not None:
+        if not beat(database, clock, settings, stop):
+            return
+        lookout.look(clock)
+        if heartbeat is not None:
             heartbeat.beat()
 
     with Presence(database, Introduction(settings.name, "controller")):
@@ -102,7 +107,6 @@ def beat(
         reign = Reign(database, held, ttl_seconds, stop)
         report = tick(database, now=clock.now(), reign=reign)
         enqueue_due(database)
-        stranding.look(database, now=clock.now())
         leadership.note_tick(database)
     except leadership.LeadershipLostError as error:
         log.warning("the tick is broken off: %s", error)

@@ -9,12 +9,16 @@ of it can be taken.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.controller.domain.stranded import Wanted, Worker, why_stranded
 from mlreg.controller.services.incidents import Alarm, add_entry, close_incident, open_incident
 from mlreg.controller.store import members as rows
 from mlreg.registry.domain.actor import SYSTEM
+from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +26,34 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
+    from mlreg.registry.domain.clock import Clock
     from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
 KIND = "stranded_job"
 AFTER_SECONDS = 300.0
+EVERY_SECONDS = 30.0
 MAX_JOBS = 100
 
 log = logging.getLogger("mlreg.controller")
+
+
+class Lookout:
+    """Looks for such jobs, not more often than each half minute: it reads the whole queue."""
+
+    def __init__(self, database: Database, every_seconds: float = EVERY_SECONDS) -> None:
+        self._database = database
+        self._seconds = every_seconds
+        self._last = float("-inf")
+
+    def look(self, clock: Clock) -> None:
+        """Look if it is time; an outage of the database is waited out."""
+        if time.monotonic() - self._last < self._seconds:
+            return
+        self._last = time.monotonic()
+        try:
+            look(self._database, now=clock.now())
+        except (RegistryError, SQLAlchemyError) as error:
+            log.warning("no look at what waits: %s", str(error).splitlines()[0])
 
 
 def look(database: Database, *, now: datetime, after_seconds: float = AFTER_SECONDS) -> None:
