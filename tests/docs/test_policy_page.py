@@ -34,3 +34,14 @@ def test_the_usual_gates_are_those_of_the_tasks():
 def test_the_commands_exist():
     named = set(re.findall(r"`(?:mlreg policy )?(\w+) MODEL", PAGE.read_text()))
     assert named <= set(load("policy").commands)
+
+
+def test_the_commands_of_the_how_to_exist_with_their_options():
+    page = (PAGE.parents[1] / "how-to" / "change-a-policy.md").read_text()
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
+    lines = re.findall(r"^mlreg policy (.+?)(?: > .+)?$", blocks, re.MULTILINE)
+    assert len(lines) > 7
+    for line in lines:
+        name, *words = line.split()
+        options = {option for one in load("policy").commands[name].params for option in one.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
