@@ -64,6 +64,7 @@ triggers:
 retrain: {rounds: 10}
 """
 INVARIANTS = "{model: flights, invariants: [{name: x-known, not_null: x}]}"
+GRID = "triggers: {weekly: [{every: 7d}]}"
 SAID = {"reason": "why not"}
 
 
@@ -243,6 +244,12 @@ def advance_clock(house):
     house.run("UPDATE installation SET virtual_now = NULL")
 
 
+def replay(house, window):
+    asked = house.calls("POST", f"{M}/backtests", {"grid": GRID, **window})
+    number = json.loads(asked.body)["number"]
+    house.calls("POST", f"{A}/backtests/{{number}}/cancel", SAID, number=number)
+
+
 def change_automation(house):
     house.calls("POST", f"{A}/policies", {"text": POLICY})
     by_hand = f"{M}/policies/{{environment}}/triggers/{{trigger}}"
@@ -256,6 +263,7 @@ def change_automation(house):
     assert house.calls("POST", f"{M}/comparisons", {"question": "joint"}).status == 202
     window = {"start": "2013-07-01T00:00:00Z"}
     assert house.calls("POST", f"{M}/explanations", window).status == 202
+    replay(house, window)
     house.calls("POST", f"{M}/versions/{{version}}/reproduce", version=2)
     run = house.calls("POST", f"{M}/runs", {"lane": "full"})
     assert run.status == 201

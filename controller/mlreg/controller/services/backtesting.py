@@ -305,13 +305,18 @@ def _times(
     logged = dict(base.get("data") or {}).get("source", "feedback") == "feedback"
     if start is None and not logged:
         raise TooLittleHistoryError(cause="a source does not say where it begins: name --from")
-    model_id = catalog.id_of(model)
-    if logged and waiting_since(session, model_id) is None and _first(session, model_id) is None:
+    if start is None and not _has_log(session, catalog.id_of(model)):
         raise TooLittleHistoryError(cause=f"nothing was logged for model {model.name!r}")
     if start is not None and start >= end:
         cause = f"{start.isoformat()} is not before {end.isoformat()}"
         raise TooLittleHistoryError(cause=cause)
     return {"start": None if start is None else start.isoformat(), "end": end.isoformat()}
+
+
+def _has_log(session: ReadSession, model_id: int) -> bool:
+    """Whether anything was logged, in the log or on its way there."""
+    waits = waiting_since(session, model_id) is not None
+    return waits or _first(session, model_id) is not None
 
 
 def _first(session: ReadSession, model_id: int) -> datetime | None:
