@@ -7,8 +7,9 @@ from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy_file import InvalidPolicyError
-from mlreg.controller.services import following
+from mlreg.controller.services import following, invariant_readings
 from mlreg.controller.services.chore import ChoreRoom, ChoreSettings
+from mlreg.controller.services.invariants import apply_invariants
 from mlreg.controller.services.trigger_records import find_look, let_go
 from mlreg.controller.store import tables
 from mlreg.controller.store import upstream as upstream_rows
@@ -120,3 +121,30 @@ def test_what_is_not_there_is_named_with_its_line(automation):
         with pytest.raises(InvalidPolicyError) as caught:
             automation.apply(f"model: flights\ndata: {{label_delay: 1d}}\ntriggers: {triggers}\n")
         assert problem in str(caught.value)
+
+
+BROKEN = """
+model: flights
+data: {train_window: 20d, evaluate_window: 5d, label_delay: 1d}
+triggers: [{invariant: any}]
+cooldown: 1m
+retrain: {rounds: 10}
+"""
+
+
+def test_a_broken_invariant_is_told_of_as_soon_as_it_was_checked(database, store):
+    automation = Automation(database, store, policy=None)
+    with database.writing() as session:
+        text = "{model: flights, invariants: [{name: cold, range: temp, max: -100}]}"
+        apply_invariants(session, text, actor=PERSON, now=START)
+    automation.apply(BROKEN)
+    automation.log(START)
+    automation.clock_now = START + DAY
+    extra = ("invariants", invariant_readings.HANDLER)
+    firings = []
+    for _ in range(4):
+        firings += automation.tick().firings
+        automation.work(extra)
+    (fired,) = firings
+    assert (fired.triggers, fired.outcome) == (("invariant",), "run")
+    assert "cold 1" in automation.all(tables.Firing)[0].readings[0]["because"]

@@ -32,6 +32,7 @@ from mlreg.controller.services.comparing_rows import (
     exact_tests,
     tell_apart,
 )
+from mlreg.controller.services.looking_again import look_again_if_watched
 from mlreg.controller.services.profiles import ensure_bins, find_bins
 from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.snapshots import SnapshotNotFoundError, get_snapshot
@@ -182,7 +183,9 @@ def perform(attempt: Attempt) -> None:
     found |= {"question": payload["question"], "version": pair.version, **_sides(pair, window)}
     with attempt.finish() as session:
         if payload["question"] == "joint":
-            _write(session, (payload["model_id"], payload["environment"]), window, found, now)
+            place = (payload["model_id"], payload["environment"])
+            _write(session, place, window, found, now)
+            look_again_if_watched(session, place, MONITOR, now=now)
         attempt.outcome = found
 
 

@@ -1,4 +1,4 @@
-"""What policies follow of other models: told as soon as it comes, shown once.
+"""What wakes a policy before its next window: news of other models, and readings made by jobs.
 
 What always holds: what was there when a policy was applied is not new to it; what came since is
 shown to its trigger once, by serial numbers that are given under the other model's own locks.

@@ -26,6 +26,7 @@ from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.checking import Checked, check_rows, columns_of
 from mlreg.controller.services.invariants import PREFIX, Declared, find_invariants
 from mlreg.controller.services.logged_rows import sample_rows, select_rows
+from mlreg.controller.services.looking_again import look_again_if_watched
 from mlreg.controller.services.losses import check_still_there
 from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT
 from mlreg.controller.store import readings
@@ -94,6 +95,7 @@ def perform(attempt: Attempt) -> None:
         now = attempt.clock.now()
         readings.write_readings(session, place, found, now=now)
         watching.watch(session, place, [look.window], now=now)
+        look_again_if_watched(session, place, PREFIX, now=now)
 
 
 def _check(

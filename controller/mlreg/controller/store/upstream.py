@@ -41,6 +41,14 @@ _WAKE = text(f"""
     FROM free WHERE policy_state.id = free.id
 """)  # noqa: S608 - no value of anybody's
 """A state that somebody has locked is told at the next tick: nobody waits for a stopped leader."""
+_LOOK_AGAIN = text("""
+    UPDATE policy_state SET next_fire_at = least(next_fire_at, :now),
+        memory = jsonb_set(memory, '{woken}', to_jsonb(CAST(:woken AS text)))
+    WHERE id IN (
+        SELECT id FROM policy_state
+        WHERE enabled AND model_id = :model_id AND environment = :environment
+        FOR UPDATE SKIP LOCKED)
+""")
 _FORGET = text("DELETE FROM policy_upstream WHERE state_id = :state_id AND source <> ALL(:sources)")
 _FOLLOW = text("""
     INSERT INTO policy_upstream (state_id, source, what, model_id, environment, woken)
@@ -136,3 +144,9 @@ def wake(session: WriteSession, now: datetime) -> int:
     """Have every policy look that follows something new; return how many there are."""
     found = session.execute(_WAKE, {"now": now, "woken": now.isoformat()})
     return cast("int", found.rowcount)  # type: ignore[attr-defined]
+
+
+def look_again(session: WriteSession, place: tuple[int, str], now: datetime) -> None:
+    """Have the policy of a deployment look at once; one that is looking now looks later anyway."""
+    values = {"model_id": place[0], "environment": place[1], "now": now, "woken": now.isoformat()}
+    session.execute(_LOOK_AGAIN, values)
