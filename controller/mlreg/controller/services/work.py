@@ -129,20 +129,18 @@ class Worker:
             self._wake.set()
 
     def _start_next(self, pool: ThreadPoolExecutor) -> bool:
-        """Start jobs in all free slots; False when there is no slot or no job."""
+        """Start the next job in a free slot; False when there is no slot or no job."""
         if not self._free.acquire(blocking=False):
             return False
-        free = 1
-        while self._free.acquire(blocking=False):
-            free += 1
-        leases = self._next_leases(free)
-        for _ in range(free - len(leases)):
+        lease = self._next_lease()
+        if lease is None:
             self._free.release()
-        for lease in leases:
-            pool.submit(self._work, lease)
-        return bool(leases)
+            return False
+        pool.submit(self._work, lease)
+        return True
 
-    def _next_leases(self, most: int) -> list[Lease]:
+    def _next_lease(self) -> Lease | None:
+        """Claim one job: of a batch, a poison job would take the others' attempts with it."""
         settings, database = self._settings, self._parts.database
         try:
             self._take_back()
@@ -154,11 +152,11 @@ class Worker:
                 declined=tuple(self._presence.declined),
                 price=settings.price,
             )
-            return jobs.claim_all(database, claim, most)
+            return next(iter(jobs.claim_all(database, claim, 1)), None)
         except (DatabaseUnreachableError, SQLAlchemyError) as error:
             log.warning("no jobs: %s", str(error).splitlines()[0])
             time.sleep(DATABASE_PAUSE_SECONDS)
-            return []
+            return None
 
     def _take_back(self) -> None:
         """Queue or bury the jobs of workers that are gone."""
