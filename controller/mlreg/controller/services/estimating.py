@@ -2,7 +2,8 @@
 
 What always holds: only profiles are read, never rows; each version is calibrated on its own matured
 rows, or on those of all versions of its contract while it has too few; the readings are named
-`estimated_<metric>` and their state is `estimate`: nothing judges by them.
+`estimated_<metric>` and their state is `estimate`: only a trigger that says
+`on: estimated` judges by them.
 """
 
 from __future__ import annotations
