@@ -119,17 +119,20 @@ def _with_collection(fires: tuple[Held, ...], seen: Look, at: datetime) -> tuple
 def _find_change(
     session: ReadSession, in_force: PolicyInForce, fires: Sequence[Held], at: datetime
 ) -> datetime | None:
-    told = [
-        one.evidence or {}
-        for one in _list(session, in_force, DETECTORS, at - in_force.policy.data.train_window, at)
-        if one.value
-    ]
-    known = [one for one in told if "began_at" in one]
-    if known:
-        return max(datetime.fromisoformat(one["began_at"]) for one in known)
+    told = _told(session, in_force, at)
+    if told is not None:
+        return told
     findings = [one.finding.evidence for one in fires if one.finding is not None]
     found = change_of(reading for evidence in findings for reading in evidence)
     return None if found is None or found >= at - SOON else found
+
+
+def _told(session: ReadSession, in_force: PolicyInForce, at: datetime) -> datetime | None:
+    """Return the newest change that a detector told of, None when none did."""
+    after = at - in_force.policy.data.train_window
+    listed = _list(session, in_force, DETECTORS, after, at)
+    known = [(one.evidence or {}).get("began_at") for one in listed if one.value]
+    return max((datetime.fromisoformat(one) for one in known if one), default=None)
 
 
 def _count(session: ReadSession, in_force: PolicyInForce, since: datetime, at: datetime) -> int:

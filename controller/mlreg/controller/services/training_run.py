@@ -141,13 +141,17 @@ def _freeze(work: RunWork) -> None:
         if train is not None:
             source = ("snapshot", train.digest)
             add_edges(session, [source], ("run", str(run.id)), now, model_id=run.model_id)
+    _say_windows(work, windows, evaluate)
+    failpoint("run_frozen")
+
+
+def _say_windows(work: RunWork, windows: RunWindows, evaluate: Interval | None) -> None:
     if work.specification.data.select is not None:
         work.log.say(f"selects {spelt(work.specification.data.select)}")
     work.log.say(
         f"trains on {_spell(windows.train)}, is judged on {_spell(evaluate)}"
         f" (labels until {windows.labels_until.isoformat()})"
     )
-    failpoint("run_frozen")
 
 
 def _windows(work: RunWork) -> tuple[RunWindows, Interval | None]:

@@ -76,7 +76,7 @@ from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
 from mlreg.controller.trainers.scores import checked_scores, score_models, write_scores
 from mlreg.controller.trainers.search import TABLE as SEARCH_TABLE
-from mlreg.controller.trainers.search import Searching, search
+from mlreg.controller.trainers.search import Searched, Searching, search
 from mlreg.controller.trainers.stage import STAGE, LabelledMatrix, Told, leave_stage, spread
 from mlreg.controller.trainers.tasks import (
     contract_of,
@@ -161,12 +161,8 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     contract = contract_of(job, rows.table)
     encoded = encode(contract.to_document(), rows.table)
     watch.lap("load")
-    searched = None
-    if job.search is not None and job.shard is not None:
-        raise InvalidJobError(cause="search: not in several processes; name the parameters")
-    if job.search is not None:
-        searching = Searching(folder, job, trainer, target, contract, rows, encoded)
-        searched = search(searching, job.search)
+    searched = _search(Searching(folder, job, trainer, target, contract, rows, encoded))
+    if searched is not None:
         job = job.model_copy(update={"params": {**job.params, **searched.chosen}})
         watch.lap("search")
     stepped = step_rows(job, contract, rows, encoded)
@@ -207,6 +203,21 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         "holdout": holdout,
         "shard": shard_report(task, len(stepped.rows.labels), model.path),
     }
+
+
+def _search(searching: Searching) -> Searched | None:
+    """Look for hyperparameters, where the job wants that.
+
+    Raises:
+        InvalidJobError: the job is one part of several.
+        SearchError: there is nothing to be found.
+    """
+    rule = searching.job.search
+    if rule is None:
+        return None
+    if searching.job.shard is not None:
+        raise InvalidJobError(cause="search: not in several processes; name the parameters")
+    return search(searching, rule)
 
 
 def fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, Trained]:
