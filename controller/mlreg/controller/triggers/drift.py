@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -157,7 +158,7 @@ class DriftTrigger(Trigger):
         return isinstance(self.features, str) or feature in self.features
 
     def _stands_far(self, streak: Sequence[WindowReading]) -> bool:
-        return self.windows.are([self._is_far(one) for one in streak])
+        return self.windows.are([self._is_far(one) for one in streak[-self.windows.of :]])
 
     def _is_far(self, one: WindowReading) -> bool:
         far = one.value is not None and self._border.is_far(one.value)
@@ -175,7 +176,7 @@ class DriftTrigger(Trigger):
             one.value is not None
             and not self._border.is_back(one.value)
             and (not self.unusual or one.verdict == "unusual")
-            for one in streak
+            for one in streak[-self.windows.of :]
         ]
 
     def _worst(self, streaks: Streaks, most: int) -> dict[str, Sequence[WindowReading]]:
@@ -205,7 +206,7 @@ class DriftTrigger(Trigger):
         windows = "1 more window" if short == 1 else f"{short} more windows"
         return f"{windows} {self._beyond}; {subject or self._whole} is at {value:.4g}"
 
-    @property
+    @cached_property
     def _border(self) -> Border:
         return Border.of(self.above, self.below, self.release_below, self.release_above)
 
