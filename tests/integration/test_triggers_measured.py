@@ -12,6 +12,5 @@ def test_triggers_on_a_stream_that_changes_and_on_one_that_does_not():
     changed = measure(Stream("SEA", "abrupt", 1, 0), Shape())
     assert calm["every 4 weeks", "full"].false <= 4
     assert calm["skill drops", "full"].false <= 15
-    assert changed["skill drops", "full"].told <= 14
     assert changed["every window", "full"].gain > 0.05
     assert changed["weekly", "full"].gain > 0.05
