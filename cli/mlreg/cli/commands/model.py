@@ -32,7 +32,9 @@ def create(
     name: Name,
     task: Task,
     features: Features = None,
-    positive_class: Annotated[str | None, typer.Option(help="Binary: the last of the classes.")] = None,
+    positive_class: Annotated[
+        str | None, typer.Option(help="Binary: the last of the classes.")
+    ] = None,
     classes: Classes = None,
     max_label_delay: LabelDelay = "1d",
     entity_key: Annotated[str | None, typer.Option(help="Column: whom a row is about.")] = None,
