@@ -250,13 +250,17 @@ def replay(house, window):
     house.calls("POST", f"{A}/backtests/{{number}}/cancel", SAID, number=number)
 
 
-def change_automation(house):
+def change_policies(house):
     house.calls("POST", f"{A}/policies", {"text": POLICY})
     by_hand = f"{M}/policies/{{environment}}/triggers/{{trigger}}"
     house.calls("POST", by_hand, {"reason": "new prices"}, trigger="manual")
     house.calls("POST", f"{A}/policies", {"text": f"{POLICY}cooldown: 9h"})
     house.calls("POST", f"{M}/policies/{{environment}}/revert", {"to": 1})
     house.calls("POST", f"{M}/policies/{{environment}}/{{verb}}", verb="disable")
+    house.calls("POST", f"{A}/budget", {"runs_per_day": 3})
+
+
+def change_automation(house):
     house.run("UPDATE version SET flavour = 'lightgbm-text'")
     evaluations = f"{M}/versions/{{version}}/evaluations"
     house.calls("POST", evaluations, version=2)
@@ -286,7 +290,6 @@ def change_automation(house):
         number = open_incident(session, alarm, actor=PERSON, now=datetime.now(UTC))
     house.calls("POST", f"{A}/incidents/{{number}}/close", number=number)
     change_alerts(house, model_id)
-    house.calls("POST", f"{A}/budget", {"runs_per_day": 3})
 
 
 def change_alerts(house, model_id):
@@ -305,6 +308,7 @@ def test_every_change_is_audited_or_says_why_not(house):
     change_deployment(house)
     change_access(house)
     change_webhooks(house)
+    change_policies(house)
     change_automation(house)
 
     routes = unsafe_routes(house.api)

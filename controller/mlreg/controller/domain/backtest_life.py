@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 SLACK = 24
-"""A label delay that is shorter than this part of a window is none: nobody judges between closes."""
+"""A label delay shorter than this part of a window is none: nobody judges between closes."""
 
 
 def replay(

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlreg.controller.domain.triggers import Finding
-    from mlreg.controller.store.tables import Firing
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 
@@ -219,12 +218,3 @@ def _request(
         now=now,
     )
     return run.id or 0
-
-
-def firings_of(
-    session: ReadSession, in_force: PolicyInForce, limit: int
-) -> list[tuple[Firing, int | None]]:
-    """Return the newest firings of a deployment, each with the run that came of it."""
-    found = rows.list_firings(session, in_force.model_id, in_force.environment, limit)
-    started = rows.runs_of_firings(session, [one.id for one in found if one.id is not None])
-    return [(one, started.get(one.id or 0)) for one in found]
