@@ -257,7 +257,7 @@ def test_what_is_old_is_forgotten_and_what_a_webhook_waits_for_is_not(database, 
         session.execute(
             text("INSERT INTO idempotency_key VALUES ('a', 'k', '', 200, '', '2020-01-01+00')")
         )
-    assert delivering.prune(room) == "1 events, 1 deliveries, 1 keys, 0 jobs deleted"
+    assert delivering.prune(room) == "1 events, 1 deliveries, 1 keys, 0 chores, 0 jobs deleted"
     with database.reading() as session:
         assert [event.body["version"] for event in list_events(session, 0)] == [2]
 

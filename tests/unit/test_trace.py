@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlreg.controller.trainers.lightgbm import LightGBMTrainer
-from mlreg.controller.trainers.trainer import TrainingTask
+from mlreg.controller.trainers.trainer import StoredModel, TrainingTask
 from mlreg.registry.domain.contracts import FeatureContract
 
 CONTRACT = FeatureContract.from_json([{"name": "x", "dtype": "float"}])
@@ -21,7 +21,7 @@ CONTRACT = FeatureContract.from_json([{"name": "x", "dtype": "float"}])
         ("regression", {"objective": "quantile", "alpha": 0.3}),
     ],
 )
-def test_the_last_point_is_the_whole_model(task, params):
+def test_the_last_point_is_the_whole_model(tmp_path, task, params):
     rng = np.random.default_rng(7)
     matrix = rng.normal(size=(300, 1))
     labels = np.exp(matrix[:, 0]) + 0.1
@@ -32,7 +32,8 @@ def test_the_last_point_is_the_whole_model(task, params):
         params=params, rounds=25, max_trees=None, decay_rate=0.9, seed=1, threads=1,
     )  # fmt: skip
     trainer = LightGBMTrainer()
-    model = trainer.train(asked).model
+    trainer.train(asked, tmp_path / "model.txt")
+    model = StoredModel(tmp_path / "model.txt", CONTRACT)
     steps = list(trainer.trace(model, matrix, points=10, threads=1))
     assert [trees for trees, _ in steps] == [3, 6, 9, 12, 15, 18, 21, 24, 25]
     assert steps[-1][1] == pytest.approx(trainer.score(model, matrix, threads=1))
