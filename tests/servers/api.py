@@ -40,9 +40,10 @@ class PromptServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
     def end(self) -> None:
-        """End once what is asked is answered; from another thread."""
+        """End once what is asked is answered; from another thread, and as often as one likes."""
         self.should_exit = True
-        self._loop.call_soon_threadsafe(self._ending.set)
+        with suppress(RuntimeError):  # it has ended, and its loop with it
+            self._loop.call_soon_threadsafe(self._ending.set)
 
 
 class RunningApi:

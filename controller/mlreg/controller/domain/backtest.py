@@ -15,7 +15,7 @@ from mlreg.controller.domain.judging import Verdict
 from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.windows import Interval
-from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.domain.errors import InvalidError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -33,6 +33,16 @@ class NotReplayableError(InvalidError):
 
     def __init__(self, *, trigger: str, wants: str) -> None:
         super().__init__(f"trigger {trigger!r} cannot be replayed: it reads {wants}")
+
+
+class TooLittleHistoryError(RefusedError):
+    """There is too little to replay."""
+
+    code = "too_little_history"
+    hint = "Log predictions with labels over more windows, or name an earlier --from."
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(f"nothing to replay: {cause}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mlreg.controller.domain.backtest import Terms
+from mlreg.controller.domain.backtest import Terms, TooLittleHistoryError
 from mlreg.controller.domain.backtest_grid import Grid, candidates, live_after
 from mlreg.controller.services.backtest_history import History
-from mlreg.controller.services.backtest_replay import Plan, TooLittleHistoryError, replay_all
+from mlreg.controller.services.backtest_replay import Plan, replay_all
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.recipe import Recipe
 from mlreg.controller.trainers.child import answer

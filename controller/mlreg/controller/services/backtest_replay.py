@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlreg.controller.domain.backtest import Course, Terms, Wanted
+from mlreg.controller.domain.backtest import Course, Terms, TooLittleHistoryError, Wanted
 from mlreg.controller.domain.backtest_answer import answer
 from mlreg.controller.domain.backtest_freshness import AGES, WeekLosses, freshness
 from mlreg.controller.domain.backtest_frontier import DRAWS, blocks_of, pareto, stand
@@ -37,7 +37,7 @@ from mlreg.controller.domain.metrics.classes import class_log_losses
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.windows import WEEK, Interval, closed_windows, window_of
 from mlreg.controller.services.backtest_world import ReplayedWorld
-from mlreg.registry.domain.errors import RefusedError, RegistryError
+from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,16 +51,6 @@ if TYPE_CHECKING:
 LEAST_WINDOWS = 2
 FIRST_SHARE = 3
 """A first model takes at most this part of the history, so that something is left to replay."""
-
-
-class TooLittleHistoryError(RefusedError):
-    """There is too little to replay."""
-
-    code = "too_little_history"
-    hint = "Log predictions with labels over more windows, or name an earlier --from."
-
-    def __init__(self, *, cause: str) -> None:
-        super().__init__(f"nothing to replay: {cause}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mlreg.controller.domain.backtest import TooLittleHistoryError
 from mlreg.controller.domain.backtest_grid import (
     MAIN_METRIC,
     Grid,
@@ -32,7 +33,6 @@ from mlreg.controller.feedback.joins import LABEL_TIME
 from mlreg.controller.services import draining, jobs, logged_rows, snapshot_rows
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
-from mlreg.controller.services.backtest_replay import TooLittleHistoryError
 from mlreg.controller.services.judging_run import find_rivals
 from mlreg.controller.services.policies import PolicyNotFoundError, checked_policy, get_policy
 from mlreg.controller.services.policy_texts import parse_policy

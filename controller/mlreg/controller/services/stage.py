@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.controller.store.runs import log_of_attempt
-from mlreg.controller.trainers.search import TABLE
-from mlreg.controller.trainers.stage import CURVE, HOLDOUT, STAGE
+from mlreg.controller.trainers.stage import CURVE, HOLDOUT, SEARCH, STAGE
 from mlreg.registry.domain.stage import Stage, StagedFile
 from mlreg.registry.services.uploads import send_folder
 
@@ -28,7 +27,7 @@ MAX_LOG_LINES = 20_000
 _KINDS: Mapping[str, StageKind] = {
     CURVE: "loss_curve",
     HOLDOUT: "predictions",
-    TABLE: "search_table",
+    SEARCH: "search_table",
     LOG: "log",
 }
 

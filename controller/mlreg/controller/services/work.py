@@ -48,7 +48,11 @@ if TYPE_CHECKING:
     from mlreg.controller.services.jobs import Lease
 
 DATABASE_PAUSE_SECONDS = 1.0
-CHILD_MODULES = ("mlreg.controller.trainers.child", "mlreg.controller.services.judging")
+CHILD_MODULES = (
+    "mlreg.controller.trainers.child",
+    "mlreg.controller.trainers.lightgbm",
+    "mlreg.controller.services.judging",
+)
 
 log = logging.getLogger("mlreg.worker")
 

@@ -75,9 +75,8 @@ from mlreg.controller.trainers.job import InvalidJobError, Job, ScoreJob, TrainJ
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
 from mlreg.controller.trainers.scores import checked_scores, score_models, write_scores
-from mlreg.controller.trainers.search import TABLE as SEARCH_TABLE
 from mlreg.controller.trainers.search import Searched, Searching, search
-from mlreg.controller.trainers.stage import STAGE, LabelledMatrix, Told, leave_stage, spread
+from mlreg.controller.trainers.stage import SEARCH, STAGE, LabelledMatrix, Told, leave_stage, spread
 from mlreg.controller.trainers.tasks import (
     contract_of,
     shard_report,
@@ -177,7 +176,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         told = Told(trainer, model, trained, task, target)
         holdout = leave_stage(folder, job.stage.holdout, told, seen)
         if searched is not None:
-            (folder / SEARCH_TABLE).replace(folder / STAGE / SEARCH_TABLE)
+            (folder / SEARCH).replace(folder / STAGE / SEARCH)
         watch.lap("stage")
     return {
         "outcome": "trained",

@@ -19,14 +19,18 @@ from typing import TYPE_CHECKING, cast
 from mlreg.controller.trainers.command import CommandTrainer
 from mlreg.controller.trainers.errors import TrainerNotInstalledError, UnknownTrainerError
 from mlreg.controller.trainers.job import InvalidJobError
-from mlreg.controller.trainers.lightgbm import LightGBMTrainer
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.commands import SealedCommand
     from mlreg.controller.trainers.trainer import Trainer
 
 GROUP = "mlreg.trainers"
-OURS = ("lightgbm", "sklearn", "command")
+BY_LIBRARY = {
+    "lightgbm": ("mlreg.controller.trainers.lightgbm", "LightGBMTrainer"),
+    "sklearn": ("mlreg.controller.trainers.sklearn", "SklearnTrainer"),
+}
+"""Module and class of the trainers whose library takes seconds to import, or may not be there."""
+OURS = (*BY_LIBRARY, "command")
 
 
 def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
@@ -37,10 +41,8 @@ def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
         TrainerNotInstalledError: it is one of ours, and its library is not there.
         InvalidJobError: the trainer `command` without a command.
     """
-    if name == "lightgbm":
-        return LightGBMTrainer()
-    if name == "sklearn":
-        return _open_sklearn()
+    if name in BY_LIBRARY:
+        return _open_ours(name)
     if name == "command":
         if command is None:
             raise InvalidJobError(cause="the trainer `command` needs a command")
@@ -51,10 +53,11 @@ def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
     return cast("Trainer", points[name].load()())
 
 
-def _open_sklearn() -> Trainer:
-    """Import scikit-learn only where it is asked for: it takes seconds, and may not be there."""
+def _open_ours(name: str) -> Trainer:
+    """Import a library only where it is asked for: who merely names a trainer needs none of it."""
+    module, trainer = BY_LIBRARY[name]
     try:
-        module = import_module("mlreg.controller.trainers.sklearn")
+        found = getattr(import_module(module), trainer)
     except ModuleNotFoundError as error:
-        raise TrainerNotInstalledError(name="sklearn", package=str(error.name)) from error
-    return cast("Trainer", module.SklearnTrainer())
+        raise TrainerNotInstalledError(name=name, package=str(error.name)) from error
+    return cast("Trainer", found())

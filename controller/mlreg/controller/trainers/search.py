@@ -35,13 +35,12 @@ from mlreg.controller.trainers.job import TrainJob
 from mlreg.controller.trainers.rows import TIME, LabelledRows
 from mlreg.controller.trainers.scores import checked_scores
 from mlreg.controller.trainers.seeds import derive_seeds
-from mlreg.controller.trainers.stage import LabelledMatrix, measure_scores
+from mlreg.controller.trainers.stage import SEARCH, LabelledMatrix, measure_scores
 from mlreg.controller.trainers.tasks import step_rows, task_of
 from mlreg.controller.trainers.trainer import StoredModel, Trainer
 from mlreg.registry.domain.contracts import FeatureContract, TargetContract
 from mlreg.registry.domain.errors import RegistryError
 
-TABLE = "search.csv"
 FOLDER = "search"
 SEED = "search"
 STARTUP_TRIALS = 10
@@ -125,7 +124,7 @@ def search(searching: Searching, rule: SearchRule) -> Searched:
     trials = _Trials(searching, rule, metric, older, newer)
     trials.done.append(_try(trials, {}))
     _sample(trials)
-    _write_table(searching.folder / TABLE, trials)
+    _write_table(searching.folder / SEARCH, trials)
     best = trials.best
     if best is None:
         raise SearchError(cause=f"no trial went well: {trials.done[0].error}")

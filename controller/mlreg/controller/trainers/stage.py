@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.metrics import MetricName
 
 STAGE = "stage"
+SEARCH = "search.csv"
 CURVE = "loss_curve.csv"
 HOLDOUT = "holdout.parquet"
 PARAMETERS = "hyperparameters.json"
