@@ -8,7 +8,7 @@ then it is refused. Each step of a chain has a seed of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.controller.domain.commands import SealedCommand
@@ -23,6 +23,7 @@ from mlreg.controller.services.recipe import BINS, PARENT, ROWS, Recipe
 from mlreg.controller.services.run_folder import (
     ChildAnswer,
     ChildCall,
+    ChildRefusedError,
     ModelSource,
     call_child,
     files_of,
@@ -37,6 +38,7 @@ from mlreg.controller.services.snapshots import Snapshot
 from mlreg.controller.services.trainer_commands import seal
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store.tables import Run
+from mlreg.controller.trainers.errors import ParentMismatchError
 from mlreg.controller.trainers.seeds import step_seed
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.contracts import (
@@ -50,7 +52,7 @@ from mlreg.registry.services.chains import chain_of
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -151,6 +153,9 @@ class _Plan:
 def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trained:
     """Read the rows and train on them in a child.
 
+    A stateful lane that a policy chose becomes a full retrain where the trainer finds that the
+    parent cannot be continued (another objective, say, or LightGBM's `boost_from_average`).
+
     Raises:
         NoRowsError, NoFeaturesError: there is nothing to train on.
         InvariantBrokenError: the rows break what is declared of them.
@@ -160,21 +165,15 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
         plan = _plan(session, training, attempt.commands)
     _place_rows(attempt, folder, training)
     stage = {"holdout": HOLDOUT if _place_holdout(attempt, folder, training) else None}
-    if plan.parent is not None:
-        place_model(attempt.store, plan.parent, folder, PARENT)
-    if plan.bins is not None:
-        (folder / BINS).write_bytes(plan.bins)
-    job = {**_job(training, plan, attempt.commands), "stage": stage}
-    limits = limits_of(training.specification.retrain, training.run.granted_seconds)
-    call = ChildCall(
-        ENTRY,
-        job,
-        training.log.add,
-        limits,
-        executor=training.specification.retrain.executor.kind,
-        resources=resources_of(training.specification.retrain, plan.lane),
-    )
-    answer = call_child(attempt, folder, call)
+    try:
+        answer = _train_in_child(attempt, folder, training, plan, stage)
+    except ChildRefusedError as refused:
+        if refused.code != ParentMismatchError.code or training.run.firing_id is None:
+            raise
+        training.log.say(f"{refused}: this is a full retrain")
+        seed = step_seed(training.specification.retrain.seed, "full", 0)
+        plan = replace(plan, lane="full", seed=seed)
+        answer = _train_in_child(attempt, folder, training, plan, stage)
     result = answer.result
     trees = "a model" if result["trees"] is None else f"{result['trees']} trees"
     training.log.say(
@@ -183,6 +182,29 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     )
     parent = None if plan.parent is None else plan.parent.number
     return Trained(plan.lane, parent, plan.bins is not None, answer)
+
+
+def _train_in_child(
+    attempt: Attempt,
+    folder: Path,
+    training: Training,
+    plan: _Plan,
+    stage: Mapping[str, str | None],
+) -> ChildAnswer:
+    rule = training.specification.retrain
+    if plan.parent is not None:
+        place_model(attempt.store, plan.parent, folder, PARENT)
+    if plan.bins is not None:
+        (folder / BINS).write_bytes(plan.bins)
+    call = ChildCall(
+        ENTRY,
+        {**_job(training, plan, attempt.commands), "stage": stage},
+        training.log.add,
+        limits_of(rule, training.run.granted_seconds),
+        executor=rule.executor.kind,
+        resources=resources_of(rule, plan.lane),
+    )
+    return call_child(attempt, folder, call)
 
 
 def resources_of(rule: RetrainRule, lane: Lane) -> Resources:
