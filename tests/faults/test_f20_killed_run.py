@@ -42,7 +42,8 @@ gates:
   - {champion: log_loss, margin: 0.1}
   - {baseline: prior, metric: log_loss}
 """
-STEPS = ["run_frozen", "run_trained", "run_registered", "run_judged", "run_promoted"]
+NIGHTLY = ["run_frozen", "run_trained", "run_judged", "run_promoted"]
+STEPS = ["run_registered", *(pytest.param(step, marks=pytest.mark.nightly) for step in NIGHTLY)]
 
 
 @pytest.fixture
