@@ -66,7 +66,7 @@ def test_a_target_is_enrolled_and_told_of_alerts(database, receiver, stream):
     (told,) = receiver.bodies
     assert told["title"] == "mlreg: alert.opened"
     line = "alert 1 (warning) of flights in production: drift of temp"
-    assert told["message"] == f"{line}: temp: unusual in 2 of 2 windows"
+    assert told["message"] == f"{line}: unusual in 2 of 2 windows"
     assert told["type"] == "warning"
     with database.reading() as session:
         webhook = get_webhook(session, "team", actor=PERSON)

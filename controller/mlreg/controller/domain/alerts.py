@@ -220,7 +220,8 @@ def _pending(alert: Alert, recurring: Sequence[str], rule: AlertRule, now: datet
         remind_at=alert.snoozed_until if quiet else _next(rule, now),
         snoozed_until=alert.snoozed_until if quiet else None,
     )
-    line = f"{_listed(recurring)}: unusual in {opened.unusual} of {len(alert.seen)} windows"
+    # The title, which is told with it, says what.
+    line = f"unusual in {opened.unusual} of {len(alert.seen)} windows"
     return Step(opened, (Notice("opened", line, quiet),))
 
 
