@@ -20,10 +20,10 @@ from mlreg.controller.domain.firing import (
     judge_firing,
 )
 from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.domain.pending import Pending, collect, settled
 from mlreg.controller.domain.triggers import Held
 from mlreg.controller.services import runs
 from mlreg.controller.services.choosing_lane import next_choice
-from mlreg.controller.services.collecting_rows import Pending, collect, settled
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.stored_views import StoredViews
 from mlreg.controller.store import policies as rows
@@ -82,7 +82,7 @@ def judge_triggers(
     source = StoredViews(session, automation.in_force, automation.serving)
     memory, findings, fires = judge_moment(policy, source, automation.memory, fire_at)
     write_records(session, automation.in_force.policy_id, fire_at, findings)
-    pending = collect(session, automation.in_force, memory, tuple(fires), fire_at)
+    pending = collect(policy, source, memory, tuple(fires), fire_at)
     memory, fires = pending.memory, pending.fires
     if not fires:
         _note_missed(session, automation, findings, fire_at, now)
@@ -90,7 +90,7 @@ def judge_triggers(
     outcome = _outcome(session, automation, pending, fire_at)
     waits = outcome == "quiet" and waits_already(memory, fires)
     memory = settle(policy, memory, fires, "run" if outcome == "collecting" else outcome, fire_at)
-    memory = replace(memory, collection=settled(automation.in_force, pending, outcome, fire_at))
+    memory = replace(memory, collection=settled(policy, pending, outcome, fire_at))
     if waits or (pending.is_collection and outcome != "run"):
         return memory, None
     came = Came(outcome, fire_at, pending.changed_at)
