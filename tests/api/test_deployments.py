@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 
 import pytest
 
@@ -15,7 +15,9 @@ from mlreg.client.errors import (
     StaleRevisionError,
 )
 from mlreg.client.transport import Call
+from mlreg.registry.api.cache import POLL_SECONDS
 from mlreg.registry.services import deployments as services
+from mlreg.registry.store.notifications import DEPLOYMENT_CHANNEL, TOKEN_CHANNEL, listen
 from tests.api.test_doors import call
 from tests.integration.test_deployments import CHANGE
 from tests.makers import START, make_models, put_bytes
@@ -103,14 +105,24 @@ def test_what_is_not_there_says_what(deployments):
         assert caught.value.code == code
 
 
-def test_another_process_s_change_is_seen_within_a_second(deployments, database):
+def test_another_process_s_change_is_seen_within_a_second(api, deployments, database):
     deployments.promote("flights", 1)
     with database.writing() as session:
         services.promote(session, CHANGE, version=2, force=True, now=START)
-    until = time.monotonic() + 1.0
-    while deployments.get("flights").champion != 2:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    api.await_known(lambda: deployments.get("flights").champion == 2)
+    assert POLL_SECONDS <= 1
+
+
+def test_who_listens_is_told_without_a_poll(client, deployments, database):
+    channels, stop = (DEPLOYMENT_CHANNEL, TOKEN_CHANNEL), threading.Event()
+    hints = listen(database.url, channels, poll_seconds=3600, stop=stop)
+    assert next(hints) == "connected"
+    deployments.promote("flights", 1)
+    assert next(hints) == "notified"
+    client.tokens.revoke(client.tokens.create("ci", role="ci").id)
+    assert next(hints) == "notified"
+    stop.set()
+    hints.close()
 
 
 def test_status_shows_who_is_behind(deployments):
@@ -151,6 +163,14 @@ def test_a_revoked_token_is_refused_within_a_second(api, client):
     with api.client(issued.token) as other:
         other.environments.list()
         client.tokens.revoke(issued.id)
-        time.sleep(1.2)
+        api.await_known(lambda: not is_let_in(other))
         with pytest.raises(NotAllowedError, match="authentication"):
             other.environments.list()
+
+
+def is_let_in(client):
+    try:
+        client.environments.list()
+    except NotAllowedError:
+        return False
+    return True

@@ -15,6 +15,8 @@ from mlreg.registry.api.app import create_api
 from mlreg.registry.services.access import ensure_admin_token
 from mlreg.registry.store.clock import SystemClock
 
+MOST_LOOKS = 2
+
 
 class PromptServer(uvicorn.Server):
     """uvicorn's server, told when to end: by itself it looks each tenth of a second, twice."""
@@ -73,6 +75,20 @@ class RunningApi:
         self._server.end()
         self._thread.join()
         self._socket.close()
+
+    def await_known(self, is_known) -> None:
+        """Wait until a change by another process is known here.
+
+        That is at the second look from now on, as one may be under way; they are a second apart at
+        most, and how long a busy machine takes for them is no matter.
+        """
+        looks, caches = 0, self.app.state.caches
+        began = time.monotonic()
+        while not is_known():
+            assert looks < MOST_LOOKS, "two looks later it is not known"
+            if caches.age_seconds() < time.monotonic() - began:
+                looks, began = looks + 1, time.monotonic()
+            time.sleep(0.01)
 
     def client(self, token: str | None = None) -> Client:
         return Client(self.url, token or self.token, timeout_seconds=20)
