@@ -126,6 +126,7 @@ def all_connections_taken(admin, database_url):
             (name, list(pids)),
         )
         yield
+        admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")  # some may still leave
 
 
 @pytest.mark.parametrize(("form", "rows"), [(small, 12), (large, 60)])

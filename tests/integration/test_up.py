@@ -22,7 +22,7 @@ def is_ready(running: RunningMlreg) -> bool:
         return False
 
 
-def await_that(condition, seconds: float = 10.0) -> float:
+def await_that(condition, seconds: float = 60.0) -> float:
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < seconds, "it did not come true in time"

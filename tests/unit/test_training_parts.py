@@ -175,7 +175,7 @@ def test_the_footprint_sees_a_short_peak_and_a_child():
     ballast[::4096] = b"x" * len(ballast[::4096])
     del ballast
     script = (
-        "import time; b = bytearray(96 * 2**20); b[::4096] = b'x' * len(b[::4096]); time.sleep(1)"
+        "import time; b = bytearray(96 * 2**20); b[::4096] = b'x' * len(b[::4096]); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script]) as child:
         deadline = time.monotonic() + 20
