@@ -9,7 +9,8 @@ import pytest
 from benchmarks.drift_alarms import BEGIN, END
 from mlreg.controller.api import drift, monitors, policies
 from mlreg.controller.domain.drift import SIZES
-from mlreg.controller.services import comparing, label_drift
+from mlreg.controller.monitors import labels
+from mlreg.controller.services import comparing
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.automation_makers import DAY, POLICY, START, Automation
 
@@ -67,6 +68,6 @@ def test_the_explanation_has_its_tables():
 
 def test_the_reference_names_every_monitor():
     page = (DOCS / "reference" / "monitors.md").read_text()
-    names = {*SIZES, *label_drift.DETECTORS, label_drift.LOSS, comparing.MONITOR}
+    names = {*SIZES, *labels.DETECTORS, labels.LOSS, comparing.MONITOR}
     names |= {"label_mean", "label_share", "null_share", "unseen_share", "default_share"}
     assert {name for name in names if f"`{name}`" not in page} == set()

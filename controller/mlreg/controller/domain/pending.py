@@ -1,8 +1,8 @@
 """What comes of a moment under a policy that trains on the rows after a change.
 
     pending = collect(policy, source, memory, fires, at)
-    ...                                                  # what comes of it (`firing.judge_firing`)
-    collection = settled(policy, pending, outcome, at)
+    if pending.fires:
+        concluded = conclude(policy, pending, circumstances, at)
 
 What always holds: only final readings count, of windows up to the moment that is judged; a change
 is what the concept monitors told within the training window, else what the firing's own readings
@@ -24,6 +24,8 @@ from mlreg.controller.domain.collecting import (
     passed,
     trained,
 )
+from mlreg.controller.domain.evaluating import settle, waits_already
+from mlreg.controller.domain.firing import Outcome, judge_firing
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.readings import usable
 from mlreg.controller.domain.selections.since_change import SinceChange
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlreg.controller.domain.evaluating import ViewSource
-    from mlreg.controller.domain.firing import Outcome
+    from mlreg.controller.domain.firing import Circumstances
     from mlreg.controller.domain.policy import Policy
 
 LABELLED = "labelled"
@@ -67,6 +69,19 @@ class Pending:
         return [one.name for one in self.fires] == [COLLECTED]
 
 
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What came of a firing.
+
+    Attributes:
+        is_news: whether it is worth a record; what waits already, or only waits on, is not.
+    """
+
+    outcome: Outcome
+    memory: PolicyMemory
+    is_news: bool
+
+
 def collect(
     policy: Policy,
     source: ViewSource,
@@ -88,7 +103,21 @@ def collect(
     return Pending(memory, _with_collection(fires, seen, at), seen.waits)
 
 
-def settled(policy: Policy, pending: Pending, outcome: Outcome, at: datetime) -> Collection | None:
+def conclude(
+    policy: Policy, pending: Pending, circumstances: Circumstances, at: datetime
+) -> Concluded:
+    """Return what comes of a firing; a run that needs rows after a change waits for them."""
+    memory, fires = pending.memory, pending.fires
+    outcome = judge_firing(at, circumstances, cooldown=policy.cooldown, budget=policy.budget)
+    if outcome == "run" and pending.waits and not circumstances.by_hand:
+        outcome = "collecting"
+    known = outcome == "quiet" and waits_already(memory, fires)
+    memory = settle(policy, memory, fires, "run" if outcome == "collecting" else outcome, at)
+    memory = replace(memory, collection=_settled(policy, pending, outcome, at))
+    return Concluded(outcome, memory, not known and (outcome == "run" or not pending.is_collection))
+
+
+def _settled(policy: Policy, pending: Pending, outcome: Outcome, at: datetime) -> Collection | None:
     """Return what is remembered of a collection once it is known what came of the firing."""
     selection, collection = policy.data.selection, pending.memory.collection
     if outcome != "run" or not isinstance(selection, SinceChange):

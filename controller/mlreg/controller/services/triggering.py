@@ -7,20 +7,19 @@ with that rule's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlreg.controller.domain.evaluating import BY_HAND, judge_moment, settle, waits_already
+from mlreg.controller.domain.evaluating import BY_HAND, judge_moment
 from mlreg.controller.domain.firing import (
     TRAIN_WEEK,
     Circumstances,
     Outcome,
     PastRun,
-    judge_firing,
 )
 from mlreg.controller.domain.memory import PolicyMemory
-from mlreg.controller.domain.pending import Pending, collect, settled
+from mlreg.controller.domain.pending import collect, conclude
 from mlreg.controller.domain.triggers import Held
 from mlreg.controller.services import runs
 from mlreg.controller.services.choosing_lane import next_choice
@@ -87,29 +86,12 @@ def judge_triggers(
     if not fires:
         _note_missed(session, automation, findings, fire_at, now)
         return memory, None
-    outcome = _outcome(session, automation, pending, fire_at)
-    waits = outcome == "quiet" and waits_already(memory, fires)
-    memory = settle(policy, memory, fires, "run" if outcome == "collecting" else outcome, fire_at)
-    memory = replace(memory, collection=settled(policy, pending, outcome, fire_at))
-    if waits or (pending.is_collection and outcome != "run"):
-        return memory, None
-    came = Came(outcome, fire_at, pending.changed_at)
-    return memory, _fire(session, automation, fires, came, now)
-
-
-def _outcome(
-    session: ReadSession, automation: Automation, pending: Pending, fire_at: datetime
-) -> Outcome:
-    """Return what comes of a firing; a run that needs rows after a change waits for them."""
-    policy = automation.in_force.policy
-    outcome = judge_firing(
-        fire_at,
-        _circumstances(session, automation, pending.fires, fire_at),
-        cooldown=policy.cooldown,
-        budget=policy.budget,
-    )
-    by_hand = any(one.name == BY_HAND for one in pending.fires)
-    return "collecting" if outcome == "run" and pending.waits and not by_hand else outcome
+    circumstances = _circumstances(session, automation, fires, fire_at)
+    concluded = conclude(policy, pending, circumstances, fire_at)
+    if not concluded.is_news:
+        return concluded.memory, None
+    came = Came(concluded.outcome, fire_at, pending.changed_at)
+    return concluded.memory, _fire(session, automation, fires, came, now)
 
 
 def _note_missed(
