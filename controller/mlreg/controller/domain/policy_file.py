@@ -42,6 +42,7 @@ class InvalidPolicyError(InvalidFileError):
     code = "invalid_policy"
     hint = "See docs/reference/policy.md for the keys."
     file = "a policy file"
+    largest = 2**53 - 1  # beyond it JSON readers disagree, and the audit log hashes JSON (RFC 8785)
 
 
 @dataclass(frozen=True, slots=True)

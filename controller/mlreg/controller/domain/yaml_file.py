@@ -8,9 +8,11 @@ are the keys of the language.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar, TypeVar
 
 import yaml
@@ -23,6 +25,11 @@ MAX_DEPTH = 12
 SHOWN_PROBLEMS = 5
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
 _NO_VALUE = "is no string, number, true or false"
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""Control characters, and those that turn the direction of a text: a reader sees another one."""
+_LINE = re.compile(r"line ([0-9]+)")
 Location = tuple[str | int, ...]
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -32,12 +39,15 @@ class InvalidFileError(InvalidError):
 
     Attributes:
         file: what such a file is called.
-        problems: all that were found, each with its line and key.
+        largest: the largest whole number that it may say.
+        problems: all that were found, each with its line and key, in the order of the lines.
     """
 
     file: ClassVar[str] = "a file"
+    largest: ClassVar[int] = 2**63 - 1
 
     def __init__(self, *, problems: Sequence[str]) -> None:
+        problems = sorted(problems, key=_line_of)
         shown = "; ".join(problems[:SHOWN_PROBLEMS])
         more = len(problems) - SHOWN_PROBLEMS
         super().__init__(shown + (f"; and {more} more" if more > 0 else ""))
@@ -61,8 +71,13 @@ class YamlFile:
                 spelt += f".{step}" if isinstance(step, str) and step.isidentifier() else ""
                 break
             line, node = found
-            spelt += f"[{step}]" if isinstance(step, int) else f".{step}"
+            spelt += _step(step)
         return f"line {line + 1}: {spelt.lstrip('.')}" if spelt else f"line {line + 1}"
+
+    def whole(self, place: Location) -> str:
+        """Return `line 3: data.label_delay`, also where only `data` is there, or nothing."""
+        line = self.at(place).partition(":")[0]
+        return f"{line}: {''.join(map(_step, place)).lstrip('.')}"
 
     def value_at(self, place: Sequence[str]) -> object:
         """Return what stands at a place, None if nothing does."""
@@ -105,10 +120,10 @@ class YamlFile:
     def _problems_of(self, error: ValidationError, place: Location) -> list[str]:
         """Return one line per place: a union complains once for each of its members."""
         by_place: dict[str, str] = {}
-        for problem in error.errors(include_url=False, include_context=False):
+        for problem in error.errors(include_url=False):
             where = self.at((*place, *problem["loc"]))
-            what = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-            by_place.setdefault(where, what)
+            words = _WORDS.get(problem["type"], "").format(**problem.get("ctx", {}))
+            by_place.setdefault(where, words or _plainly(problem["msg"]))
         return [f"{where}: {what}" for where, what in by_place.items()]
 
 
@@ -150,7 +165,8 @@ def _check_events(text: str, error: type[InvalidFileError]) -> None:
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or str(error).splitlines()[0]
+    said = (getattr(error, "context", None), getattr(error, "problem", None))
+    what = ", ".join(filter(None, said)) or str(error).splitlines()[0]
     return f"line {mark.line + 1}: {what}" if mark is not None else f"not YAML: {what}"
 
 
@@ -161,29 +177,45 @@ def _plain(node: yaml.Node, place: Location, error: type[InvalidFileError]) -> A
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*place, index), error) for index, item in enumerate(node.value)]
     try:
-        return _scalar(node)
+        return _scalar(node, error.largest)
     except (ValueError, TypeError, yaml.YAMLError) as cause:
-        what = str(cause) if isinstance(cause, _AmbiguousError) else _NO_VALUE
+        what = str(cause) if isinstance(cause, _RefusedValueError) else _NO_VALUE
         problem = f"{_where(node, place)}: {str(node.value)[:80]!r} {what}"
         raise error(problems=[problem]) from cause
 
 
-class _AmbiguousError(ValueError):
-    """YAML 1.1 reads it as something that hardly anybody means, and YAML 1.2 as another thing."""
+class _RefusedValueError(ValueError):
+    """A value that PyYAML takes, and that hardly anybody means, or nobody can keep."""
 
 
-def _scalar(node: yaml.Node) -> object:
+def _scalar(node: yaml.Node, largest: int) -> object:
     """Return a scalar; one that editors (YAML 1.2) read as something else than PyYAML is none."""
     value = yaml.SafeLoader("").construct_object(node)
     is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
     if is_plain and isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)  # 1e-3: to YAML 1.1 a text
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    message = _refused(value, largest)
+    if message:
+        raise _RefusedValueError(message)
+    json.dumps(value, ensure_ascii=False).encode()
     if is_plain and not _is_spelt_so(value, node.value):
         shown = json.dumps(value)
         message = f"means {shown} in YAML: write that, or put it in quotes"
-        raise _AmbiguousError(message)
+        raise _RefusedValueError(message)
     return value
+
+
+def _refused(value: object, largest: int) -> str:
+    """Return why a value is not taken though YAML has it; empty where it is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is no finite number"
+    if isinstance(value, int) and abs(value) > largest:
+        return f"is too large: whole numbers go to {largest}"
+    if isinstance(value, date):
+        return "is a date in YAML: put it in quotes"
+    if isinstance(value, str) and _UNSEEN.search(value):
+        return "has control or bidirectional characters"
+    return ""
 
 
 def _is_spelt_so(value: object, text: str) -> bool:
@@ -199,6 +231,9 @@ def _plain_mapping(
     found: dict[str, Any] = {}
     for key, value in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        if _UNSEEN.search(name):
+            problem = f"{_where(key, place)}: the key {name!r} has control characters"
+            raise error(problems=[problem])
         if name in found or not isinstance(key, yaml.ScalarNode) or name == "<<":
             problem = f"{_where(key, (*place, name))}: a key must be a word and be given once"
             raise error(problems=[problem])
@@ -206,7 +241,39 @@ def _plain_mapping(
     return found
 
 
-_WORDS = {"extra_forbidden": "unknown key", "missing": "this key is required"}
+_WHOLE, _LIST, _KEYS = "must be a whole number", "must be a list", "must have keys with values"
+_WORDS = {
+    "extra_forbidden": "unknown key",
+    "missing": "this key is required",
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": "must be a number",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "dict_type": _KEYS,
+    "model_type": _KEYS,
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+}
+"""What pydantic says in the words of Python, by its type of error."""
+
+
+def _plainly(message: str) -> str:
+    """Return what pydantic says without the words that are about itself."""
+    return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)
+
+
+def _line_of(problem: str) -> int:
+    found = _LINE.match(problem)
+    return int(found[1]) if found else 0
+
+
+def _step(step: str | int) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step}"
 
 
 def _child(node: yaml.Node, step: str | int) -> tuple[int, yaml.Node] | None:
@@ -220,5 +287,5 @@ def _child(node: yaml.Node, step: str | int) -> tuple[int, yaml.Node] | None:
 
 
 def _where(node: yaml.Node, place: Location) -> str:
-    spelt = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    spelt = "".join(map(_step, place))
     return f"line {node.start_mark.line + 1}: {spelt.lstrip('.')}"

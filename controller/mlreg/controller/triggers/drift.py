@@ -66,9 +66,11 @@ class DriftTrigger(Trigger):
     @classmethod
     def _of_detectors(cls, form: Any) -> Any:  # noqa: ANN401 - whatever the file says
         """A detector says yes or no: it needs no border."""
-        if isinstance(form, dict) and form.get("drift") in DETECTORS and "above" not in form:
-            return {**form, "above": TOLD}
-        return form
+        if not isinstance(form, dict) or "above" in form:
+            return form
+        named = form.get("drift")
+        is_detector = isinstance(named, str) and named in DETECTORS
+        return {**form, "above": TOLD} if is_detector else form
 
     @field_validator("above")
     @classmethod
