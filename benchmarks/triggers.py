@@ -111,7 +111,7 @@ def measure(stream: Stream, shape: Shape) -> Found:
     task = history.target.task
     with tempfile.TemporaryDirectory(prefix="mlreg-triggers-") as name:
         first = _policy(stream, task, triggers_of(task)["weekly"], LANES["full"])
-        world = ReplayedWorld(history, Path(name), first.data.label_delay)
+        world = ReplayedWorld(history, Path(name))
         start = START + shape.warm * DAY
         span = (Interval(start, START + shape.windows * DAY), DAY)
         with Path(os.devnull).open("w", encoding="utf-8") as sink, redirect_stdout(sink):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlreg.controller.domain.backtest import Wanted
+from mlreg.controller.domain.backtest import Mature, Wanted
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.backtest_history import History
 from mlreg.controller.services.backtest_world import ReplayedWorld
@@ -49,7 +49,7 @@ def rows():
 
 def test_a_replayed_model_is_the_one_that_a_run_would_train(rows, tmp_path):
     (tmp_path / "models").mkdir()
-    world = ReplayedWorld(History.of(rows, TARGET, CONTRACT), tmp_path / "models", DAY)
+    world = ReplayedWorld(History.of(rows, TARGET, CONTRACT), tmp_path / "models")
     at = START + 7 * DAY
     made = world.train(Wanted(at, "full", POLICY, None))
     assert made.train_end == START + 5 * DAY  # a day of labels, and a day that judges
@@ -73,10 +73,12 @@ def test_a_window_is_read_with_the_labels_that_were_there(rows, tmp_path):
         rows["time"].cast(pa.int64()).to_numpy() + 50 * 3_600_000_000, pa.timestamp("us", tz="UTC")
     )
     rows = rows.append_column("mlreg:label_time", late)
-    world = ReplayedWorld(History.of(rows, TARGET, CONTRACT), tmp_path, DAY)
+    world = ReplayedWorld(History.of(rows, TARGET, CONTRACT), tmp_path)
     made = world.train(Wanted(START + 7 * DAY, "full", POLICY, None))
     window = Interval(START + 7 * DAY, START + 8 * DAY)
-    found = {one.monitor: one for one in world.matured(made, window)}
+    found = {
+        one.monitor: one for one in world.matured(Mature(window, made, made, window.end + DAY))
+    }
     assert found["labelled"].value == 0  # fifty hours late, and a day is waited for
     closed = {one.monitor: one for one in world.closed(made, window) if one.subject in {"", "x"}}
     assert closed["rows"].value == 100

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from mlreg.controller.domain.backtest import Found, Made, NotReplayableError, Terms
+from mlreg.controller.domain.backtest import Found, Made, Terms
 from mlreg.controller.domain.backtest_answer import answer
+from mlreg.controller.domain.backtest_check import NotReplayableError
 from mlreg.controller.domain.backtest_freshness import Aged, WeekLosses, freshness
 from mlreg.controller.domain.backtest_frontier import (
     DRAWS,
@@ -47,10 +48,10 @@ BASE = {
 class World:
     """Trains in no time; PSI stands above 1 on the days that drift."""
 
-    def __init__(self, *, drifts=(), verdict="accepted", fails=False):
+    def __init__(self, *, drifts=(), verdict="accepted", fails=False, changes=None):
         self.drifts, self.verdict, self.fails = set(drifts), verdict, fails
-        self.monitors = (("psi",), ("labelled", "skill_auc"))
-        self.wanted = []
+        self.monitors = (("psi",), ("labelled", "skill_auc", "concept_loss", "concept_adwin"))
+        self.wanted, self.looked, self.changes = [], [], changes
 
     def train(self, wanted):
         self.wanted.append(wanted)
@@ -66,8 +67,21 @@ class World:
         value = 2.0 if (window.start - START) // DAY in self.drifts else 0.0
         return [WindowReading("psi", "x", window.start, window.end, value, 1_000)]
 
-    def matured(self, _served, window):
-        return [WindowReading("labelled", "", window.start, window.end, 100.0, 100)]
+    def matured(self, mature):
+        of = ("", mature.window.start, mature.window.end)
+        self.looked.append(mature)
+        return [
+            WindowReading("labelled", *of, 100.0, 100),
+            WindowReading("concept_loss", *of, 0.5, 100),
+        ]
+
+    def told(self, now, before, since):
+        del since
+        assert all(one.end <= now.start for one in before)
+        tells = (now.start - START) // DAY == self.changes
+        evidence = {"began_at": (now.start - DAY).isoformat()} if tells else None
+        of = ("", now.start, now.end, float(tells), 100)
+        return [WindowReading("concept_adwin", *of, evidence=evidence)]
 
 
 def policy(**changes):
@@ -133,9 +147,51 @@ def test_a_model_that_goes_live_late_serves_later():
     assert [made.key for made in course.served[7:10]] == ["first", "first", "made 1"]
 
 
-def test_what_rows_do_not_tell_is_refused():
-    with pytest.raises(NotReplayableError, match=r"'drift' cannot be replayed.*'ks'"):
-        run(World(), triggers=[{"drift": "ks", "above": 1.0}])
+@pytest.mark.parametrize(
+    ("trigger", "said"),
+    [
+        ({"drift": "ks", "above": 1.0}, "'drift' cannot be replayed.*'ks'"),
+        ({"webhook": "new"}, r"'webhook' cannot be replayed.*events \(webhook:new\)"),
+        ({"drift": "concept_loss", "unusual": True}, "whether 'concept_loss' is unusual"),
+    ],
+)
+def test_what_rows_do_not_tell_is_refused(trigger, said):
+    with pytest.raises(NotReplayableError, match=said):
+        run(World(), triggers=[trigger])
+
+
+def test_labels_that_come_late_are_not_read_before_a_selection_waits_for_them():
+    world = World()
+    data = {**BASE["data"], "label_delay": "1d"}
+    run(world, days=4, triggers=[{"labelled_rows": 100}], data=data)
+    assert [one.until - one.window.end for one in world.looked] == [DAY] * 3
+
+
+def test_a_change_is_collected_after_and_its_rows_train():
+    world = World(changes=5)
+    select = {"since_change": 300, "check_after": "7d"}
+    course = run(
+        world,
+        triggers=[{"drift": "concept_adwin"}],
+        data={**BASE["data"], "select": select},
+    )
+    # Day 5 matures two days later and tells of day 4; three days since then mature on day 9.
+    assert course.held == {"collecting": 1}
+    assert [(day, one.causes) for day, one in zip(days_of(course), course.runs, strict=True)] == [
+        (9, ("collected",)), (16, ("collected",)),
+    ]  # fmt: skip
+    assert {one.changed_at for one in world.wanted} == {START + 4 * DAY}
+
+
+def test_after_so_many_stateful_runs_comes_a_full_one():
+    course = run(World(), retrain={"lanes": {"refit": {}, "full": {"after": 2}}})
+    assert [one.lane for one in course.runs] == ["refit", "refit", "full", "refit"]
+
+
+def test_nothing_is_retrained_in_an_outage():
+    terms = Terms(outages=(Interval(START + 13 * DAY, START + 15 * DAY),))
+    course = run(World(), terms=terms)
+    assert (days_of(course), course.held) == ([7, 21, 28], {"outage": 1})
 
 
 def test_intervals_of_many_hold_together():
@@ -261,8 +317,15 @@ def test_a_grid_is_every_combination_and_two_anchors():
     ("text", "said"),
     [
         ("trigers: {}", "line 1: trigers: unknown key"),
-        ("triggers: {a: [{every: 7d}]}\nselections: {s: {train: 7d}}", "a / s: data.train"),
+        (
+            "triggers: {a: [{every: 7d}]}\nselections: {s: {train: 7d}}",
+            "selections.s: 'train' cannot",
+        ),
         ("triggers: {a: [{every: soon}]}", "a: triggers"),
+        (
+            "triggers: {a: [{every: 7d}]}\nselections: {s: {window: 7d}}",
+            "selections.s: 'window' cannot be varied",
+        ),
     ],
 )
 def test_a_grid_that_cannot_be_names_the_policy(text, said):

@@ -15,7 +15,7 @@ from mlreg.controller.domain.judging import Verdict
 from mlreg.controller.domain.lanes import Lane
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.windows import Interval
-from mlreg.registry.domain.errors import InvalidError, RefusedError
+from mlreg.registry.domain.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.readings import WindowReading
 
 NOTHING = timedelta()
-
-
-class NotReplayableError(InvalidError):
-    """A trigger looks at what no history of rows can tell."""
-
-    code = "not_replayable"
-    hint = "Leave the trigger out of the grid: it rests on more than rows and their labels."
-
-    def __init__(self, *, trigger: str, wants: str) -> None:
-        super().__init__(f"trigger {trigger!r} cannot be replayed: it reads {wants}")
 
 
 class TooLittleHistoryError(RefusedError):
@@ -64,23 +54,43 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A training that is asked for; the rows follow from the moment and the policy."""
+    """A training that is asked for; the rows follow from the moment and the policy.
+
+    Attributes:
+        changed_at: the change point that its rows begin at, where they do.
+    """
 
     at: datetime
     lane: Lane
     policy: Policy
     parent: Made | None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A challenger to be judged, and who against; the rows follow from the moment."""
+    """A challenger to be judged, and who against; the rows follow from what was wanted."""
 
-    at: datetime
-    policy: Policy
+    wanted: Wanted
     challenger: Made
     champion: Made
     anchor: Made | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mature:
+    """A window whose labels are taken to be complete.
+
+    Attributes:
+        served: the model that served in it.
+        champion: the model that serves now.
+        until: labels that came later are not known yet.
+    """
+
+    window: Interval
+    served: Made
+    champion: Made
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +128,14 @@ class World(Protocol):
         """Return what is read of a window as it closes, against the champion's training rows."""
         ...
 
-    def matured(self, served: Made, window: Interval) -> Sequence[WindowReading]:
+    def matured(self, mature: Mature) -> Sequence[WindowReading]:
         """Return what is read of a window with its labels, of the model that served in it."""
+        ...
+
+    def told(
+        self, now: WindowReading, before: Sequence[WindowReading], since: datetime
+    ) -> Sequence[WindowReading]:
+        """Return what detectors tell of a window's loss, those before it, since a moment."""
         ...
 
 
@@ -167,10 +183,12 @@ class Terms:
     Attributes:
         gates: whether challengers are judged; else each goes live.
         goes_live_after: how long after its moment a model serves.
+        outages: when a feed was down: the rows are left out, and nothing retrains.
     """
 
     gates: bool = False
     goes_live_after: timedelta = NOTHING
+    outages: tuple[Interval, ...] = ()
 
 
 DEFAULT_TERMS = Terms()

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.metrics import MetricName
 
 MOST_CANDIDATES = 500
+SELECTING = frozenset({"train_window", "evaluate_window", "label_delay", "select"})
+"""The keys of `data` that policies may differ in."""
 NEVER = "never"
 EVERY_WINDOW = "every window"
 MAIN_METRIC: Mapping[str, MetricName] = {
@@ -66,7 +68,7 @@ class Grid(PolicyPart):
     Attributes:
         triggers: lists of triggers, as in a policy.
         lanes: as a policy's `retrain.lanes`; empty: the policy's own.
-        selections: as a policy's `data`; empty: the policy's own.
+        selections: keys of a policy's `data` (`SELECTING`); empty: the policy's own.
         gates: whether challengers are judged; else each goes live, and it is faster.
         goes_live_after: how long after its moment a model serves.
         price: of a second of training, in whatever money.
@@ -81,7 +83,15 @@ class Grid(PolicyPart):
     price: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
-    def _is_not_too_large(self) -> Self:
+    def _can_be_replayed(self) -> Self:
+        for name, keys in self.selections.items():
+            foreign = sorted(set(keys) - SELECTING)
+            if foreign:
+                message = (
+                    f"selections.{name}: {foreign[0]!r} cannot be varied: all policies are replayed"
+                    f" on the same rows and windows; it takes {', '.join(sorted(SELECTING))}"
+                )
+                raise ValueError(message)
         size = len(self.triggers) * max(1, len(self.lanes)) * max(1, len(self.selections))
         if size > MOST_CANDIDATES:
             message = f"{size:,} policies; {MOST_CANDIDATES} is the most"

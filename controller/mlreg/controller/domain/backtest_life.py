@@ -3,9 +3,10 @@
     course = replay(policy, world, first, span)
 
 What always holds: nothing here decides anything of its own. Triggers are judged by
-`evaluating.judge_moment`, what comes of a firing by `firing.judge_firing`, the lane by
-`lanes.choose_lane`, as in the live controller; what depends on rows is asked of a `World`, which
-trains, reads and judges by the live controller's code too. There is no clock and no randomness.
+`evaluating.judge_moment`, what comes of a firing, and what waits for rows after a change, by
+`pending`, the lane by `lanes.choose_lane`, as in the live controller; what depends on rows is asked
+of a `World`, which trains, reads and judges by the live controller's code too. There is no clock
+and no randomness.
 
 A moment is the close of a window: a due time within the window is judged at its end. A model that
 was asked for at a moment serves the windows that begin then or later (`goes_live_after` more).
@@ -23,18 +24,21 @@ from mlreg.controller.domain.backtest import (
     Contest,
     Course,
     Made,
-    NotReplayableError,
+    Mature,
     Retraining,
     Terms,
     Wanted,
     World,
 )
-from mlreg.controller.domain.evaluating import judge_moment, settle
-from mlreg.controller.domain.firing import Circumstances, PastRun, judge_firing
+from mlreg.controller.domain.backtest_check import check_replayable, need_of
+from mlreg.controller.domain.evaluating import judge_moment
+from mlreg.controller.domain.firing import Circumstances, PastRun
 from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
 from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.domain.pending import LABELLED, collect, conclude
 from mlreg.controller.domain.policy import Policy
-from mlreg.controller.domain.triggers import View
+from mlreg.controller.domain.triggers import Need, View
+from mlreg.controller.domain.watchable import DETECTORS
 from mlreg.controller.domain.windows import Interval, closed_windows
 from mlreg.registry.domain.errors import RegistryError
 
@@ -43,9 +47,10 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.readings import WindowReading
-    from mlreg.controller.domain.triggers import Event, Need, Trigger
+    from mlreg.controller.domain.triggers import Event
 
 
+LOSS = "concept_loss"
 SLACK = 24
 """A label delay shorter than this part of a window is none: nobody judges between closes."""
 
@@ -78,29 +83,6 @@ def replay(
     return life.course
 
 
-def check_replayable(policy: Policy, world: World, start: datetime) -> None:
-    """Check that every trigger can be shown what it wants.
-
-    Raises:
-        NotReplayableError: one cannot.
-    """
-    known = {*world.monitors[0], *world.monitors[1]}
-    for trigger in policy.triggers:
-        need = _need_of(trigger, start)
-        if need.events is not None:
-            raise NotReplayableError(trigger=trigger.kind, wants=f"events ({need.events})")
-        for monitor in need.monitors:
-            if monitor not in known:
-                raise NotReplayableError(trigger=trigger.kind, wants=f"the monitor {monitor!r}")
-        for family in need.families:
-            if not any(monitor.startswith(family) for monitor in known):
-                raise NotReplayableError(trigger=trigger.kind, wants=f"monitors of {family!r}")
-
-
-def _need_of(trigger: Trigger, at: datetime) -> Need:
-    return trigger.need(View(now=at, previous=at, promoted_at=at))
-
-
 @dataclass(frozen=True, slots=True)
 class _Serving:
     """Who serves, since when; numbers count up as versions do."""
@@ -116,7 +98,7 @@ class _Life:
     def __init__(
         self, policy: Policy, world: World, first: Made, start: datetime, terms: Terms
     ) -> None:
-        check_replayable(policy, world, start)
+        check_replayable(policy, [one for all_ in world.monitors for one in all_], start)
         self._policy, self._world, self._terms = policy, world, terms
         self._delay = policy.data.label_delay
         self._serving = _Serving(first, 1, start)
@@ -126,10 +108,13 @@ class _Life:
         self._memory = PolicyMemory(start, start, start)
         self._read: dict[str, list[WindowReading]] = defaultdict(list)
         self._awaited = 0
-        wanted = [_need_of(trigger, start) for trigger in policy.triggers]
-        self._wants = [
-            any(_names(need, monitors) for need in wanted) for monitors in world.monitors
-        ]
+        wanted = [need_of(trigger, start) for trigger in policy.triggers]
+        if policy.data.selection.waits_for_change:
+            wanted.append(Need((LABELLED, *sorted(DETECTORS))))
+        self._wants_closed, self._wants_matured, self._wants_told = (
+            any(_names(need, monitors) for need in wanted)
+            for monitors in (*world.monitors, DETECTORS)
+        )
         self.course = Course()
 
     def live(self, window: Interval) -> None:
@@ -141,17 +126,17 @@ class _Life:
         self._observe(window)
         at = window.end
         judged = judge_moment(self._policy, self, self._memory, at)
-        self._memory = judged.memory
-        if not judged.fires:
+        pending = collect(self._policy, self, judged.memory, judged.fires, at)
+        self._memory = pending.memory
+        if not pending.fires:
             return
-        outcome = judge_firing(
-            at, self._circumstances(at), cooldown=self._policy.cooldown, budget=self._policy.budget
-        )
-        self._memory = settle(self._policy, self._memory, judged.fires, outcome, at)
-        if outcome == "run":
-            self._retrain(at, tuple(one.name for one in judged.fires))
-        else:
-            course.held[outcome] += 1
+        concluded = conclude(self._policy, pending, self._circumstances(at), at)
+        self._memory = concluded.memory
+        if concluded.outcome == "run":
+            causes = tuple(one.name for one in pending.fires)
+            self._retrain(at, causes, pending.changed_at)
+        elif concluded.is_news:
+            course.held[concluded.outcome] += 1
 
     def look(self, at: datetime) -> View:
         """Say who serves and when the last run was; see `ViewSource`."""
@@ -189,15 +174,24 @@ class _Life:
     def _observe(self, window: Interval) -> None:
         """Read the window that closed, and those that matured with it."""
         course = self.course
-        if self._wants[0]:
+        if self._wants_closed:
             self._keep(self._world.closed(self._serving.made, window))
         while self._awaited < len(course.windows):
             older = course.windows[self._awaited]
             if older.end + self._delay - window.length / SLACK > window.end:
                 return
-            if self._wants[1]:
-                self._keep(self._world.matured(course.served[self._awaited], older))
+            if self._wants_matured:
+                self._read_labels(course.served[self._awaited], older)
             self._awaited += 1
+
+    def _read_labels(self, served: Made, window: Interval) -> None:
+        """Read a window that is mature, and whether its loss tells of a change."""
+        champion, until = self._serving.made, window.end + self._delay
+        before = tuple(self._read[LOSS])
+        self._keep(self._world.matured(Mature(window, served, champion, until)))
+        losses = self._read[LOSS][len(before) :]
+        if self._wants_told and losses:
+            self._keep(self._world.told(losses[-1], before, self._serving.since))
 
     def _keep(self, found: Sequence[WindowReading]) -> None:
         for one in found:
@@ -208,29 +202,30 @@ class _Life:
         return Circumstances(
             quiet=hours is not None and hours.end_of(at) is not None,
             busy=self._coming is not None,
+            outage=any(one.start < at <= one.end for one in self._terms.outages),
             runs=tuple(PastRun(one.at, one.seconds) for one in self.course.runs),
         )
 
-    def _retrain(self, at: datetime, causes: tuple[str, ...]) -> None:
+    def _retrain(self, at: datetime, causes: tuple[str, ...], changed_at: datetime | None) -> None:
         lane = self._choose_lane(at)
-        champion = self._serving.made
-        wanted = Wanted(at, lane, self._policy, None if lane == "full" else champion)
+        parent = None if lane == "full" else self._serving.made
+        wanted = Wanted(at, lane, self._policy, parent, changed_at)
         try:
             made = self._world.train(wanted)
         except RegistryError as error:
             failed = Retraining(at, lane, causes, None, "failed", str(error))
             self.course.runs.append(failed)
             return
-        verdict = self._judge(at, made)
+        verdict = self._judge(wanted, made)
         self.course.runs.append(Retraining(at, lane, causes, made, verdict))
         if verdict in {"live", "accepted"}:
             self._coming = (at + self._terms.goes_live_after, made)
             self._go_live(at)
 
-    def _judge(self, at: datetime, made: Made) -> str:
+    def _judge(self, wanted: Wanted, made: Made) -> str:
         if not self._terms.gates:
             return "live"
-        contest = Contest(at, self._policy, made, self._serving.made, self._anchor)
+        contest = Contest(wanted, made, self._serving.made, self._anchor)
         found = self._world.judge(contest)
         if found.verdict == "accepted" and found.superior:
             self._anchor = made
@@ -238,10 +233,13 @@ class _Life:
 
     def _choose_lane(self, at: datetime) -> Lane:
         ages: dict[Lane, timedelta] = {"full": at - self._began}
+        stateful = 0
         for run in self.course.runs:
             if run.made is not None:
                 ages[run.lane] = at - run.at
-        situation = LaneSituation(ages, has_parent=True, trees=self._serving.made.trees)
+                stateful = 0 if run.lane == "full" else stateful + 1
+        trees = self._serving.made.trees
+        situation = LaneSituation(ages, has_parent=True, trees=trees, stateful_runs=stateful)
         return choose_lane(self._policy.retrain.lanes, situation)
 
 

@@ -5,6 +5,7 @@ The job:
 {"format": 1, "data": ["rows.parquet"],      by time; with label_time where it is known
  "target": {...}, "schema": [...] | null, "contract": {...} | null,
  "base": {...a policy's JSON...}, "grid": {...a grid's JSON...},
+ "outages": [["2024-01-01T00:00:00+00:00", "2024-01-01T06:00:00+00:00"], ...],
  "seed": 0, "seconds": 600}
 ```
 Writes `result.json` `{"outcome": "replayed", "found": {...}}`, what `backtest_replay.replay_all`
@@ -22,10 +23,11 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from mlreg.controller.domain.backtest import Terms, TooLittleHistoryError
 from mlreg.controller.domain.backtest_grid import Grid, candidates, live_after
+from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.backtest_history import History
 from mlreg.controller.services.backtest_replay import Plan, replay_all
 from mlreg.controller.services.policy_texts import parse_policy
@@ -55,6 +57,7 @@ class BacktestJob(Job):
     base: dict[str, Any]
     grid: Grid
     metric: str
+    outages: list[tuple[AwareDatetime, AwareDatetime]] = Field(default_factory=list)
     seed: int = Field(default=0, ge=0, lt=2**31)
     seconds: float = Field(default=600.0, gt=0)
 
@@ -75,7 +78,11 @@ def _backtest(folder: Path, job: BacktestJob) -> dict[str, object]:
         base=base,
         candidates=candidates(job.base, job.grid, parse_policy),
         metric=job.metric,  # type: ignore[arg-type]  # checked when it was asked for
-        terms=Terms(job.grid.gates, live_after(job.grid)),
+        terms=Terms(
+            job.grid.gates,
+            live_after(job.grid),
+            tuple(Interval(start, end) for start, end in job.outages),
+        ),
         price=job.grid.price,
         seed=job.seed,
         seconds=job.seconds,

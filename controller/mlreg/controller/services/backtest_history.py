@@ -104,9 +104,13 @@ class History:
     def trainable(self, window: Interval, labels_until: datetime) -> Integers:
         """Return the places of a window's rows whose label was known by then."""
         part = self.part(window)
-        known = self.labelled[part] & (self.known_at[part] <= stamp(labels_until))
-        places: Integers = np.flatnonzero(known) + part.start
+        places: Integers = np.flatnonzero(self.known_by(part, labels_until)) + part.start
         return places
+
+    def known_by(self, part: slice, moment: datetime) -> NDArray[np.bool_]:
+        """Return which labels of some rows were known at a moment."""
+        found: NDArray[np.bool_] = self.labelled[part] & (self.known_at[part] <= stamp(moment))
+        return found
 
     def columns(self, places: Integers | slice) -> dict[str, NDArray[np.generic]]:
         """Return the features of some rows as profiles count them."""

@@ -215,4 +215,9 @@ class Models:
 
 def specification_of(wanted: Wanted) -> RunSpecification:
     """Return the specification of the run that would train this."""
-    return RunSpecification(data=wanted.policy.data, retrain=wanted.policy.retrain, gates=())
+    return RunSpecification(
+        data=wanted.policy.data,
+        retrain=wanted.policy.retrain,
+        gates=(),
+        changed_at=wanted.changed_at,
+    )

@@ -106,7 +106,7 @@ class _Backtest:
         self._began = time.monotonic()
         data = plan.base.data
         self._span = span_of(history, plan.base)
-        self._world = ReplayedWorld(history, folder, data.label_delay, plan.base.monitors)
+        self._world = ReplayedWorld(history, folder, plan.base.monitors, plan.terms.outages)
         self._windows = list(closed_windows(self._span.start, self._span.end, data.window))
         part = history.part(Interval(self._windows[0].start, self._windows[-1].end))
         self._places = np.flatnonzero(history.labelled[part]) + part.start

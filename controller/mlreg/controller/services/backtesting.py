@@ -14,52 +14,46 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.backtest import TooLittleHistoryError
+from mlreg.controller.domain.backtest_check import NotReplayableError, check_replayable
 from mlreg.controller.domain.backtest_grid import (
     MAIN_METRIC,
+    Candidate,
     Grid,
     InvalidGridError,
     candidates,
     default_grid,
     read_grid,
 )
-from mlreg.controller.domain.batches import ENTITY, LABEL, PREDICTION_ID, TIME, WEIGHT
 from mlreg.controller.domain.metrics import WATCHED_OF_TASK
-from mlreg.controller.domain.snapshots import SnapshotBody
 from mlreg.controller.domain.specification import DEFAULT_GATES
 from mlreg.controller.domain.trainer_kinds import lanes_of
-from mlreg.controller.domain.windows import Interval
 from mlreg.controller.executors.executor import Limits
-from mlreg.controller.feedback.joins import LABEL_TIME
-from mlreg.controller.services import draining, jobs, logged_rows, snapshot_rows
+from mlreg.controller.services import draining, jobs
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
+from mlreg.controller.services.backtest_rows import read_rows, was_logged
+from mlreg.controller.services.backtest_world import monitors_of
 from mlreg.controller.services.judging_run import find_rivals
 from mlreg.controller.services.policies import PolicyNotFoundError, checked_policy, get_policy
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.run_folder import ChildCall, call_child, open_folder, write_rows
-from mlreg.controller.services.sourcing import freeze_source
-from mlreg.controller.services.training import NoFeaturesError
-from mlreg.controller.store import backtests, feedback
-from mlreg.controller.store.jobs import find_job
-from mlreg.controller.store.policies import environment_exists, model_of, waiting_since
+from mlreg.controller.store import answers
+from mlreg.controller.store.policies import environment_exists, model_of
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.services import audit, catalog
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mlreg.controller.store.tables import Job
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.domain.contracts import FeatureContract
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Model
 
-KIND = backtests.KIND
+KIND = "backtest"
 ENTRY = "mlreg.controller.services.backtest_child:backtest"
 ROWS = "rows.parquet"
 PRIORITY = 95
 SLACK_SECONDS = 300.0
-MAX_ROWS = 5_000_000
 
 
 class BacktestNotFoundError(NotFoundError):
@@ -87,16 +81,6 @@ class TaskNotReplayedError(InvalidError):
 
     def __init__(self, *, cause: str) -> None:
         super().__init__(cause)
-
-
-class HistoryTooLargeError(RefusedError):
-    """There are more rows than one backtest reads."""
-
-    code = "history_too_large"
-    hint = "Name a shorter time by --from and --to."
-
-    def __init__(self, *, rows: int) -> None:
-        super().__init__(f"{rows:,} rows were logged in that time; {MAX_ROWS:,} is the most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +136,8 @@ def request_backtest(
     base = _base(session, model, asked.environment)
     grid = _grid(model, base, asked.grid)
     metric = _metric(model, grid)
-    candidates(base, grid, lambda text: checked_policy(session, text, model, now))
+    tried = candidates(base, grid, lambda text: checked_policy(session, text, model, now))
+    _check_replayable(model.task, tried, now)
     payload = {
         "model_id": catalog.id_of(model),
         "environment": asked.environment,
@@ -188,17 +173,18 @@ def get_backtest(session: ReadSession, number: int) -> Backtest:
     Raises:
         BacktestNotFoundError: there is none of that number.
     """
-    job = find_job(session, number)
-    if job is None or job.kind != KIND:
+    job = answers.find_answer(session, KIND, number)
+    if job is None:
         raise BacktestNotFoundError(number=number)
     return _backtest(job)
 
 
-def list_backtests(session: ReadSession, model: Model, limit: int = 20) -> list[Backtest]:
-    """Return the newest backtests of a model, the newest first."""
-    return [
-        _backtest(job) for job in backtests.list_backtests(session, catalog.id_of(model), limit)
-    ]
+def list_backtests(
+    session: ReadSession, model: Model, *, before: int | None = None, limit: int = 20
+) -> list[Backtest]:
+    """Return backtests of a model, the newest first, below a number where one is given."""
+    found = answers.list_answers(session, KIND, catalog.id_of(model), before, limit)
+    return [_backtest(job) for job in found]
 
 
 def cancel_backtest(
@@ -241,10 +227,10 @@ def perform(attempt: Attempt) -> None:
     draining.drain_model(
         attempt.database, attempt.store, payload["model_id"], now=attempt.clock.now()
     )
-    rows = _read(attempt, model, contract, payload)
+    rows = read_rows(attempt, model, contract, payload)
     seconds = float(payload["seconds"])
     with open_folder(attempt, f"backtest-{attempt.lease.job_id}") as folder:
-        write_rows(folder, ROWS, rows)
+        write_rows(folder, ROWS, rows.table)
         limits = Limits(
             wall_seconds=seconds + SLACK_SECONDS, cpu_seconds=int(4 * (seconds + SLACK_SECONDS))
         )
@@ -254,6 +240,7 @@ def perform(attempt: Attempt) -> None:
             "target": catalog.target_contract_of(model).to_json(),
             "schema": model.feature_schema,
             "contract": None if model.feature_schema else _document(contract),
+            "outages": [[one.start.isoformat(), one.end.isoformat()] for one in rows.outages],
             **{key: payload[key] for key in ("base", "grid", "metric", "seed", "seconds")},
         }
         call = ChildCall(ENTRY, job, lambda lines: _tell(attempt, lines), limits)
@@ -290,11 +277,29 @@ def _metric(model: Model, grid: Grid) -> str:
     usual = MAIN_METRIC.get(model.task)
     if usual is None:
         raise TaskNotReplayedError(cause=f"a {model.task} model has no loss by row to replay")
-    known = WATCHED_OF_TASK[model.task]
+    known = [one for one in WATCHED_OF_TASK[model.task] if one != "bias"]  # it is best at 0
     if grid.metric is not None and grid.metric not in known:
         problem = f"metric: a {model.task} model has no {grid.metric}; it has {', '.join(known)}"
         raise InvalidGridError(problems=[problem])
     return grid.metric or usual
+
+
+def _check_replayable(task: str, tried: Sequence[Candidate], now: datetime) -> None:
+    """Check that every trigger of every policy can be shown what it wants; names the policy.
+
+    Raises:
+        InvalidGridError: one cannot.
+    """
+    problems = []
+    known = [one for monitors in monitors_of(task) for one in monitors]
+    for candidate in tried:
+        try:
+            if candidate.policy is not None:
+                check_replayable(candidate.policy, known, now)
+        except NotReplayableError as error:
+            problems.append(f"{candidate.name}: {error}")
+    if problems:
+        raise InvalidGridError(problems=problems)
 
 
 def _times(
@@ -305,34 +310,12 @@ def _times(
     logged = dict(base.get("data") or {}).get("source", "feedback") == "feedback"
     if start is None and not logged:
         raise TooLittleHistoryError(cause="a source does not say where it begins: name --from")
-    if start is None and not _has_log(session, catalog.id_of(model)):
+    if start is None and not was_logged(session, catalog.id_of(model)):
         raise TooLittleHistoryError(cause=f"nothing was logged for model {model.name!r}")
     if start is not None and start >= end:
         cause = f"{start.isoformat()} is not before {end.isoformat()}"
         raise TooLittleHistoryError(cause=cause)
     return {"start": None if start is None else start.isoformat(), "end": end.isoformat()}
-
-
-def _has_log(session: ReadSession, model_id: int) -> bool:
-    """Whether anything was logged, in the log or on its way there."""
-    waits = waiting_since(session, model_id) is not None
-    return waits or _first(session, model_id) is not None
-
-
-def _first(session: ReadSession, model_id: int) -> datetime | None:
-    return feedback.first_time(session, model_id, "predictions")
-
-
-def _window(attempt: Attempt, payload: Mapping[str, Any]) -> Interval:
-    """Return from when to when rows are read; everything that was logged is in the log now."""
-    end = datetime.fromisoformat(payload["end"])
-    if payload["start"] is not None:
-        return Interval(datetime.fromisoformat(payload["start"]), end)
-    with attempt.database.reading() as session:
-        first = _first(session, payload["model_id"])
-    if first is None or first >= end:
-        raise TooLittleHistoryError(cause=f"nothing was logged before {end.isoformat()}")
-    return Interval(first, end)
 
 
 def _contract(session: ReadSession, model: Model, environment: str) -> FeatureContract | None:
@@ -345,42 +328,6 @@ def _contract(session: ReadSession, model: Model, environment: str) -> FeatureCo
 
 def _document(contract: FeatureContract | None) -> dict[str, Any] | None:
     return None if contract is None else contract.to_document()
-
-
-def _read(
-    attempt: Attempt, model: Model, contract: FeatureContract | None, payload: Mapping[str, Any]
-) -> pa.Table:
-    schema = catalog.feature_schema_of(model) or contract
-    if schema is None:
-        raise NoFeaturesError(model=model.name)
-    names = list(schema.names)
-    own = [PREDICTION_ID, TIME, LABEL, WEIGHT, ENTITY]
-    window = _window(attempt, payload)
-    base = parse_policy(json.dumps(payload["base"]))
-    now = attempt.clock.now()
-    source = freeze_source(attempt.sources, model, base.data, window, now=now)
-    if source is not None:
-        body = SnapshotBody.of_source(model.name, source, window, ())
-        rows = snapshot_rows.read_rows(attempt.sources, model, body, [*own, *names])
-    else:
-        rows = _logged(attempt, model, window, [*own, LABEL_TIME, *names])
-    if rows.num_rows > MAX_ROWS:
-        raise HistoryTooLargeError(rows=rows.num_rows)
-    return rows
-
-
-def _logged(attempt: Attempt, model: Model, window: Interval, columns: Sequence[str]) -> pa.Table:
-    with attempt.database.reading() as session:
-        body = logged_rows.select_rows(session, model, window, attempt.clock.now())
-    try:
-        rows = logged_rows.read_rows(attempt.store, body, columns)
-    except KeyError as error:
-        cause = f"no row of that time has the feature {error.args[0]!r}"
-        raise TooLittleHistoryError(cause=cause) from error
-    if rows is None:
-        cause = f"nothing was logged from {window.start.isoformat()} to {window.end.isoformat()}"
-        raise TooLittleHistoryError(cause=cause)
-    return rows
 
 
 def _backtest(job: Job) -> Backtest:

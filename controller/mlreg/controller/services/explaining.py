@@ -24,8 +24,7 @@ from mlreg.controller.services.explained import Drawn, explain
 from mlreg.controller.services.explaining_rows import scored_rows
 from mlreg.controller.services.labelled_rows import shape_of
 from mlreg.controller.services.losses import check_still_there
-from mlreg.controller.store import explanations, readings
-from mlreg.controller.store.jobs import find_job
+from mlreg.controller.store import answers, readings
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.errors import NotFoundError, RefusedError
 from mlreg.registry.services import audit, catalog
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Model
 
-KIND = explanations.KIND
+KIND = "explain"
 PRIORITY = 90
 HIDDEN = "Rows to look at are not shown: that takes the permission data.read."
 
@@ -134,15 +133,17 @@ def get_explanation(session: ReadSession, number: int) -> Explained:
     Raises:
         ExplanationNotFoundError: there is none of that number.
     """
-    job = find_job(session, number)
-    if job is None or job.kind != KIND:
+    job = answers.find_answer(session, KIND, number)
+    if job is None:
         raise ExplanationNotFoundError(number=number)
     return _explained(job)
 
 
-def list_explanations(session: ReadSession, model: Model, limit: int = 20) -> list[Explained]:
-    """Return the newest explanations of a model, the newest first."""
-    found = explanations.list_explanations(session, catalog.id_of(model), limit)
+def list_explanations(
+    session: ReadSession, model: Model, *, before: int | None = None, limit: int = 20
+) -> list[Explained]:
+    """Return explanations of a model, the newest first, below a number where one is given."""
+    found = answers.list_answers(session, KIND, catalog.id_of(model), before, limit)
     return [_explained(job) for job in found]
 
 
