@@ -204,7 +204,8 @@ def _show(
     source: ViewSource, view: View, memory: PolicyMemory, name: str, trigger: Trigger
 ) -> tuple[View, PolicyMemory]:
     """Return a trigger's own view, and the memory of the events in it."""
-    view = replace(view, spent=frozenset(memory.spent.get(name, ())))
+    if name in memory.spent:
+        view = replace(view, spent=frozenset(memory.spent[name]))
     need = trigger.need(view)
     if need.monitors or need.families:
         view = replace(view, readings=source.readings(need, view.now))

@@ -167,6 +167,10 @@ def newest_first(
     cron: Cron, zone: ZoneInfo, after: datetime, until: datetime
 ) -> Iterator[datetime]:
     """Yield the due times in (after, until], the newest first."""
+    first = next_due(cron, zone, after)
+    if next_due(cron, zone, first) > until:  # mostly one is due or none: that is known already
+        yield from (first,) if first <= until else ()
+        return
     day = until.astimezone(zone).date() + timedelta(days=1)
     oldest = after.astimezone(zone).date() - timedelta(days=1)
     later: set[datetime] = set()

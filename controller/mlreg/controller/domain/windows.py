@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Interval:
         return self.start <= moment < self.end
 
 
+@lru_cache(maxsize=1_024)
 def window_of(moment: datetime, width: timedelta) -> Interval:
     """Return the window of the grid that holds the moment."""
     start = ORIGIN + (moment - ORIGIN) // width * width

@@ -10,22 +10,23 @@ policy that cannot be read or judged stops no other.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.evaluating import due_moment, judge_moment, next_moment, notice
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
-from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.triggers import Finding, Need, View
 from mlreg.controller.domain.windows import window_of
 from mlreg.controller.services.known_policies import find_policies
 from mlreg.controller.store import chunks as rows
-from mlreg.controller.store.chunks import DueState
+from mlreg.controller.store.chunks import DueState, Shown
 from mlreg.controller.store.serving import Serving
 from mlreg.controller.store.trigger_records import MOST_READINGS
 
@@ -33,12 +34,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlreg.controller.domain.evaluating import ViewSource
+    from mlreg.controller.domain.readings import WindowReading
     from mlreg.controller.domain.triggers import Event
     from mlreg.registry.store.database import WriteSession
 
 CHUNK = 1_000
 
 log = logging.getLogger("mlreg.controller")
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let Python look for cycles only afterwards.
+
+    Judging makes none, but hundreds of thousands of values: again and again each look would walk
+    over all policies that are known, for half of the time.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @dataclass(slots=True)
@@ -73,7 +91,7 @@ class _Case:
     memory: PolicyMemory
     due: datetime | None
     view: View
-    needs: dict[Need, dict[str, list[WindowReading]]] = field(default_factory=dict)
+    needs: dict[Need, Shown] = field(default_factory=dict)
     findings: Mapping[str, Finding] = field(default_factory=dict)
     is_alone: bool = False
 
@@ -89,7 +107,7 @@ class _Case:
         if found is None or need.families:
             self.is_alone = True
             return {}
-        return {name: tuple(found.get(name, ())) for name in need.monitors}
+        return {name: tuple(shown) for name, shown in found.items()}
 
     def events(self, source: str, seen: int | None, after: datetime) -> Sequence[Event]:
         """Return nothing: a policy that asks for events is judged alone."""
@@ -182,8 +200,8 @@ def _case_of(state: DueState, known: _Known, now: datetime) -> _Case | None:
         memory = notice(memory, due, now)
         if not _all_read(policy, memory, due):
             due = None
-    view = _view(policy, serving, known.last_runs.get(state.place), due or now)
-    needs = {} if due is None else _needs(policy, view, memory)
+    view = _view(policy, memory, (serving, known.last_runs.get(state.place)), due or now)
+    needs = {} if due is None else _needs(policy, view)
     return None if needs is None else _Case(state, policy, memory, due, view, needs)
 
 
@@ -208,10 +226,17 @@ def _all_read(policy: Policy, memory: PolicyMemory, due: datetime) -> bool:
     return closed and matured
 
 
-def _view(policy: Policy, serving: Serving | None, last_run: datetime | None, at: datetime) -> View:
+def _view(
+    policy: Policy,
+    memory: PolicyMemory,
+    served: tuple[Serving | None, datetime | None],
+    at: datetime,
+) -> View:
+    serving, last_run = served
     return View(
         now=at,
-        previous=at,
+        previous=memory.judged_at,
+        width=policy.data.window,
         watermark=None if last_run is None else last_run - policy.data.label_delay,
         last_run_at=last_run,
         promoted_at=None if serving is None else serving.promoted_at,
@@ -219,28 +244,22 @@ def _view(policy: Policy, serving: Serving | None, last_run: datetime | None, at
     )
 
 
-def _needs(
-    policy: Policy, view: View, memory: PolicyMemory
-) -> dict[Need, dict[str, list[WindowReading]]] | None:
+def _needs(policy: Policy, view: View) -> dict[Need, Shown] | None:
     """Return what the triggers need to be shown, still empty; None: one cannot even say that."""
     try:
-        shown = replace(view, previous=memory.judged_at, width=policy.data.window)
-        return {trigger.need(shown): {} for trigger in policy.triggers}
+        return {trigger.need(view): {} for trigger in policy.triggers}
     except Exception:  # noqa: BLE001 - a trigger's bug stops no other policy: it is told alone
         return None
 
 
 def _fetch(session: WriteSession, cases: Sequence[_Case]) -> None:
     """Read what all of them need, at once."""
-    wanted, places = [], []
-    for case in cases:
-        for need, shown in case.needs.items():
-            wanted.append(rows.Wanted(case.state.place, need, case.view.now))
-            places.append(shown)
-    if not wanted:
+    asked = [(case, need) for case in cases for need in case.needs]
+    if not asked:
         return
-    for place, reading in rows.readings_of(session, wanted):
-        places[place].setdefault(reading.monitor, []).append(reading)
+    wanted = [rows.Wanted(case.state.place, need, case.view.now) for case, need in asked]
+    for (case, need), shown in zip(asked, rows.readings_of(session, wanted), strict=True):
+        case.needs[need] = shown
 
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ class Taken:
         reading = WindowReading(
             monitor, EVERYTHING, self.window.start, self.window.end, value, rows, state, low, high
         )
-        return replace(reading, evidence=evidence or None)
+        return reading._replace(evidence=evidence or None)
 
 
 def awaited(task: str) -> list[str]:
@@ -113,7 +113,7 @@ def _of_slice(
     for one in measure_window(taken.task, window, rng, rule.options):
         if one.value is not None:
             reading = _metric(taken, one.metric, one.value, one.interval)
-            yield replace(reading, subject=name, rows=rows)
+            yield reading._replace(subject=name, rows=rows)
 
 
 def _metric(
@@ -147,7 +147,7 @@ def waiting_readings(
     for one in measure_window(taken.task, kept, rng, rule.options):
         for reading in _of_performance(taken, one):
             own = {**evidence, **(reading.evidence or {})}
-            found.append(replace(reading, state="immature", evidence=own))
+            found.append(reading._replace(state="immature", evidence=own))
     return found
 
 
@@ -174,7 +174,7 @@ def _remembering(row: Reading | None, one: WindowReading) -> WindowReading:
         history.append(_said(row))
     if not history:
         return one
-    return replace(one, evidence={**(one.evidence or {}), "history": history[-MAX_REMEMBERED:]})
+    return one._replace(evidence={**(one.evidence or {}), "history": history[-MAX_REMEMBERED:]})
 
 
 def _said(row: Reading) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -225,7 +225,7 @@ def profile_readings(window: Interval, view: WindowView) -> list[WindowReading]:
     found = [one for monitor in MONITORS for one in monitor.read(view)]
     judged = iter(_verdicts(window, view.history, [one for one in found if one.rule is not None]))
     return [
-        replace(_reading(window, one), verdict=None if one.rule is None else next(judged))
+        _reading(window, one)._replace(verdict=None if one.rule is None else next(judged))
         for one in found
     ]
 

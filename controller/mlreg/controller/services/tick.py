@@ -30,7 +30,7 @@ from mlreg.controller.services import (
     source_windows,
     watching,
 )
-from mlreg.controller.services.chunks import CHUNK, judge_chunk
+from mlreg.controller.services.chunks import CHUNK, judge_chunk, uncollected
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.leadership import LeadershipLostError
@@ -125,24 +125,34 @@ def _judge_together(
     if len(due) < FEW:
         return due
     left: list[int] = []
-    for first in range(0, len(due), CHUNK):
-        ids = due[first : first + CHUNK]
-        if reign is not None:
-            reign.keep()
-        try:
-            with database.writing() as session:
-                chunk = judge_chunk(session, ids, now)
-                if reign is not None:
-                    reign.check(session)
-        except LeadershipLostError:
-            raise
-        except Exception:  # the edge of a tick: what a chunk cannot, each may do alone
-            log.exception("%d policies could not be judged together", len(ids))
-            left += ids
-        else:
-            report.judged += chunk.judged
-            left += chunk.left
+    with uncollected():
+        for first in range(0, len(due), CHUNK):
+            ids = due[first : first + CHUNK]
+            left += _judge_some(database, ids, now, report, reign)
     return left
+
+
+def _judge_some(
+    database: Database,
+    ids: Sequence[int],
+    now: datetime,
+    report: TickReport,
+    reign: Reign | None,
+) -> Sequence[int]:
+    if reign is not None:
+        reign.keep()
+    try:
+        with database.writing() as session:
+            chunk = judge_chunk(session, ids, now)
+            if reign is not None:
+                reign.check(session)
+    except LeadershipLostError:
+        raise
+    except Exception:  # the edge of a tick: what a chunk cannot, each may do alone
+        log.exception("%d policies could not be judged together", len(ids))
+        return ids
+    report.judged += chunk.judged
+    return chunk.left
 
 
 def _models_to_drain(database: Database, now: datetime) -> Sequence[int]:

@@ -7,7 +7,6 @@ read (`monitoring.py`), against windows measured anew with the same yardstick.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +50,7 @@ def judged(
         now, (start, width), Past(starts, values), [rules[one.monitor] for one in asked]
     )
     by_reading = {id(one): verdict for one, verdict in zip(asked, said, strict=True)}
-    return [replace(one, verdict=by_reading.get(id(one), one.verdict)) for one in found]
+    return [one._replace(verdict=by_reading.get(id(one), one.verdict)) for one in found]
 
 
 def _past_values(

@@ -7,7 +7,6 @@ no drift behind it for triggers to see.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.causes import EXPLAINED, kind_of
@@ -47,8 +46,7 @@ def replacing(
         session, model_id=place[0], environment=place[1], after=window.start, until=window.end
     )
     withdrawn = [
-        replace(
-            window_reading(row),
+        window_reading(row)._replace(
             value=None,
             low=None,
             high=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, get_args
 
@@ -140,7 +139,7 @@ class PerformanceTrigger(Trigger):
         readings = view.readings.get(self.monitor, ())
         if self.on == "matured":
             return usable(readings)
-        return usable(replace(one, state="final") for one in readings if one.state == "estimate")
+        return usable(one._replace(state="final") for one in readings if one.state == "estimate")
 
     def _compared(
         self, found: Sequence[WindowReading], width: timedelta
@@ -155,7 +154,7 @@ class PerformanceTrigger(Trigger):
         usually = [(one, usual(one.start, width, past)) for one in found]
         sign = 1.0 if self._greater or self.monitor.startswith("skill_") else -1.0
         return None, [
-            replace(one, value=sign * ((one.value or 0.0) - before))
+            one._replace(value=sign * ((one.value or 0.0) - before))
             for one, before in usually
             if before is not None
         ]
