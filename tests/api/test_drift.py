@@ -5,12 +5,14 @@ import json
 import pytest
 from sqlmodel import select
 
+from mlreg.cli.commands import drift as drift_command
 from mlreg.client.errors import NotFoundError, RefusedError
 from mlreg.client.wire.drift import CompareRequest
 from mlreg.controller.api import drift, monitors, policies
-from mlreg.controller.domain.windows import Interval
+from mlreg.controller.domain.windows import HOUR, Interval
 from mlreg.controller.services import comparing
 from mlreg.controller.services.snapshots import freeze
+from mlreg.controller.store.tables import Outage
 from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
@@ -143,6 +145,26 @@ def test_exact_tests_of_a_window_against_the_training_rows(client, trained):
     assert min(one["p_value"] for one in found["tests"]) > 0.001
     with pytest.raises(RefusedError):
         client.drift.compare("flights", CompareRequest(features=["snow"]))
+
+
+def test_the_hours_of_an_outage_are_left_out_and_said(client, trained):
+    down = Interval(START + 2 * DAY - 6 * HOUR, START + 2 * DAY + 6 * HOUR)
+    with trained.database.writing() as session:
+        session.add(
+            Outage(
+                model_id=trained.model.id, start=down.start, end=down.end, features=[], share=1.0
+            )
+        )
+    answer = done(trained, client)
+    assert answer.found["rows"] == 360
+    day, end = START + 2 * DAY, down.end
+    assert answer.found["left_out"] == [{"start": day.isoformat(), "end": end.isoformat()}]
+    told = f"without an outage, {day:%Y-%m-%dT%H:%M} to {end:%Y-%m-%dT%H:%M}\n"
+    assert told in drift_command._found(answer)
+    all_of_it = CompareRequest(start=down.start, end=down.end)
+    client.drift.compare("flights", all_of_it)
+    with pytest.raises(comparing.NothingToCompareError, match="outside its outages has fewer"):
+        trained.work((comparing.KIND, comparing.HANDLER))
 
 
 @pytest.mark.usefixtures("executor")

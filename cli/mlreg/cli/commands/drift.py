@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
+from mlreg.cli.forms import find_moment
+from mlreg.cli.options import TIME, Environment, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -17,7 +20,6 @@ from mlreg.client.wire.drift import (
     DriftAnswer,
     DriftMatrix,
     FeatureDrift,
-    Question,
     Size,
     Width,
 )
@@ -27,11 +29,12 @@ UNUSUAL = "*"
 
 
 def drift(
-    model: Annotated[str, typer.Argument(help="The model.")],
-    env: Annotated[str, typer.Option("--env", help="The environment.")] = "production",
+    model: Model,
+    env: Environment = "production",
     window: Annotated[
-        str, typer.Option(metavar="START", help="This window (UTC); else the newest.")
-    ] = "",
+        str | None,
+        typer.Option(metavar=TIME, help="The window that begins then (UTC); else the newest."),
+    ] = None,
     days: Annotated[
         int | None, typer.Option(help="So many last days, side by side.", min=1, max=400)
     ] = None,
@@ -49,29 +52,35 @@ def drift(
     wait: Annotated[bool, typer.Option("--wait", help="With --exact or --joint: its end.")] = False,
 ) -> None:
     """Show how far a window lies from the champion's training rows; * is unusual for the stream."""
-    start = _moment(window)
+    start = find_moment(window, "--window")
     series = bool(days or feature or by or size)
     if exact or joint:
         _check(not (exact and joint), "say --exact or --joint")
         _check(not (days or by or size), "--exact and --joint are about one window's rows")
-        question: Question = "exact" if exact else "joint"
-        features = [feature] if feature else None
-        request = CompareRequest(question=question, environment=env, start=start, features=features)
+        request = CompareRequest(
+            question="exact" if exact else "joint",
+            environment=env,
+            start=start,
+            features=[feature] if feature else None,
+        )
         _compare(model, request, wait=wait)
-        return
-    _check(not (series and window), "--window shows one window, --days and --feature the newest")
+    elif series:
+        _check(not window, "--window shows one window, --days and --feature the newest")
+        _show_series(model, env, days or 14, by or "day", size or "psi", feature or None)
+    else:
+        _show_window(model, env, start)
+
+
+def _show_series(
+    model: str, env: str, days: int, by: Width, size: Size, feature: str | None
+) -> None:
     with open_client() as client:
-        if series:
-            matrix = client.drift.matrix(
-                model,
-                env,
-                days=days or 14,
-                width=by or "day",
-                size=size or "psi",
-                feature=feature or None,
-            )
-            show(matrix, text=_title(matrix), table=_one(matrix) if feature else _matrix(matrix))
-            return
+        found = client.drift.matrix(model, env, days=days, width=by, size=size, feature=feature)
+    show(found, text=_title(found), table=_one(found) if feature else _matrix(found))
+
+
+def _show_window(model: str, env: str, start: datetime | None) -> None:
+    with open_client() as client:
         answer = client.drift.show(model, env, window=start)
     if answer.start is None or answer.end is None:
         _check_found(answer, start)
@@ -169,7 +178,7 @@ def _found(answer: CompareAnswer) -> str:
         return f"comparison {answer.number} is {answer.state}"
     sides = (
         f"{found['rows']:,} rows from {found['start'][:16]} against {found['reference_rows']:,}"
-        f" training rows of version {found['version']}\n"
+        f" training rows of version {found['version']}\n{_left_out(found)}"
     )
     if found["question"] == "joint":
         return (
@@ -177,8 +186,15 @@ def _found(answer: CompareAnswer) -> str:
             " 0.5: nothing tells them apart\n"
         )
     whole = found["joint"]
-    mmd = "" if whole is None else f"all features: MMD² {whole['statistic']:.3g}, p"
-    return f"{sides}{mmd} {whole['p_value']:.3g}\n" if whole else sides
+    if whole is None:
+        return sides
+    return f"{sides}all features: MMD² {whole['statistic']:.3g}, p {whole['p_value']:.3g}\n"
+
+
+def _left_out(found: Mapping[str, Any]) -> str:
+    """Say which hours of the window were not looked at."""
+    spans = [f"{one['start'][:16]} to {one['end'][:16]}" for one in found.get("left_out", ())]
+    return f"without an outage, {', '.join(spans)}\n" if spans else ""
 
 
 def _tests(answer: CompareAnswer) -> Table | None:
@@ -196,19 +212,3 @@ def _marked(value: float | None, unusual: bool) -> str | None:
     if value is None:
         return None
     return f"{value:.3f}{UNUSUAL if unusual else ''}"
-
-
-def _moment(text: str) -> datetime | None:
-    """Return a time as typed; without a zone it is UTC.
-
-    Raises:
-        InvalidError: it is none.
-    """
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"--window {text!r} is no time, such as 2013-07-01 or 2013-07-01T06:00"
-        raise InvalidError(message, code="invalid_option") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -196,6 +196,9 @@ def _sides(pair: RowPair, window: Interval) -> dict[str, object]:
         "rows": pair.window.num_rows,
         "reference_rows": pair.reference.num_rows,
         "seed": pair.seed,
+        "left_out": [
+            {"start": one.start.isoformat(), "end": one.end.isoformat()} for one in pair.left_out
+        ],
     }
 
 
@@ -235,15 +238,19 @@ def _rows(attempt: Attempt, payload: dict[str, Any], window: Interval) -> RowPai
         raise NothingToCompareError(cause=f"version {version} names no snapshot that is here")
     ours = logged_rows.sample_rows(attempt.store, body, limit, seed, columns)
     theirs = _sample(attempt, model, snapshot, (limit, seed), columns)
-    for rows, side in ((ours, "the window"), (theirs, "the training snapshot")):
-        if rows is None or rows.num_rows < LEAST_ROWS:
-            raise NothingToCompareError(cause=f"{side} has fewer than {LEAST_ROWS} rows")
-    if ours is None or theirs is None:
-        raise NothingToCompareError(cause="no rows")
+    outside = " outside its outages" if body.excluded else ""
+    ours = _enough(ours, f"the window{outside}")
+    theirs = _enough(theirs, "the training snapshot")
     if bins is None:
         with attempt.effect() as session:
             bins = ensure_bins(session, contract, theirs, now=attempt.clock.now())
-    return RowPair(version, bins, tuple(names), theirs, ours, seed)
+    return RowPair(version, bins, tuple(names), theirs, ours, seed, body.excluded)
+
+
+def _enough(rows: pa.Table | None, side: str) -> pa.Table:
+    if rows is None or rows.num_rows < LEAST_ROWS:
+        raise NothingToCompareError(cause=f"{side} has fewer than {LEAST_ROWS} rows")
+    return rows
 
 
 def _sample(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlreg.controller.domain.bins import NULL_CODE, Bins
 from mlreg.controller.domain.two_samples import chi_square, kolmogorov_smirnov, mean_discrepancy
+from mlreg.controller.domain.windows import Interval
 from mlreg.controller.executors.executor import Limits
 from mlreg.controller.feedback.columns import encoded
 from mlreg.controller.services.run_folder import ChildCall, call_child
@@ -33,6 +34,7 @@ class RowPair:
     Attributes:
         version: the champion.
         names: the features to look at, in the contract's order.
+        left_out: the outages in the window, whose rows are not looked at.
     """
 
     version: int
@@ -41,6 +43,7 @@ class RowPair:
     reference: pa.Table
     window: pa.Table
     seed: int
+    left_out: tuple[Interval, ...] = ()
 
     def columns(self) -> list[tuple[str, bool, NDArray[np.generic], NDArray[np.generic]]]:
         """Return each feature: its name, whether it is a category, both sides' values."""
