@@ -317,6 +317,27 @@ def test_each_champion_is_replayed_once_a_day(served, database, store):
     assert parity_chore.replay_yesterday(later) == "0 champions are replayed"  # nothing was logged
 
 
+@pytest.mark.parametrize(
+    ("trainer", "run", "daily"),
+    [
+        ("sklearn/1.8.0", 7, 1),
+        ("own/2", 7, 1),
+        ("command/octave", 7, 0),
+        ("sklearn/1.8.0", None, 0),
+    ],
+)
+def test_what_a_trainer_made_is_replayed_daily_but_no_command(
+    served, database, store, trainer, run, daily
+):
+    with database.writing() as session:
+        version = session.get_one(tables.Version, (served.model.id, 1))
+        version.flavour, version.trainer, version.run_id = "generic", trainer, run
+    served.log(served.rows())
+    drain_model(database, store, served.model.id, now=NOW)
+    room = ChoreRoom(database, store, NOW)
+    assert parity_chore.replay_yesterday(room) == f"{daily} champions are replayed"
+
+
 def test_a_day_without_scored_rows_is_no_failure(served, database, store):
     served.log(served.rows().drop_columns(["version"]))
     drain_model(database, store, served.model.id, now=NOW)

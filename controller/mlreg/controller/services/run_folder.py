@@ -174,14 +174,14 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
 def find_source(session: ReadSession, version: Version) -> ModelSource | None:
     """Return where the files of a version are, None when mlreg cannot load it."""
     contract = catalog.find_feature_contract(session, version)
-    kind, command = _trainer_of(version)
+    kind, command = trainer_of(version)
     if contract is None or kind is None:
         return None
     manifest = catalog.get_manifest(session, version)
     return ModelSource(version.number, manifest, contract, kind, command)
 
 
-def _trainer_of(version: Version) -> tuple[str | None, str | None]:
+def trainer_of(version: Version) -> tuple[str | None, str | None]:
     """Return the kind of trainer that can score a version, and of `command` its name.
 
     A LightGBM text model is one whoever made it; the files of others are known by their run alone.

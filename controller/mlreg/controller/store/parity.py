@@ -1,4 +1,4 @@
-"""Queries of what can be replayed: the deployments whose champion mlreg can score."""
+"""Queries of what may be replayed: the champions whose log has rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession
 
 
-def list_replayable(session: ReadSession, window: Interval) -> Sequence[tuple[int, str, int]]:
+def list_logged_champions(
+    session: ReadSession, window: Interval
+) -> Sequence[tuple[int, str, Version]]:
     """Return model, environment and champion of deployments whose log has rows of a window."""
     logged = exists().where(
         col(Segment.model_id) == Deployment.model_id,
@@ -26,7 +28,7 @@ def list_replayable(session: ReadSession, window: Interval) -> Sequence[tuple[in
         col(Segment.end) >= window.start,
     )
     query = (
-        select(Deployment.model_id, Deployment.environment, Version.number)
+        select(Deployment.model_id, Deployment.environment, Version)
         .join(
             Version,
             (col(Version.model_id) == Deployment.model_id)
@@ -34,12 +36,10 @@ def list_replayable(session: ReadSession, window: Interval) -> Sequence[tuple[in
         )
         .join(Model, col(Model.id) == Deployment.model_id)
         .where(
-            Version.flavour == "lightgbm-text",
             col(Version.feature_contract).is_not(None),
             col(Model.archived_at).is_(None),
             logged,
         )
         .order_by(col(Deployment.model_id), col(Deployment.environment))
     )
-    found = session.exec(query).all()
-    return [(model_id, environment, number) for model_id, environment, number in found]
+    return session.exec(query).all()
