@@ -31,7 +31,7 @@ from mlreg.controller.services.selected_rows import choose_rows
 from mlreg.controller.trainers.child import CONTRACT, fit
 from mlreg.controller.trainers.job import TrainJob
 from mlreg.controller.trainers.kinds import open_trainer
-from mlreg.controller.trainers.rows import labelled_rows
+from mlreg.controller.trainers.rows import labelled_rows, weights_of
 from mlreg.controller.trainers.scores import checked_scores
 from mlreg.controller.trainers.tasks import step_rows, task_of
 from mlreg.controller.trainers.trainer import StoredModel
@@ -175,7 +175,7 @@ class Models:
             past = specification.past_of(windows.train)
             rows = choose_rows(rows, selection, past, specification.retrain.seed)
             places = rows[_PLACE].to_numpy()
-            weights = rows[WEIGHT].to_numpy()
+            weights = weights_of(rows)
         return _Selected(places, weights, windows.train)
 
     def _job(self, wanted: Wanted) -> dict[str, Any]:

@@ -120,6 +120,7 @@ class _Backtest:
         with ThreadPoolExecutor(self._plan.workers) as pool:
             tried = pool.map(lambda one: self._replay(one, first), self._plan.candidates)
             replayed = [one for one in tried if one is not None]
+        self._check_defined(replayed)
         aged = self._freshness()
         rng = np.random.default_rng(self._plan.seed)
         counts = draw_blocks(self._blocks.count, DRAWS, rng)
@@ -130,6 +131,13 @@ class _Backtest:
             counts,
         )
         return self._report(replayed, standings, aged)
+
+    def _check_defined(self, replayed: Sequence[Replayed]) -> None:
+        once = np.ones((1, self._blocks.count))
+        for one in replayed:
+            if not np.isfinite(one.measured.values(once)[0]):
+                cause = f"{self._plan.metric} is not defined on the {len(self._places):,} rows"
+                raise TooLittleHistoryError(cause=f"{cause} that {one.candidate.name!r} scored")
 
     def _first_model(self) -> Made:
         wanted = Wanted(self._span.start, "full", self._plan.base, None)
