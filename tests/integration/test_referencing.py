@@ -114,6 +114,24 @@ def test_the_reference_is_of_the_snapshot_that_the_registration_names(by_hand):
     assert reference.column("temp").known == 2 * 480
 
 
+def test_a_snapshot_that_has_lost_rows_is_no_reference(by_hand):
+    """Its bytes are there for some days; whoever was erased from it is in them."""
+    log_before(by_hand, 3)
+    by_hand.work()
+    drain_model(by_hand.database, by_hand.store, by_hand.model.id, now=START)
+    with by_hand.database.writing() as session:
+        model = session.get_one(Model, by_hand.model.id)
+        times = {"start": START - 3 * DAY, "end": START - DAY, "labels_until": START}
+        snapshot = freeze(session, model, **times, exclude=(), actor=SYSTEM, now=START)
+        session.get_one(Version, (model.id, 1)).snapshots = [snapshot.digest]
+        lost = {"model_id": model.id, "cause": "erasure", "rows": 1, "at": START}
+        session.add(tables.LostSegment(digest=snapshot.body.predictions[0], **lost))
+    by_hand.promote(1, START - HOUR)
+    by_hand.apply(POLICY)
+    by_hand.pass_to(START + DAY)
+    assert by_hand.stored()[2].source == "log"
+
+
 def test_with_nothing_logged_windows_are_read_all_the_same(by_hand):
     by_hand.promote(1, START - HOUR)
     by_hand.apply(POLICY)

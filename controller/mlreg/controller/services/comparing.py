@@ -237,7 +237,9 @@ def _rows(attempt: Attempt, payload: dict[str, Any], window: Interval) -> RowPai
     if snapshot is None:
         raise NothingToCompareError(cause=f"version {version} names no snapshot that is here")
     ours = logged_rows.sample_rows(attempt.store, body, limit, seed, columns)
-    theirs = _sample(attempt, model, snapshot, (limit, seed), columns)
+    theirs = snapshot_rows.sample_rows(
+        attempt.sources, model, snapshot, columns, limit=limit, seed=seed
+    )
     outside = " outside its outages" if body.excluded else ""
     ours = _enough(ours, f"the window{outside}")
     theirs = _enough(theirs, "the training snapshot")
@@ -251,22 +253,6 @@ def _enough(rows: pa.Table | None, side: str) -> pa.Table:
     if rows is None or rows.num_rows < LEAST_ROWS:
         raise NothingToCompareError(cause=f"{side} has fewer than {LEAST_ROWS} rows")
     return rows
-
-
-def _sample(
-    attempt: Attempt,
-    model: Model,
-    body: SnapshotBody,
-    limit_and_seed: tuple[int, int],
-    columns: list[str],
-) -> pa.Table | None:
-    """Draw rows of a snapshot: of the log by a hash of their ids, of a source every n-th."""
-    limit, seed = limit_and_seed
-    if body.source is None:
-        return logged_rows.sample_rows(attempt.store, body, limit, seed, columns)
-    rows = snapshot_rows.read_rows(attempt.sources, model, body, columns)
-    step = max(-(-rows.num_rows // limit), 1)
-    return rows.take(list(range(seed % step, rows.num_rows, step)))
 
 
 def _champion(

@@ -203,29 +203,22 @@ def _training_rows(
             session, champion.model, Interval(now - FIRST_ROWS, now), now
         )
     scores = [SCORES] if champion.model.task == "multiclass" else []
-    return _sample(attempt, champion.model, body, [*columns, *scores]), "log"
+    wanted = [*columns, *scores]
+    return logged_rows.sample_rows(attempt.store, body, SAMPLE_ROWS, 0, wanted), "log"
 
 
 def _snapshot_rows(attempt: Attempt, champion: _Champion, columns: list[str]) -> pa.Table | None:
     """Return rows of the first snapshot that has any and can be read."""
     for body in champion.snapshots:
         try:
-            found = _sample(attempt, champion.model, body, columns)
+            found = snapshot_rows.sample_rows(
+                attempt.sources, champion.model, body, columns, limit=SAMPLE_ROWS, seed=0
+            )
         except (NotFoundError, RefusedError, InvalidError):  # lost, erased, or no longer there
             continue
         if found is not None and found.num_rows:
             return found
     return None
-
-
-def _sample(
-    attempt: Attempt, model: Model, body: SnapshotBody, columns: list[str]
-) -> pa.Table | None:
-    if body.source is None:
-        return logged_rows.sample_rows(attempt.store, body, SAMPLE_ROWS, 0, columns)
-    rows = snapshot_rows.read_rows(attempt.sources, model, body, columns)
-    step = max(-(-rows.num_rows // SAMPLE_ROWS), 1)
-    return rows.take(list(range(0, rows.num_rows, step)))
 
 
 def _labels(rows: pa.Table) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -26,6 +26,7 @@ from mlreg.controller.domain.batches import (
 from mlreg.controller.feedback.joins import COUNTS, JoinCounts
 from mlreg.controller.feedback.rows import rules_of
 from mlreg.controller.feedback.schemas import LABELS
+from mlreg.controller.services import logged_rows
 from mlreg.controller.services.losses import check_whole
 from mlreg.controller.services.snapshots import read_snapshot
 from mlreg.controller.sources.columns import Choice, schema_of
@@ -83,6 +84,30 @@ def read_rows(
     counts = JoinCounts(joined.num_rows, 0, labelled, 0, 0, 0)
     joined = joined.select(list(columns or _names(body.source)))
     return joined.replace_schema_metadata({COUNTS: json.dumps(asdict(counts)).encode()})
+
+
+def sample_rows(
+    parts: SourceParts,
+    model: Model,
+    body: SnapshotBody,
+    columns: Sequence[str],
+    *,
+    limit: int,
+    seed: int,
+) -> pa.Table | None:
+    """Return about `limit` rows of a snapshot; None when nothing was logged in its range.
+
+    Those of the log are chosen by a hash of their ids and the seed; of a source, it is every n-th.
+
+    Raises:
+        As `read_rows`.
+    """
+    if body.source is None:
+        _check(parts, body)
+        return logged_rows.sample_rows(parts.store, body, limit, seed, columns)
+    rows = read_rows(parts, model, body, columns)
+    step = max(-(-rows.num_rows // limit), 1)
+    return rows.take(list(range(seed % step, rows.num_rows, step)))
 
 
 def iterate_rows(
