@@ -47,6 +47,15 @@ def moment(text: str, option: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def find_moment(text: str | None, option: str) -> datetime | None:
+    """Return a time as people type it, None where nothing was typed.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    return moment(text, option) if text else None
+
+
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     """Return `k=v` texts as a mapping.
 

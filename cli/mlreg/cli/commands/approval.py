@@ -10,11 +10,11 @@ from mlreg.cli.commands.deployment import (
     PRODUCTION,
     Environment,
     Expect,
-    Model,
     Reason,
     expected_revision,
     version_number,
 )
+from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import show, warn
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -62,8 +62,8 @@ def approve(
 def list_approvals(
     model: Model,
     env: Environment = PRODUCTION,
-    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> None:
     """List who approved or rejected what, newest first, and which promotes wait."""
     with open_client() as client:

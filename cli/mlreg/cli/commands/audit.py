@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mlreg.cli.forms import find_moment
+from mlreg.cli.options import TIME, Before
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -26,7 +27,7 @@ def list_entries(
     action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only this subject.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
-    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
+    before: Before = None,
 ) -> None:
     """List entries, newest first."""
     with open_client() as client:
@@ -87,20 +88,21 @@ def export_entries(
         typer.Option("--format", help="JSON lines can be verified; CSV is for spreadsheets."),
     ] = "jsonl",
     since: Annotated[
-        str | None, typer.Option(help="The first moment, like 2026-03-01 or …T00:00:00Z.")
+        str | None, typer.Option(metavar=TIME, help="The first moment: 2026-03-01T12:00 (UTC).")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="The moment before which it ends.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar=TIME, help="The moment before which it ends.")
+    ] = None,
 ) -> None:
     """Write the log to a file, oldest entry first, with the head and a checkpoint at its end."""
     from mlreg.client.new_files import new_file
 
-    span = (_moment(since), _moment(until))
     with open_client() as client, new_file(output) as stream, ExitStack() as bars:
         entries = client.audit.export(
             stream,
             form=form,
-            since=span[0],
-            until=span[1],
+            since=find_moment(since, "--since"),
+            until=find_moment(until, "--until"),
             on_start=lambda lines: bars.enter_context(progress("export", lines)),
         )
     show({"file": str(output), "entries": entries}, text=f"{entries} entries are in {output}")
@@ -181,20 +183,3 @@ def _entries_before(file: Path | None) -> int:
     from mlreg.cli.audit_file import read_end
 
     return read_end(file).after
-
-
-def _moment(written: str | None) -> datetime | None:
-    """Return a moment; without a zone it is UTC.
-
-    Raises:
-        InvalidError: it is none.
-    """
-    from datetime import UTC
-
-    if written is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError as error:
-        raise InvalidError(f"{written!r} is not a moment", code="invalid_moment") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from mlreg.cli.forms import moment
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.client.wire.clock import ClockAnswer
@@ -23,12 +23,12 @@ def show_clock() -> None:
 
 @app.command("advance")
 def advance(
-    to: Annotated[datetime, typer.Argument(help="The moment, in UTC: 2013-02-01T00:00:00.")],
+    to: Annotated[str, typer.Argument(help="The moment, in UTC: 2013-02-01T00:00.")],
 ) -> None:
     """Move virtual time; returns when all that became due is done."""
-    moment = to if to.tzinfo else to.replace(tzinfo=UTC)
+    until = moment(to, "TO")
     with open_client() as client, progress("advancing the clock"):
-        answer = client.clock.advance(moment)
+        answer = client.clock.advance(until)
     _show(answer)
 
 

@@ -9,14 +9,13 @@ import typer
 from mlreg.cli.commands.approval import tell_given
 from mlreg.cli.commands.deployment import version_number
 from mlreg.cli.commands.verdict import end_by_verdict
+from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.client.wire.decisions import DecisionAnswer, EvaluateRequest
 
 app = typer.Typer(add_completion=False)
-
-Model = Annotated[str, typer.Argument(help="The model.")]
 
 
 def evaluate(
@@ -55,8 +54,8 @@ def show_decision(
 @app.command("list")
 def list_decisions(
     model: Model,
-    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> None:
     """List a model's decisions, newest first."""
     with open_client() as client:

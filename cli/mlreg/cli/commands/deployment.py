@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.options import Model
 from mlreg.cli.output import OUTPUT, say, show, warn
 from mlreg.cli.session import open_client
 from mlreg.client.client import Client
 from mlreg.client.errors import InvalidError
 from mlreg.client.wire.deployments import ChangeAnswer
 
-Model = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[int, typer.Argument(help="Number of the version.", min=1)]
 Environment = Annotated[str, typer.Option("--env", help="Where to.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]

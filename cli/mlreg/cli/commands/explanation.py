@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.forms import moment
+from mlreg.cli.forms import find_moment
+from mlreg.cli.options import TIME, Environment, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table, table_lines
@@ -29,14 +30,15 @@ KINDS = {
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="The model.")],
+    model: Model,
     window: Annotated[
-        str, typer.Option(metavar="START", help="This window (UTC); else the newest.")
-    ] = "",
+        str | None,
+        typer.Option(metavar=TIME, help="The window that begins then (UTC); else the newest."),
+    ] = None,
     days: Annotated[
         int | None, typer.Option(help="So many days; else that window.", min=1, max=92)
     ] = None,
-    env: Annotated[str, typer.Option("--env", help="The environment.")] = "production",
+    env: Environment = "production",
     by: Annotated[
         By | None, typer.Option(help="What slices are ranked by; loss, where labels are there.")
     ] = None,
@@ -50,7 +52,7 @@ def explain(
     """Explain a bad window: its worst slices, what features add, rows to look at."""
     request = ExplainRequest(
         environment=env,
-        start=moment(window, "--window") if window else None,
+        start=find_moment(window, "--window"),
         days=days,
         by=by,
         least=least,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlreg.cli.options import Before, Environment, Model
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -26,10 +27,10 @@ INDENT = 9
 
 
 def history(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
-    env: Annotated[str, typer.Option("--env", help="Where.")] = "production",
+    model: Model,
+    env: Environment = "production",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
-    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
+    before: Before = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="What served then: 2026-03-01T12:00 (UTC without zone)."),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.options import Before, Limit
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -20,15 +21,15 @@ Number = Annotated[int, typer.Argument(help="The incident's number.", min=1)]
 def list_incidents(
     model: Annotated[str, typer.Option(help="Of this model only.")] = "",
     open_only: Annotated[bool, typer.Option("--open", help="Only those that are open.")] = False,
-    before: Annotated[str, typer.Option(help="The page after this number.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> None:
     """List incidents, newest first."""
     with open_client() as client:
         found = client.incidents.list(
             model=model or None,
             state="open" if open_only else None,
-            before=before or None,
+            before=before,
             limit=limit,
         )
     rows = [

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from mlreg.cli.commands.explanation import explain, explanation
-from mlreg.cli.forms import moment
+from mlreg.cli.forms import find_moment
+from mlreg.cli.options import TIME, Environment, Model
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table
@@ -23,8 +24,6 @@ app = typer.Typer(add_completion=False)
 app.command("explain")(explain)
 app.command("explanation")(explanation)
 
-Model = Annotated[str, typer.Argument(help="The model.")]
-Environment = Annotated[str, typer.Option("--env", help="The environment.")]
 OVERVIEW = ("rows", "score_mean", "labelled_share", "auc", "log_loss", "rmse", "skill_log_loss")
 INSTEAD = {name: f"estimated_{name}" for name in ("auc", "log_loss", "rmse")}
 """What the overview shows while there is no value."""
@@ -65,13 +64,15 @@ def post(
     model: Model,
     name: Annotated[str, typer.Argument(help="The business metric, e.g. revenue.")],
     value: Annotated[float, typer.Argument(help="A number.")],
-    at: Annotated[str, typer.Option(help="What time it is about; now unless given.")] = "",
+    at: Annotated[
+        str | None, typer.Option(metavar=TIME, help="What time it is about. [default: now]")
+    ] = None,
     key: Annotated[str, typer.Option(help="What makes it one value; its time unless given.")] = "",
     env: Environment = "production",
 ) -> None:
     """Post a value of a business metric; windows show it as `business:NAME`."""
     with open_client() as client:
-        time = moment(at, "--at") if at else client.clock.get().now
+        time = find_moment(at, "--at") or client.clock.get().now
         answer = client.monitors.post_metric(
             model, name, time=time, value=value, environment=env, key=key or None
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated
 
 import typer
 
-from mlreg.cli.moments import FORMATS, aware
+from mlreg.cli.forms import find_moment, form
+from mlreg.cli.options import TIME, Environment, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table
@@ -18,17 +18,15 @@ from mlreg.client.wire.parity import ParityFound, ParityRequest, Scores, Skew
 
 
 def parity(
-    model: Annotated[str, typer.Argument(help="The model.")],
-    version: Annotated[int, typer.Option(help="This version; else the champion.", min=0)] = 0,
-    env: Annotated[str, typer.Option("--env", help="The environment.")] = "production",
+    model: Model,
+    version: Annotated[
+        int | None, typer.Option(help="This version; else the champion.", min=1)
+    ] = None,
+    env: Environment = "production",
     window: Annotated[
-        datetime | None,
-        typer.Option(metavar="START", formats=FORMATS, help="A day (UTC). [default: yesterday]"),
+        str | None, typer.Option(metavar=TIME, help="A day (UTC). [default: yesterday]")
     ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(metavar="END", formats=FORMATS, help="With --window: its end."),
-    ] = None,
+    until: Annotated[str | None, typer.Option(metavar=TIME, help="With --window: its end.")] = None,
     offline: Annotated[
         Path | None,
         typer.Option(help="A Parquet file of features by prediction_id, to compare with."),
@@ -41,11 +39,12 @@ def parity(
     if until is not None and window is None:
         raise InvalidError("--until goes with --window", code="invalid_option")
     with open_client() as client:
-        request = ParityRequest(
+        request = form(
+            ParityRequest,
             environment=env,
-            version=version or None,
-            start=None if window is None else aware(window),
-            end=None if until is None else aware(until),
+            version=version,
+            start=find_moment(window, "--window"),
+            end=find_moment(until, "--until"),
             rows=rows,
             tolerance=tolerance,
             offline=None if offline is None else client.parity.upload(offline),

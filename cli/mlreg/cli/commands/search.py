@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlreg.cli.options import Before
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -24,7 +25,7 @@ def search(
         typer.Argument(metavar="QUERY", help="e.g. 'model:flights metric.auc>=0.8 -lane:refit'."),
     ],
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
-    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
+    before: Before = None,
     everything: Annotated[bool, typer.Option("--all", help="Without a limit.")] = False,
 ) -> None:
     """Find versions of all models by what is true of them, newest first.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlreg.cli.options import Before, Limit
 from mlreg.cli.output import OUTPUT, plain, print_table, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -78,12 +79,12 @@ def show_webhook(name: WebhookName) -> None:
 @app.command("deliveries")
 def deliveries(
     name: WebhookName,
-    before: Annotated[str, typer.Option(help="The page after this one.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> None:
     """List what became of events at a webhook, newest first."""
     with open_client() as client:
-        found = client.webhooks.deliveries(name, before=before or None, limit=limit)
+        found = client.webhooks.deliveries(name, before=before, limit=limit)
     show(found, table=_table(found.items), more="--before")
 
 
