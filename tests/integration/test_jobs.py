@@ -156,6 +156,15 @@ def test_a_failed_attempt_waits_and_a_final_one_does_not_come_back(database):
     assert state(database, job_id) == ("failed", 2)
 
 
+def test_an_error_is_kept_as_plain_text_whatever_is_in_it(database):
+    add(database)
+    lease = claim(database)
+    wild = "\x1b[31mno\0 rows\x1b[0m at \udcff\nline 2, password=hunter2"
+    with database.writing() as session:
+        ended = jobs.fail(session, lease, wild, final=True)
+    assert ended.error == "no rows at \\udcff line 2, password=[redacted]"
+
+
 def test_a_released_job_keeps_its_attempts(database):
     job_id = add(database)
     lease = claim(database)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mlreg.cli import processes
 from mlreg.cli.children import Backoff, Child, cut
+from mlreg.client.signal_names import name_of_signal
 from mlreg.registry.domain.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -189,4 +190,4 @@ class DatabaseWatch:
 def _how(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit {code}"
-    return signal.Signals(-code).name
+    return name_of_signal(-code)

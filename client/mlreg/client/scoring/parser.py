@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from mlreg.client.scoring import parser_child
 from mlreg.client.scoring.errors import ModelFileError, ParserRefusedError
 from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
+from mlreg.client.signal_names import name_of_signal
 
 WALL_SECONDS = 30.0
 
@@ -131,6 +131,6 @@ def _mark(name: str) -> str:
 
 def _cause(code: int, stderr: bytes) -> str:
     if code < 0:
-        return f"the parser's process was killed by {signal.Signals(-code).name}"
+        return f"the parser's process was killed by {name_of_signal(-code)}"
     said = stderr.decode(errors="replace").strip().splitlines()
     return said[-1][:200] if said else f"the parser's process ended with {code}"

@@ -113,6 +113,15 @@ class Bins:
         """The names of the features, without the score."""
         return tuple(column.name for column in self.columns if column.name != SCORE)
 
+    def fit(self, contract: FeatureContract) -> bool:
+        """Whether they are bins of this contract: its columns, and of categories all of them."""
+        known = {column.name: column.categories for column in self.columns}
+        return self.features == contract.names and all(
+            known[feature.name] == feature.categories
+            for feature in contract.features
+            if feature.dtype == "category"
+        )
+
     def to_bytes(self) -> bytes:
         """Return the canonical JSON form."""
         return canonical_json({"format": FORMAT, "columns": [c.to_json() for c in self.columns]})

@@ -6,12 +6,13 @@ What always holds: `run` returns only when nothing of the child is left.
 from __future__ import annotations
 
 import json
-import signal as signals
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mlreg.client.signal_names import name_of_signal
 from mlreg.registry.domain.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -142,12 +143,16 @@ def failure_line(task: ChildTask, result: ChildResult) -> str:
     if result.killed_because is not None:
         return _killed_line(task.limits, result.killed_because)
     if result.signal is not None:
-        name = signals.Signals(result.signal).name
-        return f"the child was ended by {name} (SIGKILL: perhaps the system was out of memory)"
+        return _signal_line(result.signal)
     try:
         return str(json.loads((task.folder / "error.json").read_text())["message"])
     except (OSError, ValueError, KeyError, TypeError):
         return f"the child ended with exit code {result.exit_code}"
+
+
+def _signal_line(number: int) -> str:
+    line = f"the child was ended by {name_of_signal(number)}"
+    return f"{line} (perhaps the system was out of memory)" if number == signal.SIGKILL else line
 
 
 def _killed_line(limits: Limits, because: KilledBecause) -> str:

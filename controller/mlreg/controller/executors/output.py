@@ -6,10 +6,9 @@ has a control character (PostgreSQL takes no NUL, a terminal should take no esca
 
 from __future__ import annotations
 
-import re
+from mlreg.controller.domain.plain_text import plain_text
 
 MAX_LINE_BYTES = 4_000
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 class LineCollector:
@@ -55,4 +54,4 @@ class LineCollector:
     def _cut(self, line: bytes) -> None:
         for at in range(0, max(len(line), 1), MAX_LINE_BYTES):
             piece = line[at : at + MAX_LINE_BYTES].decode("utf-8", errors="replace")
-            self._lines.append(_CONTROLS.sub("", piece))
+            self._lines.append(plain_text(piece))

@@ -6,6 +6,8 @@ What always holds:
 - the effect of a job commits only in a transaction that checked its lease token (`effect`): a
   worker that was paused, cut off or cancelled does nothing more, and its work is not done twice;
 - of jobs with one dedupe key at most one is queued or running, of one lock key at most one runs;
+- a job that was lost with its worker has its last attempt alone in one: what ends a worker ends
+  no other job for ever, and none ends it;
 - leases live by the database's clock.
 """
 
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from sqlalchemy.exc import IntegrityError
 
 from mlreg.client.redaction import redact_text
+from mlreg.controller.domain.plain_text import plain_text
 from mlreg.controller.store import jobs as rows
 from mlreg.registry.domain.errors import RefusedError
 
@@ -52,7 +55,11 @@ class LeaseLostError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one worker to do one attempt of one job, until `seconds` without heartbeat."""
+    """The right of one worker to do one attempt of one job, until `seconds` without heartbeat.
+
+    Attributes:
+        alone: nothing else may be done in the process meanwhile.
+    """
 
     job_id: int
     kind: str
@@ -61,6 +68,7 @@ class Lease:
     attempt: int
     max_attempts: int
     seconds: float
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ class Claim:
         labels: the worker's; a job without a label fits every worker.
         declined: jobs that it gave back as none of its own.
         price: what a second of it costs, if it was told.
+        idle: whether it does nothing else: else it gets no job that is to be alone.
     """
 
     worker: str
@@ -122,6 +131,7 @@ class Claim:
     labels: tuple[str, ...] = ()
     declined: tuple[int, ...] = ()
     price: Price | None = None
+    idle: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,7 @@ def claim_all(database: Database, claim: Claim, count: int) -> list[Lease]:
         "lease_seconds": claim.lease_seconds,
         "labels": list(claim.labels),
         "declined": list(claim.declined),
+        "idle": claim.idle,
         "price": None if claim.price is None else str(claim.price.per_second),
         "currency": None if claim.price is None else claim.price.currency,
         "count": count,
@@ -228,8 +239,8 @@ def claim_all(database: Database, claim: Claim, count: int) -> list[Lease]:
             found = rows.take_next(session, values)
     except IntegrityError:  # the unique lock key
         return []
-    ordered = sorted(found, key=lambda row: (row["priority"], row["turn"], row["id"]))
-    return [_lease(row, claim.lease_seconds) for row in ordered]
+    ordered = sorted(found, key=lambda one: (one.priority, one.turn, one.id))
+    return [_lease(one, claim.lease_seconds) for one in ordered]
 
 
 def take_back(session: WriteSession, kinds: Sequence[str]) -> list[Ended]:
@@ -419,10 +430,15 @@ def _end(
         "id": lease.job_id,
         "token": lease.token,
         "state": state,
-        "error": None if error is None else redact_text(error[:MAX_ERROR_CHARACTERS]),
+        "error": None if error is None else _told_plainly(error),
         "outcome": None if outcome is None else json.dumps(dict(outcome), allow_nan=False),
     }
     return _told(session, lease, rows.end(session, values))
+
+
+def _told_plainly(error: str) -> str:
+    """Return an error as it is stored: in one line, bounded, without secrets of a known form."""
+    return redact_text(plain_text(error)[:MAX_ERROR_CHARACTERS])
 
 
 def _postpone(
@@ -434,7 +450,7 @@ def _postpone(
         token=lease.token,
         seconds=seconds,
         refund=refund,
-        error=redact_text(error[:MAX_ERROR_CHARACTERS]),
+        error=_told_plainly(error),
     )
     return _told(session, lease, row)
 
@@ -451,15 +467,16 @@ def _tell_the_end(session: WriteSession, job: Ended) -> None:
     rows.notify(session, channel=rows.ENDED_CHANNEL, payload=f"{job.job_id} {job.state}")
 
 
-def _lease(row: RowMapping, seconds: float) -> Lease:
+def _lease(one: rows.Taken, seconds: float) -> Lease:
     return Lease(
-        job_id=row["id"],
-        kind=row["kind"],
-        payload=row["payload"],
-        token=row["lease_token"],
-        attempt=row["attempt"],
-        max_attempts=row["max_attempts"],
+        job_id=one.id,
+        kind=one.kind,
+        payload=one.payload,
+        token=one.token,
+        attempt=one.attempt,
+        max_attempts=one.max_attempts,
         seconds=seconds,
+        alone=one.alone,
     )
 
 

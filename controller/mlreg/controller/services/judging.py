@@ -36,7 +36,7 @@ from mlreg.controller.trainers.child import Stopwatch, answer
 from mlreg.controller.trainers.errors import UnsupportedTaskError
 from mlreg.controller.trainers.job import InvalidJobError, JudgeJob
 from mlreg.controller.trainers.rows import LABEL, TIME, numbers, read_table, weights_of
-from mlreg.controller.trainers.scores import score_models, write_scores
+from mlreg.controller.trainers.scores import Outputs, score_models, write_scores
 from mlreg.registry.domain.contracts import TargetContract
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def _judge(folder: Path, job: JudgeJob) -> dict[str, object]:
     gates = read_gates(job.gates)
     table = read_table(folder, job.data)
     watch.lap("load")
-    scores, unseen = score_models(folder, table, job.models, job.trainer, job.threads)
+    outputs = Outputs.of(TargetContract.from_json(job.target))
+    scores, unseen = score_models(folder, table, job.models, job.trainer, job.threads, outputs)
     write_scores(folder, scores)
     watch.lap("score")
     found = _judgement(table, job, scores, gates)

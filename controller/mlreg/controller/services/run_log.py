@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.plain_text import plain_text
 from mlreg.controller.store import runs as rows
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 
@@ -33,7 +34,7 @@ class RunLogWriter:
 
     def say(self, line: str) -> None:
         """Add a line of our own."""
-        self.add([line])
+        self.add([plain_text(line)])
 
     def add(self, lines: Sequence[str]) -> None:
         """Add lines; they are in the database when this returns, or wait for the next call.

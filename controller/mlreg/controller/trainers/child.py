@@ -11,6 +11,7 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "target": {...target contract...},
  "schema": [...features...] | null,      the model's feature schema: pinned here, when no contract
  "contract": {...} | null,               the feature contract to keep to
+ "learns_categories": false,             whether it gets the categories that came since
  "params": {...}, "rounds": 200, "max_trees": 400 | null, "decay_rate": 0.9,
  "seed": 7, "threads": 2,
  "outages": {"features": [...], "share": 0.1} | null,
@@ -18,7 +19,7 @@ A third job, `judge`, scores and judges: see `services/judging.py`.
  "estimator": "sklearn.linear_model.SGDClassifier" | null, "preparation": {...},  of `sklearn`
  "command": {...} | null,                              of `command`: see `domain/commands.py`
  "parent": {"model": "parent/model.txt", "contract": "parent/contract.json"} | null,
- "bins": "bins.bin" | null,              the contract's profile bins; made here when there are none
+ "bins": "bins.bin" | null,              the contract's profile bins; made here where none fit
  "stage": {"holdout": "holdout.parquet" | null} | null,   what to leave beside, see `stage.py`
  "search": {...} | null,                 hyperparameters to look for first, see `search.py`
  "shard": {"rank": 0, "machines": ["host:port", ...]} | null}   of several: `domain/shards.py`
@@ -74,7 +75,12 @@ from mlreg.controller.trainers.files import digest_of_files
 from mlreg.controller.trainers.job import InvalidJobError, Job, ScoreJob, TrainJob
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
-from mlreg.controller.trainers.scores import checked_scores, score_models, write_scores
+from mlreg.controller.trainers.scores import (
+    Outputs,
+    checked_scores,
+    score_models,
+    write_scores,
+)
 from mlreg.controller.trainers.search import Searched, Searching, search
 from mlreg.controller.trainers.stage import SEARCH, STAGE, LabelledMatrix, Told, leave_stage, spread
 from mlreg.controller.trainers.tasks import (
@@ -223,7 +229,7 @@ def fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, T
     """Train, write model and contract, and see that the model scores some of its own rows.
 
     Raises:
-        ScoresError: it answers not-a-number, or not one score per row.
+        ScoresError: it answers not-a-number, or not what its task wants.
     """
     out.mkdir(exist_ok=True)
     kind = trainer.name.partition("/")[0]
@@ -232,7 +238,8 @@ def fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, T
         (out / CONTRACT).write_text(json.dumps(task.contract.to_document(), indent=1))
         trained = trainer.train(task, model.path)
         some = task.matrix[spread(len(task.labels), PROVEN_ROWS)]
-        checked_scores("trained model", trainer.score(model, some, threads=task.threads), len(some))
+        scores = trainer.score(model, some, threads=task.threads)
+        checked_scores("trained model", scores, len(some), Outputs(task.task, task.classes))
     except (RegistryError, ScoringError):
         shutil.rmtree(out)
         raise
@@ -250,9 +257,8 @@ def _write_profile(
         name: encoded.codes.get(name, encoded.matrix[:, place])
         for place, name in enumerate(contract.names)
     }
-    if job.bins is not None:
-        bins = Bins.from_bytes((folder / job.bins).read_bytes())
-    else:
+    bins = None if job.bins is None else Bins.from_bytes((folder / job.bins).read_bytes())
+    if bins is None or not bins.fit(contract):
         bins = make_bins({**columns, LABEL: rows.labels}, contract)
         (folder / "bins.bin").write_bytes(bins.to_bytes())
     (folder / "profile.bin").write_bytes(profile_rows(columns, bins).to_bytes())

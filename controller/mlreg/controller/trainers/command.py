@@ -31,25 +31,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
+from mlreg.client.signal_names import name_of_signal
 from mlreg.controller.confinement import confined_words
+from mlreg.controller.domain.plain_text import plain_text
+from mlreg.controller.trainers.command_answers import METRICS, SCORES, read_metrics, read_scores
 from mlreg.controller.trainers.errors import (
     LaneNotOfTrainerError,
-    ScoresError,
     TrainingFailedError,
 )
 from mlreg.controller.trainers.files import copy_plain
@@ -60,21 +58,19 @@ from mlreg.controller.trainers.trainer import StoredModel, Trained, Trainer, Tra
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mlreg.controller.domain.commands import SealedCommand
     from mlreg.registry.domain.contracts import FeatureContract
 
-ROWS, ARTIFACT, METRICS, SCORES = "rows.parquet", "artifact", "metrics.json", "scores.parquet"
-LABEL, WEIGHT, GROUP, SCORE = "label", "weight", "entity", "score"
+ROWS, ARTIFACT = "rows.parquet", "artifact"
+LABEL, WEIGHT, GROUP = "label", "weight", "entity"
 MAX_ARTIFACT_BYTES = 4 * 2**30
-MAX_METRICS_BYTES = 64 * 1024
 MAX_LAST_WORDS = 300
-_METRIC_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
 _KEPT_BYTES, _MOST_CHUNKS = 4096, 64
 _CLOSED = b"\n\0closed"
 _INHERITED = ("PATH", "LANG", "TZ")
-_METRICS: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
 class CommandTrainer:
@@ -100,7 +96,7 @@ class CommandTrainer:
             (folder / ARTIFACT).mkdir()
             self._run(self._command.train, folder, _training_job(folder, task, seeds["command"]))
             copy_plain(folder / ARTIFACT, model, max_bytes=MAX_ARTIFACT_BYTES)
-            metrics = _read_metrics(folder / METRICS)
+            metrics = read_metrics(folder / METRICS)
         sealed = {"name", "digest", "lock_digest"}
         used = {**task.params, "rounds": task.rounds}
         used["command"] = json.dumps(self._command.model_dump(include=sealed), sort_keys=True)
@@ -119,7 +115,7 @@ class CommandTrainer:
                 "scores": str(folder / SCORES),
             }
             self._run(self._command.predict, folder, job)
-            return _read_scores(folder / SCORES)
+            return read_scores(folder / SCORES)
 
     def _run(self, words: tuple[str, ...], folder: Path, job: Mapping[str, Any]) -> None:
         """Run a program to its end.
@@ -171,7 +167,8 @@ def _pass_on(program: subprocess.Popen[bytes]) -> str:
     os.close(end)
     program.wait()
     lines = [line for line in last.removesuffix(_CLOSED).split(b"\n") if line.strip()]
-    return (lines[-1] if lines else b"").decode(errors="replace")[-MAX_LAST_WORDS:]
+    said = (lines[-1] if lines else b"").decode(errors="replace")
+    return plain_text(said)[-MAX_LAST_WORDS:]
 
 
 def _drain(pipe: int, last: bytes) -> bytes:
@@ -187,7 +184,7 @@ def _drain(pipe: int, last: bytes) -> bytes:
 
 
 def _end_of(name: str, code: int, last: str) -> str:
-    how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+    how = f"exit code {code}" if code > 0 else name_of_signal(-code)
     return f"{name} ended with {how}" + (f": {last}" if last else "")
 
 
@@ -249,49 +246,6 @@ def _training_job(folder: Path, task: TrainingTask, seed: int) -> dict[str, Any]
         "parent": None if task.lane == "full" else str(folder / "parent"),
         "metrics": str(folder / METRICS),
     }
-
-
-def _read_metrics(file: Path) -> dict[str, float]:
-    """Return what the program says that it measured; numbers only.
-
-    Raises:
-        TrainingFailedError: there is a file, and it is none of such.
-    """
-    if not file.exists():
-        return {}
-    try:
-        content = _plain(file).read_bytes()[: MAX_METRICS_BYTES + 1]
-        found = _METRICS.validate_json(content)
-    except (OSError, ValidationError) as error:
-        cause = f"{METRICS} is no JSON object of numbers, or larger than {MAX_METRICS_BYTES} bytes"
-        raise TrainingFailedError(cause=cause) from error
-    plain = {name: value for name, value in found.items() if _METRIC_NAME.fullmatch(name)}
-    return {name: value for name, value in plain.items() if np.isfinite(value)}
-
-
-def _read_scores(file: Path) -> NDArray[np.float64]:
-    """Return the scores that the program wrote.
-
-    Raises:
-        ScoresError: there is no such file, or no such column of numbers in it.
-    """
-    try:
-        column = pq.read_table(_plain(file), columns=[SCORE])[SCORE].combine_chunks()
-        if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
-            flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
-            return np.asarray(flat.reshape(len(column), -1), dtype=np.float64)
-        values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return np.asarray(values, dtype=np.float64)
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        cause = f"{SCORES} has no readable column {SCORE!r} of numbers"
-        raise ScoresError(role="command", cause=cause) from error
-
-
-def _plain(file: Path) -> Path:
-    """Return a file that is one, and no link to somewhere else; OSError else."""
-    if file.is_symlink() or not file.is_file():
-        raise OSError(file)
-    return file
 
 
 _PROOF: type[Trainer] = CommandTrainer

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING
 
 from mlreg.controller.trainers.errors import TrainingFailedError
-from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.manifests import MAX_FILES, Manifest, ManifestFile
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ CHUNK_BYTES = 2**20
 def digest_of_files(path: Path) -> str:
     """Return the digest of a file; of a folder that of its manifest."""
     if path.is_file():
-        return digest_of(path.read_bytes())
+        with path.open("rb") as reader:
+            return "sha256:" + hashlib.file_digest(reader, "sha256").hexdigest()
     files = [
         ManifestFile(one.relative_to(path).as_posix(), one.stat().st_size, digest_of_files(one))
         for one in sorted(path.rglob("*"))
@@ -33,9 +34,19 @@ def copy_plain(source: Path, target: Path, *, max_bytes: int) -> None:
     """Copy a folder that a stranger wrote, whose writer may still be at it.
 
     Raises:
-        TrainingFailedError: it is empty or too large, or something in it is a link, a device, a
-            pipe or the like; names the first.
+        TrainingFailedError: it is gone, empty or too large, it cannot be read, or something in it
+            is a link, a device, a pipe or the like; names the first.
     """
+    try:
+        _copy_tree(source, target, max_bytes)
+    except OSError as error:
+        cause = f"the artifact folder cannot be read: {error.strerror or type(error).__name__}"
+        raise TrainingFailedError(cause=cause) from error
+
+
+def _copy_tree(source: Path, target: Path, max_bytes: int) -> None:
+    if not stat.S_ISDIR(source.lstat().st_mode):
+        raise TrainingFailedError(cause="the artifact folder is no folder any more")
     left, count = max_bytes, 0
     for one in _walk(source):
         name = one.relative_to(source)

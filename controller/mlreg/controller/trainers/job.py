@@ -126,6 +126,7 @@ class TrainJob(Job):
     target: dict[str, Any]
     feature_schema: list[dict[str, Any]] | None = Field(default=None, alias="schema")
     contract: dict[str, Any] | None = None
+    learns_categories: bool = False
     params: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     rounds: int = Field(default=200, ge=1, le=100_000)
     max_trees: int | None = Field(default=None, ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from mlreg.client.scoring.encoding import as_array
 from mlreg.controller.trainers.errors import TrainingRowsError
+from mlreg.registry.domain.contracts import FeatureContract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
+    from mlreg.registry.domain.contracts import Feature, FeatureSchema, TargetContract
 
 LABEL = "label"
 WEIGHT = "weight"
@@ -26,6 +27,8 @@ TIME = "time"
 ENTITY = "entity"
 MAX_GRADE = 30
 """LightGBM's gains are 2^grade - 1, which it knows up to here."""
+LEAST_SEEN = 20
+"""A category of fewer rows is not worth another contract: no leaf of LightGBM's is so small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,35 @@ def groups_of(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | Non
     if codes.null_count:
         raise TrainingRowsError(cause=f"{codes.null_count} rows have no {names[0]!r}, their group")
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.intp)
+
+
+def learn_categories(
+    contract: FeatureContract, schema: FeatureSchema, table: pa.Table
+) -> FeatureContract:
+    """Return the contract with new categories behind the known ones, whose codes stay.
+
+    Learnt are values of `LEAST_SEEN` rows and more, where the schema leaves the categories open;
+    where it says `unseen: error` they are an error as before.
+
+    Raises:
+        ColumnError: a column mixes types.
+    """
+    learnt = [
+        replace(known, categories=(*(known.categories or ()), *_new_values(known, table)))
+        if not declared.is_pinned and known.unseen != "error" and known.name in table.column_names
+        else known
+        for known, declared in zip(contract.features, schema.features, strict=True)
+    ]
+    return FeatureContract(tuple(learnt))
+
+
+def _new_values(feature: Feature, table: pa.Table) -> list[str]:
+    array = as_array(feature.name, table[feature.name])
+    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        return []  # encoding says what is wrong with it
+    counted = zip(*array.drop_null().value_counts().flatten(), strict=True)
+    often = (value.as_py() for value, count in counted if count.as_py() >= LEAST_SEEN)
+    return sorted(set(often) - set(feature.categories or ()))
 
 
 def pin_categories(schema: FeatureSchema, table: pa.Table) -> FeatureContract:

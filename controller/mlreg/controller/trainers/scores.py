@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from mlreg.client.scoring.encoding import Encoded, encode
 from mlreg.controller.trainers.errors import ScoresError
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.trainer import StoredModel
-from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.contracts import FeatureContract, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +23,54 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlreg.controller.trainers.job import ScoredModel
+    from mlreg.registry.domain.contracts import TargetContract
 
 SCORES = "scores.parquet"
 MOST_DIMENSIONS = 2
+SLACK = 1e-6
+"""How far beyond 0 and 1 a library's probability may be by rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model of a task answers for a row.
+
+    Attributes:
+        classes: of a multiclass model, how many probabilities; others answer one number.
+    """
+
+    task: Task
+    classes: int = 1
+
+    @classmethod
+    def of(cls, target: TargetContract) -> Outputs:
+        """Return what models of this target answer."""
+        return cls(target.task, max(1, len(target.classes)))
+
+    def problem_of(self, scores: NDArray[np.float64]) -> str | None:
+        """Say what makes finite scores none of this task; None when nothing does."""
+        width = 1 if scores.ndim == 1 else scores.shape[1]
+        if self.task == "multiclass":
+            if scores.ndim == 1 or width != self.classes:
+                return f"{width} per row came back for {self.classes} classes"
+        elif scores.ndim > 1:
+            return f"{width} per row came back, and a {self.task} model answers one number"
+        if self.task not in {"binary", "multiclass"}:
+            return None
+        outside = (scores < -SLACK) | (scores > 1 + SLACK)
+        if not outside.any():
+            return None
+        count = int(outside.sum())
+        return f"{scores[outside][0]:g} is no probability; {count} are below 0 or above 1"
 
 
 def score_models(
-    folder: Path, table: pa.Table, models: Sequence[ScoredModel], trainer: str, threads: int
+    folder: Path,
+    table: pa.Table,
+    models: Sequence[ScoredModel],
+    trainer: str,
+    threads: int,
+    outputs: Outputs | None = None,
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, dict[str, int]]]:
     """Return scores and unseen categories by role; equal contracts encode once.
 
@@ -38,11 +80,12 @@ def score_models(
         models: each with the trainer that can score it.
         trainer: the one of those that name none.
         threads: how many a library may use.
+        outputs: what the models are to answer; None where the job does not say.
 
     Raises:
         ColumnError: the rows break a model's contract; the message names the column.
         ModelFileError: a model file breaks its format.
-        ScoresError: a model answers not-a-number, or not one score per row.
+        ScoresError: a model answers not-a-number, or not what its task wants.
     """
     encodings: dict[str, Encoded] = {}
     scores: dict[str, NDArray[np.float64]] = {}
@@ -58,12 +101,14 @@ def score_models(
             kind = open_trainer(model.trainer or trainer, model.command)
             stored = StoredModel(folder / model.model, contract)
             found = kind.score(stored, encoded.matrix, threads=threads)
-            scores[model.role] = checked_scores(model.role, found, len(table))
+            scores[model.role] = checked_scores(model.role, found, len(table), outputs)
     return scores, unseen
 
 
-def checked_scores(role: str, scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Return scores once they are numbers, one (or one for each class) per row.
+def checked_scores(
+    role: str, scores: NDArray[np.float64], rows: int, outputs: Outputs | None = None
+) -> NDArray[np.float64]:
+    """Return scores once they are numbers, as many per row as the task wants, if that is known.
 
     Raises:
         ScoresError: they are not.
@@ -75,6 +120,9 @@ def checked_scores(role: str, scores: NDArray[np.float64], rows: int) -> NDArray
         at = np.flatnonzero(broken.reshape(rows, -1).any(axis=1))
         cause = f"{len(at)} of {rows} are not finite numbers, the first in row {at[0]}"
         raise ScoresError(role=role, cause=cause)
+    problem = None if outputs is None else outputs.problem_of(scores)
+    if problem is not None:
+        raise ScoresError(role=role, cause=problem)
     return scores
 
 

@@ -48,7 +48,7 @@ from mlreg.controller.trainers.rows import (
     read_table,
     weights_of,
 )
-from mlreg.controller.trainers.scores import checked_scores, score_column
+from mlreg.controller.trainers.scores import Outputs, checked_scores, score_column
 from mlreg.controller.trainers.trainer import (
     StoredModel,
     Traced,
@@ -172,7 +172,7 @@ def _labelled(folder: Path, holdout: str, told: Told) -> tuple[pa.Table, Labelle
 def _measure(folder: Path, table: pa.Table, rows: LabelledMatrix, told: Told) -> dict[str, Any]:
     """Score the hold-out, keep its scores beside its labels, and return its metrics."""
     found = told.trainer.score(told.model, rows.matrix, threads=told.task.threads)
-    scores = checked_scores("trained model", found, len(rows.labels))
+    scores = checked_scores("trained model", found, len(rows.labels), Outputs.of(told.target))
     columns = [
         name for name in ("prediction_id", TIME, LABEL, WEIGHT) if name in table.column_names
     ]

@@ -12,7 +12,7 @@ from mlreg.controller.domain.shards import Shard, report_of
 from mlreg.controller.domain.steps.outages import Outages
 from mlreg.controller.domain.steps.step import Step, StepRecord, TrainingRows, apply_steps
 from mlreg.controller.trainers.job import InvalidJobError, TrainJob
-from mlreg.controller.trainers.rows import LabelledRows, pin_categories
+from mlreg.controller.trainers.rows import LabelledRows, learn_categories, pin_categories
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import Preparation, StoredModel, TrainingTask
 from mlreg.registry.domain.contracts import (
@@ -47,13 +47,16 @@ class Stepped:
 def contract_of(job: TrainJob, table: pa.Table) -> FeatureContract:
     """Return the contract to keep to: the given one, else the schema with its categories pinned.
 
-    A data step may reserve codes in it (`hashed`); a stateful lane then needs a parent with them.
+    Where the job says so, the given one learns the categories that came since. A data step may
+    reserve codes in it (`hashed`); a stateful lane then needs a parent with them.
     """
     schema = None if job.feature_schema is None else FeatureSchema.from_json(job.feature_schema)
     if job.contract is not None:
         contract = FeatureContract.from_json(job.contract)
         if schema is not None:
             check_contract(contract, schema)
+            if job.learns_categories:
+                contract = learn_categories(contract, schema, table)
     elif schema is None:
         raise InvalidJobError(cause="neither a contract nor a schema is given")
     else:

@@ -106,7 +106,7 @@ def checked_path(path: str) -> str:
         (not set(path) & set('\\:*?"<>|'), 'a path has none of \\ : * ? " < > |'),
         (all(part.strip() not in {"", ".", ".."} for part in parts), "it is not a plain path"),
         (
-            all(len(part.encode()) <= MAX_PART_BYTES for part in parts),
+            all(len(part.encode(errors="surrogatepass")) <= MAX_PART_BYTES for part in parts),
             "a part is longer than 255 bytes",
         ),
     ):
