@@ -140,6 +140,15 @@ def test_another_contract_than_the_parents_is_refused_by_column(kind, trained, t
     assert not (tmp_path / "a/out").exists()
 
 
+def test_a_parameter_that_is_no_longer_named_is_another_model(kind, trained, tmp_path):
+    if kind != "sklearn":
+        pytest.skip("what makes its models is checked by its own tests")
+    contract = json.loads((trained / "out/contract.json").read_text())
+    result = continued(kind, trained, tmp_path / "a", contract, params={"loss": "log_loss"})
+    assert (result["outcome"], result["code"]) == ("failed", "parent_mismatch")
+    assert "alpha: the parent has 0.001, asked for is 0.0001" in result["message"]
+
+
 def test_what_a_trainer_cannot_do_is_refused_before_it_is_done(kind, tmp_path):
     if kind == "lightgbm":
         pytest.skip("it can refit")

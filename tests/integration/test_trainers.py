@@ -99,6 +99,37 @@ def test_continue_keeps_the_parents_trees_and_adds_rounds_up_to_max_trees(parent
     assert (spent["outcome"], spent["code"]) == ("failed", "tree_budget")
 
 
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_full_retrain_learns_new_categories_and_a_rebuild_none(parent, tmp_path, learns):
+    table = make_rows(seed=5)
+    carriers = ["ZZ" if at < 300 else one for at, one in enumerate(table["carrier"].to_pylist())]
+    at = table.column_names.index("carrier")
+    (tmp_path / "a").mkdir()
+    shutil.copy(parent / "bins.bin", tmp_path / "a/bins.bin")
+    changes = {"schema": SCHEMA, "bins": "bins.bin", "learns_categories": learns}
+    result = stateful(
+        tmp_path / "a",
+        parent,
+        table=table.set_column(at, "carrier", pa.array(carriers)),
+        **changes,
+        lane="full",
+    )
+    known = ["AA", "B6", "DL", "UA"]
+    assert result["contract"]["features"][3]["categories"] == known + ["ZZ"] * learns
+    assert result["unseen"] == ({} if learns else {"carrier": 300})
+    bins = Bins.from_bytes((tmp_path / "a/bins.bin").read_bytes())
+    assert bins.fit(FeatureContract.from_json(result["contract"]))
+    profile = Profile.from_bytes((tmp_path / "a/profile.bin").read_bytes(), bins)
+    assert profile.column("carrier").unseen == (0 if learns else 300)
+
+
+def test_continue_that_grows_no_tree_is_no_new_model(parent, tmp_path):
+    result = stateful(tmp_path / "a", parent, lane="continue", table=make_rows(days=1, per_day=6))
+    assert (result["outcome"], result["code"]) == ("failed", "no_tree_grown")
+    assert "with these 6 rows" in result["message"]
+    assert not (tmp_path / "a/out").exists()
+
+
 def test_refit_keeps_the_trees_and_changes_the_leaves(parent, tmp_path):
     result = stateful(tmp_path / "a", parent, lane="refit", table=make_rows(seed=4, shift=1.0))
     assert (result["trees"], result["new_trees"]) == (20, 0)

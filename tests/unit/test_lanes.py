@@ -47,6 +47,18 @@ def test_a_full_tree_budget_turns_continue_into_full():
     assert choose_lane(lanes(), situation(trees=381, **seen)) == "full"
 
 
+def test_a_round_of_several_classes_adds_a_tree_for_each():
+    ages = {"full": timedelta(days=8), "refit": timedelta(days=1)}
+    rules = lanes(**{"continue": {"every": "7d", "rounds": 5, "max_trees": 400}})
+    for trees, per_round, lane in ((350, 10, "continue"), (351, 10, "full"), (395, 1, "continue")):
+        choice = explain_lane(rules, LaneSituation(ages, True, trees, trees_per_round=per_round))
+        assert choice.lane == lane
+    assert (
+        "351 trees and 50 more are beyond 400"
+        in explain_lane(rules, LaneSituation(ages, True, 351, trees_per_round=10)).because
+    )
+
+
 def test_without_parent_or_with_another_contract_it_is_full():
     assert choose_lane(lanes(), situation(parent=False, full=1)) == "full"
     assert choose_lane(lanes(), situation(changed="another schema", full=1)) == "full"

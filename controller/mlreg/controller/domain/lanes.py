@@ -22,6 +22,8 @@ from mlreg.controller.domain.durations import Duration, spell_duration
 Lane = Literal["refit", "continue", "full"]
 LANES: tuple[Lane, ...] = ("refit", "continue", "full")
 """From the least to the fullest."""
+ASKED_FOR = "it was asked for"
+"""Why a run has its lane where a person named it."""
 
 
 class LaneRule(BaseModel):
@@ -81,6 +83,7 @@ class LaneSituation:
         ages: the age of the last run of each lane; a lane that never ran is absent.
         has_parent: whether there is a champion of the same trainer to start from.
         trees: the number of trees of that champion, None if it is not known.
+        trees_per_round: how many a round adds: one, or one per class.
         contract_changed: what makes it a model iteration; None where it is a data iteration.
         stateful_runs: how many stateful runs there were since the last full one.
     """
@@ -90,6 +93,7 @@ class LaneSituation:
     trees: int | None = None
     contract_changed: str | None = None
     stateful_runs: int = 0
+    trees_per_round: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,10 @@ def explain_lane(lanes: Lanes, situation: LaneSituation) -> LaneChoice:
         return LaneChoice("full", obstacle)
     overdue = [lane for lane in lanes.rules if _overdue(lane, lanes, situation)]
     lane = overdue[-1] if overdue else next(iter(lanes.rules))
-    if lane == "continue" and _full_of_trees(lanes.continue_, situation.trees):
-        return LaneChoice("full", _spell_trees(lanes.continue_ or ContinueRule(), situation.trees))
+    if lane == "continue" and lanes.continue_ is not None:
+        beyond = _beyond(lanes.continue_, situation)
+        if beyond is not None:
+            return LaneChoice("full", beyond)
     if overdue:
         return LaneChoice(lane, _spell_overdue(lane, lanes, situation))
     return LaneChoice(lane, "no lane is overdue, and it is the least full one")
@@ -148,9 +154,9 @@ def _spell_overdue(lane: Lane, lanes: Lanes, situation: LaneSituation) -> str:
     return f"it (or a fuller lane) {ran}, every {spell_duration(every)}"
 
 
-def _full_of_trees(rule: ContinueRule | None, trees: int | None) -> bool:
-    return rule is not None and trees is not None and trees + rule.rounds > rule.max_trees
-
-
-def _spell_trees(rule: ContinueRule, trees: int | None) -> str:
-    return f"the champion's {trees} trees and {rule.rounds} more are beyond {rule.max_trees}"
+def _beyond(rule: ContinueRule, situation: LaneSituation) -> str | None:
+    """Say why another `continue` would have too many trees; None when there is room."""
+    more = rule.rounds * situation.trees_per_round
+    if situation.trees is None or situation.trees + more <= rule.max_trees:
+        return None
+    return f"the champion's {situation.trees} trees and {more} more are beyond {rule.max_trees}"

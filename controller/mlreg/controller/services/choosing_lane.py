@@ -9,6 +9,7 @@ from mlreg.controller.services.ancestry import iteration_of
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.runs import stateful_runs
 from mlreg.controller.store.serving import find_serving
+from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Version
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.controller.store.serving import Serving
+    from mlreg.registry.domain.contracts import TargetContract
     from mlreg.registry.store.database import ReadSession
 
 
@@ -58,4 +60,10 @@ def _situation(
         trees=trees if isinstance(trees, int) else None,
         contract_changed=iteration_of(session, model, in_force.policy.retrain, champion),
         stateful_runs=stateful_runs(session, *place),
+        trees_per_round=_trees_per_round(catalog.target_contract_of(model)),
     )
+
+
+def _trees_per_round(target: TargetContract) -> int:
+    """Return how many trees a boosting round adds: of several classes one for each."""
+    return len(target.classes) if target.task == "multiclass" else 1

@@ -28,6 +28,7 @@ class Recipe:
         target: the target contract's JSON.
         schema: the model's features, to pin where there is no contract yet.
         contract: the feature contract to keep to.
+        learns_categories: whether it gets the categories that came since; never in a rebuild.
         has_bins: whether the contract's profile bins lie in the folder.
         parent: the model that a stateful lane begins with, as a job names it.
         command: of the trainer `command`, what is run.
@@ -45,6 +46,7 @@ class Recipe:
     command: SealedCommand | None = None
     seed: int | None = None
     decay_rate: float | None = None
+    learns_categories: bool = False
 
     def to_job(self) -> dict[str, Any]:
         """Return the job of a child, see `trainers/child.py`."""
@@ -58,6 +60,7 @@ class Recipe:
             "target": dict(self.target),
             "schema": self.schema,
             "contract": None if contract is None else contract.to_document(),
+            "learns_categories": self.learns_categories,
             "params": dict(rule.params),
             **self._growth(),
             **decay,

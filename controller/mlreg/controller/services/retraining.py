@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from mlreg.controller.domain.data_rule import DataRule
-from mlreg.controller.domain.lanes import LaneChoice
+from mlreg.controller.domain.lanes import ASKED_FOR, LaneChoice
 from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.specification import DEFAULT_GATES, RunSpecification
 from mlreg.controller.services import runs
@@ -129,7 +129,7 @@ def request_retrain(
     specification = specify(session, place, options)
     if options.start_from is not None:
         _check_start(session, place.model, specification, lane, options.start_from)
-    choice = LaneChoice(lane, "it was asked for") if lane else _usual_lane(session, place, now)
+    choice = LaneChoice(lane, ASKED_FOR) if lane else _usual_lane(session, place, now)
     specification = specification.model_copy(update={"lane_because": choice.because})
     run = runs.request_run(
         session,

@@ -1,9 +1,10 @@
 """Training a challenger in a child.
 
 What always holds: the feature contract of the champion is kept to, as long as it is what the model
-declares; a stateful lane begins with the champion, or with the version that was asked for, and
-nothing else; what cannot be continued is retrained in full, unless somebody named what to continue:
-then it is refused. Each step of a chain has a seed of its own.
+declares, and only a full retrain adds to it (categories that came since, behind the others); a
+stateful lane begins with the champion, or with the version that was asked for, and nothing else;
+what cannot be continued is retrained in full, unless somebody named what to continue: then it is
+refused. Each step of a chain has a seed of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.controller.domain.commands import SealedCommand
-from mlreg.controller.domain.lanes import Lane
+from mlreg.controller.domain.lanes import ASKED_FOR, Lane
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.executors.executor import Limits, Resources
@@ -38,7 +39,11 @@ from mlreg.controller.services.snapshots import Snapshot
 from mlreg.controller.services.trainer_commands import seal
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store.tables import Run
-from mlreg.controller.trainers.errors import ParentMismatchError
+from mlreg.controller.trainers.errors import (
+    NoTreeGrownError,
+    ParentMismatchError,
+    TreeBudgetError,
+)
 from mlreg.controller.trainers.seeds import step_seed
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.contracts import (
@@ -52,7 +57,7 @@ from mlreg.registry.services.chains import chain_of
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -65,6 +70,9 @@ if TYPE_CHECKING:
 ENTRY = "mlreg.controller.trainers.child:train"
 PROFILE = "profile.bin"
 HOLDOUT = "holdout.parquet"
+MOST_SHOWN = 5
+NOT_TO_CONTINUE = {ParentMismatchError.code, TreeBudgetError.code, NoTreeGrownError.code}
+"""Codes of a child that finds that a parent cannot be continued: a full retrain may go well."""
 
 
 class NoRowsError(RefusedError):
@@ -114,6 +122,12 @@ class Training:
     actor: Actor
     log: RunLogWriter
 
+    @property
+    def lane_was_named(self) -> bool:
+        """Whether a person named the lane; else a policy chose it, and may choose another."""
+        named = self.specification.lane_because in {None, ASKED_FOR}
+        return self.run.firing_id is None and named
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -122,12 +136,10 @@ class Trained:
     Attributes:
         lane: how it was trained in the end.
         parent: the version that a stateful lane began with.
-        bins_known: whether the contract had its bins before.
     """
 
     lane: Lane
     parent: int | None
-    bins_known: bool
     answer: ChildAnswer
 
     @property
@@ -154,7 +166,7 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     """Read the rows and train on them in a child.
 
     A stateful lane that a policy chose becomes a full retrain where the trainer finds that the
-    parent cannot be continued (another objective, say, or LightGBM's `boost_from_average`).
+    parent cannot be continued (another objective, a full tree budget, rows that grow no tree).
 
     Raises:
         NoRowsError, NoFeaturesError: there is nothing to train on.
@@ -168,7 +180,7 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
     try:
         answer = _train_in_child(attempt, folder, training, plan, stage)
     except ChildRefusedError as refused:
-        if refused.code != ParentMismatchError.code or training.run.firing_id is None:
+        if refused.code not in NOT_TO_CONTINUE or training.lane_was_named:
             raise
         training.log.say(f"{refused}: this is a full retrain")
         seed = step_seed(training.specification.retrain.seed, "full", 0)
@@ -181,7 +193,20 @@ def train_challenger(attempt: Attempt, folder: Path, training: Training) -> Trai
         f" peak memory {answer.peak_bytes / 2**20:.0f} MiB"
     )
     parent = None if plan.parent is None else plan.parent.number
-    return Trained(plan.lane, parent, plan.bins is not None, answer)
+    trained = Trained(plan.lane, parent, answer)
+    if plan.source is not None:
+        for line in _learnt(plan.source.contract, trained.contract):
+            training.log.say(line)
+    return trained
+
+
+def _learnt(before: FeatureContract, after: FeatureContract) -> Iterator[str]:
+    """Say which categories the contract has got, by feature."""
+    for old, new in zip(before.features, after.features, strict=True):
+        added = (new.categories or ())[len(old.categories or ()) :]
+        if added:
+            shown = ", ".join(added[:MOST_SHOWN]) + (" ..." if len(added) > MOST_SHOWN else "")
+            yield f"learnt {len(added)} new categories of {new.name!r}: {shown}"
 
 
 def _train_in_child(
@@ -335,4 +360,5 @@ def _job(training: Training, plan: _Plan, commands: Commands) -> dict[str, Any]:
         parent=None if parent is None else files_of(PARENT, parent, commands),
         command=plan.command,
         seed=plan.seed,
+        learns_categories=plan.lane == "full",
     ).to_job()

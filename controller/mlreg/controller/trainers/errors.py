@@ -46,6 +46,16 @@ class TreeBudgetError(RefusedError):
         super().__init__(f"the parent has {trees} trees, and max_trees is {max_trees}")
 
 
+class NoTreeGrownError(RefusedError):
+    """The lane `continue` found no split on these rows: the model would be its parent."""
+
+    code = "no_tree_grown"
+    hint = "Train on more rows, or lower `min_data_in_leaf`."
+
+    def __init__(self, *, rows: int) -> None:
+        super().__init__(f"no tree could be grown on top of the parent with these {rows} rows")
+
+
 class SearchError(RefusedError):
     """Hyperparameters cannot be searched: rows, trials or a library are wanting."""
 

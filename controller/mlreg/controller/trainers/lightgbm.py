@@ -27,6 +27,7 @@ from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
 from mlreg.controller.domain.objectives import OBJECTIVES, objective_problem
 from mlreg.controller.domain.shards import without_addresses
 from mlreg.controller.trainers.errors import (
+    NoTreeGrownError,
     ParentMismatchError,
     TrainingFailedError,
     TrainingParameterError,
@@ -113,6 +114,8 @@ class LightGBMTrainer:
         except lightgbm.basic.LightGBMError as error:
             raise TrainingFailedError(cause=" ".join(str(error).split())) from error
         trees = _validated(content).num_trees
+        if task.lane == "continue" and trees <= before:
+            raise NoTreeGrownError(rows=len(task.labels))
         model.write_bytes(content)
         params = {name: value for name, value in params.items() if name not in ADDRESSES}
         used = {**params, "rounds": task.rounds, **_stateful(task)}

@@ -184,15 +184,23 @@ def _begin(task: TrainingTask, kind: type[Any], params: Mapping[str, Any]) -> tu
     if type(parent) is not kind:
         cause = f"the parent is a {type(parent).__name__}, asked for is {kind.__name__}"
         raise ParentMismatchError(what="estimator", cause=cause)
-    theirs = parent.get_params(deep=False)
-    for name, value in task.params.items():
-        if theirs[name] != value:
-            cause = f"the parent has {theirs[name]!r}, asked for is {value!r}"
-            raise ParentMismatchError(what=name, cause=cause)
+    _check_parameters(parent.get_params(deep=False), kind(**task.params).get_params(deep=False))
     if prepared.how != task.preparation:
         cause = "the parent prepares rows in another way"
         raise ParentMismatchError(what="preparation", cause=cause)
     return prepared, parent
+
+
+def _check_parameters(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Check that a parent was made with these parameters, those that nobody named included.
+
+    Raises:
+        ParentMismatchError: one differs.
+    """
+    for name in sorted(ours.keys() - OURS):
+        if theirs.get(name) != ours[name]:
+            cause = f"the parent has {theirs.get(name)!r}, asked for is {ours[name]!r}"
+            raise ParentMismatchError(what=name, cause=cause)
 
 
 def _fit(estimator: Any, task: TrainingTask, matrix: NDArray[np.float64], order: int) -> None:  # noqa: ANN401 - any estimator
@@ -204,7 +212,11 @@ def _fit(estimator: Any, task: TrainingTask, matrix: NDArray[np.float64], order:
     places = np.random.default_rng(order).permutation(len(labels))
     weights = None if task.weights is None else task.weights[places]
     more = _weights(estimator.partial_fit, weights)
-    estimator.partial_fit(matrix[places], labels[places], **more)
+    try:
+        estimator.partial_fit(matrix[places], labels[places], **more)
+    except ValueError as error:  # a class that the parent has not seen, `class_weight: balanced` …
+        cause = " ".join(str(error).split())[:500]
+        raise ParentMismatchError(what="estimator", cause=cause) from error
 
 
 def _weights(fit: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:  # noqa: ANN401 - a method of any estimator

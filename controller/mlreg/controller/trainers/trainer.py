@@ -125,8 +125,8 @@ class Trainer(Protocol):
         """Train a model and write it to a path where nothing is yet: a file, or a folder of files.
 
         Raises:
-            TrainingParameterError, ParentMismatchError, TreeBudgetError, UnsupportedTaskError,
-            TrainingFailedError: see `errors.py`.
+            TrainingParameterError, ParentMismatchError, TreeBudgetError, NoTreeGrownError,
+            UnsupportedTaskError, TrainingFailedError: see `errors.py`.
         """
         ...
 
