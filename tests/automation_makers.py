@@ -110,9 +110,9 @@ class Automation:
             change = deployments.Change("flights", "production", PERSON, "because")
             deployments.promote(session, change, version=number, now=at, force=True, **options)
 
-    def apply(self, text):
+    def apply(self, text, actor=PERSON):
         with self.database.writing() as session:
-            return apply_policy(session, text, git=None, actor=PERSON, now=self.clock_now)
+            return apply_policy(session, text, git=None, actor=actor, now=self.clock_now)
 
     def now(self):
         return self.clock_now

@@ -1,5 +1,6 @@
 """Triggers in the controller: other models' news, quiet hours, and what is kept of each look."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -121,6 +122,25 @@ def test_what_is_not_there_is_named_with_its_line(automation):
         with pytest.raises(InvalidPolicyError) as caught:
             automation.apply(f"model: flights\ndata: {{label_delay: 1d}}\ntriggers: {triggers}\n")
         assert problem in str(caught.value)
+
+
+def test_whom_one_may_not_read_one_may_not_follow(database, store):
+    automation = Automation(database, store, policy=None, now=START + 8 * HOUR)
+    make_model(database, "weather")
+    outsider = replace(PERSON, models=frozenset({"flights"}))
+    with pytest.raises(InvalidPolicyError) as caught:
+        automation.apply(POLICY, outsider)
+    assert "no model 'weather'" in str(caught.value)
+    assert automation.apply(POLICY).number == 1
+    assert automation.apply(POLICY.replace("1m", "2m"), outsider).number == 2  # it is already
+
+
+def test_what_came_while_nobody_followed_is_not_new(automation):
+    automation.apply(POLICY.replace("upstream: weather@version", "labelled_rows: 5000"))
+    register(automation, 2)
+    assert automation.pass_to(START + 9 * HOUR) == []
+    automation.apply(POLICY)
+    assert automation.pass_to(START + DAY + 7 * HOUR) == []
 
 
 BROKEN = """

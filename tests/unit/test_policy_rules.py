@@ -8,10 +8,13 @@ from mlreg.controller.domain.policy_advice import advice
 from mlreg.controller.domain.policy_rules import Known, contradictions
 from mlreg.controller.domain.specification import DEFAULT_GATES
 from mlreg.controller.gates.kinds import read_gates
-from mlreg.controller.services.policy_texts import parse_policy
+from mlreg.controller.services.policy_texts import complete, parse_policy
+from mlreg.registry.domain.contracts import TargetContract
+from mlreg.registry.store.tables import Model
 
 DAY = timedelta(days=1)
 NOW = datetime(2013, 7, 1, tzinfo=UTC)
+CONTRACT = TargetContract("binary", ("no", "yes"), "yes")
 START = 'model: m\ntriggers: [{schedule: "0 3 * * *"}]\n'
 
 
@@ -58,6 +61,9 @@ def test_a_policy_of_defaults_contradicts_nothing():
         ("guards: [{metric: mae, worse_than_champion: 1}]", "guards.0.metric", "mae is no"),
         ("budget: {runs_per_day: 0}", "budget.runs_per_day", "no run would ever start"),
         ("budget: {train_seconds_per_week: 0.0}", "budget.train_seconds_per_week", "no run"),
+        ("budget: {train_seconds_per_day: 0.5}", "budget.train_seconds_per_day", "no run"),
+        ("gates: [{champion: auc, margin: 1}]", "gates.0.margin", "every challenger passes"),
+        ("quiet_hours: {days: [sun], timezone: localtime}", "quiet_hours.timezone", "IANA"),
         (
             "retrain: {lanes: {continue: {rounds: 50, max_trees: 40}}}",
             "retrain.lanes.continue.rounds",
@@ -79,6 +85,30 @@ def test_what_cannot_be_is_refused_at_its_key_with_the_reason(text, place, becau
     problems = found(text)
     assert list(problems) == [place]
     assert because in problems[place]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "problem"),
+    [
+        ("{drift: null_share, above: 5}", "null_share lies between 0 and 1: it is never above 5"),
+        ("{drift: domain_auc, below: 0}", "domain_auc lies between 0 and 1: it is never below 0"),
+        ("{performance: auc, below: 70}", "auc lies between 0 and 1: it is always below 70"),
+        (
+            "{performance: log_loss, above: -1}",
+            "log_loss lies at 0 or above: it is always above -1",
+        ),
+        ("{performance: brier, above: 1}", "brier lies between 0 and 1: it is never above 1"),
+        ("{performance: log_loss, above: 0}", None),
+        ("{performance: auc, below: 1}", None),
+        ("{drift: wasserstein, above: 5}", None),
+        ('{drift: "business:profit", below: -5}', None),
+    ],
+)
+def test_a_border_beyond_which_everything_lies_or_nothing(trigger, problem):
+    policy = parse_policy(f"model: m\ntriggers: [{trigger}]\n")
+    assert [one.problem for one in contradictions(policy, Known("binary", DAY))] == (
+        [] if problem is None else [problem]
+    )
 
 
 def test_a_metric_of_another_task_in_a_trigger():
@@ -123,6 +153,7 @@ def test_evaluating_before_labels_have_come_is_refused_once_that_is_known():
             "no previous champion",
         ),
         ("retrain: {rounds: 500}", {}, "retrain.rounds", "turns into full"),
+        ("budget: {runs_per_day: 4, runs_per_week: 3}", {}, "budget.runs_per_day", "never reached"),
     ],
 )
 def test_what_is_hardly_meant_is_said_and_not_refused(text, options, place, because):
@@ -131,6 +162,14 @@ def test_what_is_hardly_meant_is_said_and_not_refused(text, options, place, beca
     assert because in heard[place]
     options.pop("champions", None)
     assert found(text, **options) == {}
+
+
+def test_what_a_model_fills_in_was_not_said_and_is_not_advised_on():
+    model = Model(name="m", task="binary", target_contract=CONTRACT.to_json())
+    policy = complete(parse_policy(START), model)
+    assert (policy.data.label_delay, len(policy.gates)) == (DAY, 2)
+    known = Known("binary", DAY, come_after(0), champions=2)
+    assert list(advice(policy, known, NOW)) == []
 
 
 def test_a_cooldown_is_measured_against_due_times_only():

@@ -33,6 +33,7 @@ def advice(policy: Policy, known: Known, now: datetime) -> Iterator[Complaint]:
     yield from _of_labels(policy, known)
     yield from _of_judging(policy, known)
     yield from _of_cooldown(policy, now)
+    yield from _of_budget(policy)
 
 
 def _of_labels(policy: Policy, known: Known) -> Iterator[Complaint]:
@@ -85,6 +86,16 @@ def _of_cooldown(policy: Policy, now: datetime) -> Iterator[Complaint]:
             f"{cooldown} is longer than the time between two firings (at most {longest}):"
             " most of them will start no run",
         )
+
+
+def _of_budget(policy: Policy) -> Iterator[Complaint]:
+    for what in ("runs", "train_seconds"):
+        day, week = (getattr(policy.budget, f"{what}_per_{span}") for span in ("day", "week"))
+        if day is not None and week is not None and day > week:
+            yield Complaint(
+                ("budget", f"{what}_per_day"),
+                f"{day:g} are never reached with {week:g} a week",
+            )
 
 
 def _period(trigger: Trigger, now: datetime) -> timedelta | None:

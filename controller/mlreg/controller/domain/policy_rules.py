@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf, isfinite
 from typing import TYPE_CHECKING, get_args
+from zoneinfo import available_timezones
 
 from mlreg.controller.domain.bootstrap import MIN_HOURS
+from mlreg.controller.domain.budget import LEAST_SECONDS
 from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.lanes import LANES
-from mlreg.controller.domain.metrics import OF_TASK, WATCHED_OF_TASK, MetricName
+from mlreg.controller.domain.metrics import OF_TASK, WATCHED_OF_TASK, MetricName, bounds_of
 from mlreg.controller.domain.trainer_kinds import lanes_of
+from mlreg.controller.domain.watchable import SHARES
 from mlreg.controller.domain.windows import HOUR
 from mlreg.controller.domain.yaml_file import Location
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.policy import Policy
 
 METRICS: frozenset[str] = frozenset(get_args(MetricName))
+OF_THE_MACHINE = "localtime"
 NO_LABELS = 0.01
 """Below this share of the labels nothing can be judged."""
 
@@ -59,7 +64,15 @@ class Known:
 
 def contradictions(policy: Policy, known: Known) -> Iterator[Complaint]:
     """Yield everything that a policy is refused for."""
-    for rule in (_of_windows, _of_metrics, _of_lanes, _of_budget):
+    for rule in (
+        _of_windows,
+        _of_metrics,
+        _of_borders,
+        _of_margins,
+        _of_zones,
+        _of_lanes,
+        _of_budget,
+    ):
         yield from rule(policy, known)
 
 
@@ -109,6 +122,66 @@ def _listed(allowed: Collection[str]) -> str:
     return f"there are {', '.join(allowed)}" if allowed else "it has none"
 
 
+def _of_borders(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
+    """Yield the borders beyond which every value lies, or none."""
+    for index, trigger in enumerate(policy.triggers):
+        named = getattr(trigger, trigger.kind, None)
+        least, most = _range(named)
+        above, below = getattr(trigger, "above", None), getattr(trigger, "below", None)
+        holds = {
+            ("above", above): above is not None and (above < least, above >= most),
+            ("below", below): below is not None and (below > most, below <= least),
+        }
+        for (key, border), (always, never) in ((one, said) for one, said in holds.items() if said):
+            if always or never:
+                word = "always" if always else "never"
+                yield Complaint(
+                    ("triggers", index, key),
+                    f"{named} lies {_between(least, most)}: it is {word} {key} {border:g}",
+                )
+
+
+def _range(named: object) -> tuple[float, float]:
+    """Return the least and the greatest value of a metric or another monitor."""
+    if named in SHARES:
+        return 0.0, 1.0
+    metric = next((one for one in get_args(MetricName) if one == named), None)
+    return (-inf, inf) if metric is None else bounds_of(metric)
+
+
+def _between(least: float, most: float) -> str:
+    return f"between {least:g} and {most:g}" if isfinite(most) else f"at {least:g} or above"
+
+
+def _of_margins(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
+    """Yield the margins beyond which no two models can lie."""
+    for index, gate in enumerate(policy.gates):
+        metric = getattr(gate, "metric", getattr(gate, "champion", None))
+        margin = getattr(gate, "margin", None)
+        least, most = _range(metric)
+        if margin is not None and margin >= most - least:
+            yield Complaint(
+                ("gates", index, "margin"),
+                f"{metric} lies {_between(least, most)}: with a margin of {margin:g} every"
+                " challenger passes",
+            )
+
+
+def _of_zones(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
+    """Yield the zones that are another one on each machine (`localtime`), or of no wall clock."""
+    named: list[tuple[Location, object]] = [
+        *((("triggers", index), trigger) for index, trigger in enumerate(policy.triggers)),
+        (("quiet_hours",), policy.quiet_hours),
+    ]
+    for place, part in named:
+        zone = getattr(part, "timezone", None)
+        if zone is not None and (zone == OF_THE_MACHINE or zone not in available_timezones()):
+            yield Complaint(
+                (*place, "timezone"),
+                f"{zone!r} is none of the IANA's names, such as Europe/Berlin or UTC",
+            )
+
+
 def _of_lanes(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
     retrain, more = policy.retrain, policy.retrain.lanes.continue_
     if "lanes" not in retrain.model_fields_set:
@@ -142,7 +215,7 @@ def _ordered(lanes: Collection[str]) -> str:
 def _of_budget(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
     for key in type(policy.budget).model_fields:
         value = getattr(policy.budget, key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+        if value is not None and value < (1 if key.startswith("runs") else LEAST_SECONDS):
             yield Complaint(
                 ("budget", key),
                 "no run would ever start; `mlreg policy disable` stops a policy, and a key that is"

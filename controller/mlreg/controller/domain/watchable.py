@@ -11,6 +11,17 @@ from difflib import get_close_matches
 
 _SIZES = ("psi", "jensen_shannon", "wasserstein", "ks", "cramers_v")
 OF_FEATURES = frozenset({*_SIZES, "null_share", "unseen_share", "default_share", "skew"})
+SHARES = frozenset(
+    {
+        "null_share",
+        "unseen_share",
+        "default_share",
+        "label_share",
+        "domain_auc",
+        *(f"{part}{size}" for part in ("", "score_", "label_") for size in ("ks", "cramers_v")),
+    }
+)
+"""Those that lie between 0 and 1."""
 DETECTORS = frozenset({"concept_adwin", "concept_page_hinkley"})
 """1 in a window in which a change of the loss is told, else 0."""
 _COUNTED = frozenset({"rows", "concept_loss", "parity", *DETECTORS})

@@ -38,7 +38,7 @@ from mlreg.controller.services.policies import PolicyNotFoundError, checked_poli
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.run_folder import ChildCall, call_child, open_folder, write_rows
 from mlreg.controller.store import answers
-from mlreg.controller.store.policies import environment_exists, model_of
+from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.services import audit, catalog
 
@@ -131,12 +131,11 @@ def request_backtest(
         TooLittleHistoryError: nothing was logged, or the times are out of order.
         EnvironmentNotFoundError: it is not there.
     """
-    if not environment_exists(session, asked.environment):
-        raise catalog.EnvironmentNotFoundError(environment=asked.environment)
+    catalog.check_environment(session, asked.environment)
     base = _base(session, model, asked.environment)
     grid = _grid(model, base, asked.grid)
     metric = _metric(model, grid)
-    tried = candidates(base, grid, lambda text: checked_policy(session, text, model, now))
+    tried = candidates(base, grid, lambda text: checked_policy(session, text, model, actor, now))
     _check_replayable(model.task, tried, now)
     payload = {
         "model_id": catalog.id_of(model),

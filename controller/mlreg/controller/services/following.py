@@ -42,7 +42,8 @@ def follow(session: WriteSession, state: PolicyState, policy: Policy) -> None:
     rows.follow(session, state.id or 0, followed)
     memory = PolicyMemory.from_json(state.memory)
     there = {f"{FOLLOWED}{one}": rows.newest_serial(session, id_, one) for one, id_ in followed}
-    state.memory = {**state.memory, "seen": {**there, **memory.seen}}
+    goes_on = {source: serial for source, serial in memory.seen.items() if source in there}
+    state.memory = {**state.memory, "seen": {**there, **goes_on}}
     session.add(state)
 
 

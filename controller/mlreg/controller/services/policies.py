@@ -17,7 +17,7 @@ from mlreg.controller.domain.windows import window_of
 from mlreg.controller.services import following
 from mlreg.controller.services.policy_checks import check_policy, known_of
 from mlreg.controller.services.policy_texts import complete, parse_policy, written_policy
-from mlreg.controller.services.trigger_checks import check_triggers
+from mlreg.controller.services.trigger_checks import trigger_complaints
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.tables import Policy as PolicyRow
 from mlreg.controller.store.tables import PolicyState
@@ -104,7 +104,7 @@ def apply_policy(
     """
     declared = parse_policy(text)
     model = catalog.lock_model(session, declared.model)
-    policy = checked_policy(session, text, model, now)
+    policy = checked_policy(session, text, model, actor, now)
     before = rows.newest_policy(session, catalog.id_of(model), policy.environment)
     if before is not None and before.source == text:
         return get_policy(session, model.name, policy.environment)
@@ -128,19 +128,28 @@ def apply_policy(
     return get_policy(session, model.name, policy.environment)
 
 
-def checked_policy(session: ReadSession, text: str, model: Model, now: datetime) -> Policy:
+def checked_policy(
+    session: ReadSession, text: str, model: Model, actor: Actor, now: datetime
+) -> Policy:
     """Return the policy of a text with the defaults of its model.
+
+    Args:
+        session: reads.
+        text: the YAML.
+        model: whose policy it is.
+        actor: who wants it; other models that it names exist only if this one may read them.
+        now: business time.
 
     Raises:
         InvalidPolicyError: the text declares no policy for this model.
         EnvironmentNotFoundError: what it names is not there.
     """
     declared = parse_policy(text)
-    if not rows.environment_exists(session, declared.environment):
-        raise catalog.EnvironmentNotFoundError(environment=declared.environment)
+    catalog.check_environment(session, declared.environment)
     policy = complete(declared, model)
-    check_policy(text, policy, model, known_of(session, model, policy.environment, now))
-    check_triggers(session, text, policy, model)
+    known = known_of(session, model, policy.environment, now)
+    of_triggers = trigger_complaints(session, policy, model, actor)
+    check_policy(text, policy, model, known, of_triggers)
     return policy
 
 

@@ -35,8 +35,17 @@ if TYPE_CHECKING:
     from mlreg.registry.store.tables import Model
 
 
-def check_policy(text: str, policy: Policy, model: Model, known: Known) -> None:
+def check_policy(
+    text: str, policy: Policy, model: Model, known: Known, of_triggers: Iterable[Complaint] = ()
+) -> None:
     """Check all that a run would be refused for, as far as it is known before one.
+
+    Args:
+        text: where the lines are.
+        policy: with its defaults.
+        model: whose policy it is.
+        known: what is known of the model.
+        of_triggers: what `trigger_checks.trigger_complaints` found, to be told with the rest.
 
     Raises:
         InvalidPolicyError: with every problem, each with its line and key.
@@ -45,6 +54,7 @@ def check_policy(text: str, policy: Policy, model: Model, known: Known) -> None:
         *_of_columns(policy, model),
         *_of_trainer(policy, model),
         *_of_metrics(policy, model.task),
+        *of_triggers,
     ]
     problems = _spelt(text, [*found, *contradictions(policy, known)])
     if problems:
@@ -80,7 +90,7 @@ def _observed(
 
 def _spelt(text: str, found: Iterable[Complaint]) -> list[str]:
     file = read_yaml(text, InvalidPolicyError)
-    return [f"{file.at(one.place)}: {one.problem}" for one in found]
+    return [f"{file.whole(one.place)}: {one.problem}" for one in found]
 
 
 def _of_columns(policy: Policy, model: Model) -> Iterator[Complaint]:

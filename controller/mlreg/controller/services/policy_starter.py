@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.starter import Subject, starter
-from mlreg.controller.store.policies import environment_exists
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ def starter_of(session: ReadSession, model_name: str, environment: str) -> str:
         ModelNotFoundError, EnvironmentNotFoundError: it is not there.
     """
     model = catalog.get_model(session, model_name)
-    if not environment_exists(session, environment):
-        raise catalog.EnvironmentNotFoundError(environment=environment)
+    catalog.check_environment(session, environment)
     schema = catalog.feature_schema_of(model)
     features = schema.features if schema else ()
     subject = Subject(

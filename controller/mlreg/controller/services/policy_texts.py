@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mlreg.controller.domain.policy_file import (
     InvalidPolicyError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.tables import Model
 
 CACHED_POLICIES = 256
+Part = TypeVar("Part", bound=BaseModel)
 
 
 def kinds() -> Kinds:
@@ -53,15 +54,23 @@ def parse_policy(text: str) -> Policy:
 def complete(policy: Policy, model: Model) -> Policy:
     """Fill what a text leaves out and a model knows: the usual gates of its task, its label delay.
 
-    `gates: []` is said, and stays: nothing is ever accepted.
+    `gates: []` is said, and stays: nothing is ever accepted. What is filled in was not said: the
+    result's `model_fields_set` are still the keys of the text.
     """
     changes: dict[str, Any] = {}
     if "gates" not in policy.model_fields_set:
         changes["gates"] = read_gates(DEFAULT_GATES.get(model.task, ()))
     if "label_delay" not in policy.data.model_fields_set:
         longest = timedelta(seconds=target_contract_of(model).max_label_delay_seconds)
-        changes["data"] = policy.data.model_copy(update={"label_delay": max(longest, HOUR)})
-    return policy.model_copy(update=changes)
+        changes["data"] = _filled(policy.data, {"label_delay": max(longest, HOUR)})
+    return _filled(policy, changes)
+
+
+def _filled(part: Part, values: Mapping[str, Any]) -> Part:
+    """Return a part with some values, which nobody has said."""
+    filled = part.model_copy(update=values)
+    filled.model_fields_set.difference_update(values.keys() - part.model_fields_set)
+    return filled
 
 
 def written_policy(body: Mapping[str, Any]) -> Policy:

@@ -80,7 +80,7 @@ def preview_policy(session: ReadSession, text: str, *, actor: Actor, now: dateti
     """
     declared = parse_policy(text)
     model = catalog.get_model(session, declared.model)
-    policy = policies.checked_policy(session, text, model, now)
+    policy = policies.checked_policy(session, text, model, actor, now)
     before = policies.find_policy(session, model, policy.environment)
     proposed = _proposed(before, catalog.id_of(model), policy, text, actor=actor, now=now)
     seconds = usual_run_seconds(session, (proposed.model_id, policy.environment))

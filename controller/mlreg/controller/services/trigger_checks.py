@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.durations import spell_duration
-from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.policy_rules import Complaint
-from mlreg.controller.domain.yaml_file import read_yaml
 from mlreg.controller.services.invariants import PREFIX, find_invariants
 from mlreg.controller.store.business import is_posted
+from mlreg.controller.store.upstream import list_followed
 from mlreg.controller.triggers.invariant import ANY, InvariantTrigger
 from mlreg.controller.triggers.upstream import UpstreamTrigger
 from mlreg.registry.services import catalog
@@ -22,28 +21,21 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.yaml_file import Location
+    from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
 
 BUSINESS = "business:"
 
 
-def check_triggers(session: ReadSession, text: str, policy: Policy, model: Model) -> None:
-    """Check all that would keep a trigger from ever holding.
-
-    Raises:
-        InvalidPolicyError: with every problem, each with its line and key.
-    """
-    found = [
-        *_of_combination(policy),
-        *_of_names(policy),
-        *_of_upstream(session, policy, model),
-        *_of_monitors(session, policy, model),
-    ]
-    if found:
-        file = read_yaml(text, InvalidPolicyError)
-        problems = [f"{file.at(one.place)}: {one.problem}" for one in found]
-        raise InvalidPolicyError(problems=problems)
+def trigger_complaints(
+    session: ReadSession, policy: Policy, model: Model, actor: Actor
+) -> Iterator[Complaint]:
+    """Yield all that would keep a trigger from ever holding; who applies may read what it names."""
+    yield from _of_combination(policy)
+    yield from _of_names(policy)
+    yield from _of_upstream(session, policy, model, actor)
+    yield from _of_monitors(session, policy, model)
 
 
 def _of_combination(policy: Policy) -> Iterator[Complaint]:
@@ -69,13 +61,24 @@ def _of_names(policy: Policy) -> Iterator[Complaint]:
             seen.add(name)
 
 
-def _of_upstream(session: ReadSession, policy: Policy, model: Model) -> Iterator[Complaint]:
+def _of_upstream(
+    session: ReadSession, policy: Policy, model: Model, actor: Actor
+) -> Iterator[Complaint]:
+    """Yield what cannot be followed.
+
+    A model that the actor may not read is not there for it, unless it is followed already: who may
+    change a policy may leave that as it is.
+    """
+    already = list_followed(session, catalog.id_of(model), policy.environment)
     for index, trigger in enumerate(policy.triggers):
         if not isinstance(trigger, UpstreamTrigger):
             continue
         followed, place = trigger.followed, ("triggers", index, "upstream")
         if followed.model == model.name:
             yield Complaint(place, "a model that follows itself would retrain without end")
+            continue
+        if str(followed) not in already and not actor.may("read", followed.model):
+            yield Complaint(place, str(catalog.ModelNotFoundError(model=followed.model)))
             continue
         try:
             catalog.get_model(session, followed.model)

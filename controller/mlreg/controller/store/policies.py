@@ -17,18 +17,13 @@ from mlreg.controller.store.tables import (
     PolicyState,
     Run,
 )
-from mlreg.registry.store.tables import Environment, Model
+from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from mlreg.registry.store.database import ReadSession, WriteSession
-
-
-def environment_exists(session: ReadSession, environment: str) -> bool:
-    """Say whether the environment is declared."""
-    return session.get(Environment, environment) is not None
 
 
 def newest_policy(session: ReadSession, model_id: int, environment: str) -> Policy | None:

@@ -54,6 +54,10 @@ _FOLLOW = text("""
     INSERT INTO policy_upstream (state_id, source, what, model_id, environment, woken)
     VALUES (:state_id, :source, :what, :model_id, :environment, :woken) ON CONFLICT DO NOTHING
 """)
+_FOLLOWED = text("""
+    SELECT u.source FROM policy_upstream u JOIN policy_state s ON s.id = u.state_id
+    WHERE s.model_id = :model_id AND s.environment = :environment
+""")
 _CHAMPIONS = text("""
     SELECT number, at, champion, cause FROM (
         SELECT r.number, r.at, r.champion, r.cause,
@@ -133,6 +137,12 @@ def follow(session: WriteSession, state_id: int, followed: Sequence[tuple[Upstre
                 "woken": newest_serial(session, model_id, one),
             },
         )
+
+
+def list_followed(session: ReadSession, model_id: int, environment: str) -> frozenset[str]:
+    """Return what the policy of a deployment follows now, spelt in full."""
+    values = {"model_id": model_id, "environment": environment}
+    return frozenset(session.execute(_FOLLOWED, values).scalars())
 
 
 def has_news(session: ReadSession) -> bool:
