@@ -66,10 +66,10 @@ lock: environment            ## renew requirements/*.txt; UPGRADE=--upgrade take
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) pyproject.toml --extra=dev -o requirements/dev.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
-	$(COMPILE) pyproject.toml requirements/build.in --extra=server --extra=ray -c requirements/dev.txt -o requirements/ray.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra=server --extra=search --extra=sklearn --extra=ray -c requirements/dev.txt -o requirements/ray.txt
 	$(COMPILE) requirements/drift.in -o requirements/drift.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
-	$(COMPILE) pyproject.toml --extra=server --extra=delta -c requirements/dev.txt -o requirements/server.txt
+	$(COMPILE) pyproject.toml --extra=server --extra=delta --extra=search --extra=sklearn -c requirements/dev.txt -o requirements/server.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/client.txt
 
 clean:
