@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlreg.client.redaction import (
+    _SECRET_ENDS,
+    _SECRET_WORDS,
     FORMS,
     REDACTED,
     find_secret,
@@ -96,6 +98,12 @@ def test_a_url_keeps_its_host():
 )
 def test_secret_names(name):
     assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("words", [*_SECRET_WORDS, *_SECRET_ENDS])
+def test_the_quick_look_at_a_name_passes_over_no_secret_word(words):
+    assert is_secret_name(words.replace(" ", "_"))
+    assert is_secret_name("my" + words.title().replace(" ", ""))
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "tokenizer", "monkey", "key", "num_leaves", "seed"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mlreg.registry.api.strict_json import (
     MAX_DEPTH,
     InvalidJsonError,
+    _may_have_large_number,
     check_json,
     check_texts,
 )
@@ -90,3 +91,19 @@ def test_a_quick_look_lets_nothing_pass_that_a_thorough_one_would_not(value, tex
             check_json(body)
     else:
         assert check_json(body) == document
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1])
+@pytest.mark.parametrize("leaf", [[], {}, [0], {"a": 0}])
+def test_a_quick_look_at_the_depth_lets_nothing_deeper_pass(depth, leaf):
+    document = leaf
+    for level in range(depth):
+        document = [document] if level % 2 else {"beside": 0, "below": document}
+    test_a_quick_look_lets_nothing_pass_that_a_thorough_one_would_not.hypothesis.inner_test(
+        document, "a", ascii_only=True
+    )
+
+
+def test_a_digest_is_not_read_as_a_large_number():
+    assert not _may_have_large_number(b'{"digest":"sha256:a8e2345f"}')
+    assert _may_have_large_number(b'{"rate":8e2345}')

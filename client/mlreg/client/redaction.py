@@ -42,7 +42,7 @@ class Form:
 
     def is_hinted(self, folded: str) -> bool:
         """Whether a text in lower case may have a match."""
-        return any(hint in folded for hint in self.hints)
+        return any(map(folded.__contains__, self.hints))
 
 
 FORMS = (
@@ -124,6 +124,7 @@ FORMS = (
         is_token=False,
     ),
 )
+_HINTS = tuple(hint for form in FORMS for hint in form.hints)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _SECRET_WORDS = frozenset(
     {
@@ -135,6 +136,11 @@ _SECRET_ENDS = (
     *("token", "api key", "access key", "private key", "account key", "signing key"),
     *("encryption key", "connection string", "bearer", "cookie"),
 )
+_SECRET_PARTS = (
+    *("pass", "pwd", "secret", "credential", "key", "authorization", "dsn", "token"),
+    *("string", "bearer", "cookie"),
+)
+"""Of which one is in every name that is meant to be secret, in lower case: the quick look."""
 
 
 def find_secret(text: str) -> str | None:
@@ -149,6 +155,8 @@ def find_secret(text: str) -> str | None:
 def redact_text(text: str) -> str:
     """Return a text with `[redacted]` in the place of every secret."""
     folded = text.lower()
+    if not any(map(folded.__contains__, _HINTS)):
+        return text
     for form in FORMS:
         if form.is_hinted(folded):
             text = form.expression.sub(_replacement, text)
@@ -162,6 +170,8 @@ def redact_lines(lines: Sequence[str]) -> list[str]:
 
 def is_secret_name(name: str) -> bool:
     """Whether what stands under this name is meant to be secret: `db_password`, `apiKey`."""
+    if not any(map(name.lower().__contains__, _SECRET_PARTS)):
+        return False
     words = [word.lower() for word in _WORDS.findall(name)]
     return not _SECRET_WORDS.isdisjoint(words) or " ".join(words).endswith(_SECRET_ENDS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import NoReturn
 
@@ -13,6 +14,8 @@ MAX_KEYS = 10_000
 MAX_STRING = 65_536
 MAX_INTEGER_DIGITS = 19
 _DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_LARGE_EXPONENT = re.compile(rb"(?:^|[\[:,\s])-?[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3}")
+_HOLDERS = (dict, list)
 _ALLOWED_CONTROLS = "\t\n\r"
 _BIDIRECTIONAL = frozenset(
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
@@ -35,23 +38,31 @@ def check_json(body: bytes) -> object:
         InvalidJsonError: with the first reason found.
     """
     document = read_json(body)
-    if not _is_plain(body):
+    if not (_has_plain_texts(body) and _is_shallow(document)):
         check_texts(document)
     return document
 
 
-def _is_plain(body: bytes) -> bool:
-    """Say yes only if `check_texts` would find nothing; a quick look, for short bodies.
+def _has_plain_texts(body: bytes) -> bool:
+    """Say yes only if `check_texts` would find nothing in a text; a quick look, for short bodies.
 
     JSON has no raw control character in a string but DEL, and every other way in is an escape.
     """
-    return (
-        len(body) <= MAX_STRING
-        and body.isascii()
-        and b"\\" not in body
-        and b"\x7f" not in body
-        and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
-    )
+    return len(body) <= MAX_STRING and body.isascii() and b"\\" not in body and b"\x7f" not in body
+
+
+def _is_shallow(document: object) -> bool:
+    """Say yes only if `check_texts` would not find a document too deep."""
+    layer, depth = [document], 0
+    while layer and depth < MAX_DEPTH:
+        below = (
+            holder.values() if isinstance(holder, dict) else holder
+            for holder in layer
+            if isinstance(holder, _HOLDERS)
+        )
+        layer = [item for items in below for item in items if isinstance(item, _HOLDERS)]
+        depth += 1
+    return not layer
 
 
 def read_json(body: bytes) -> object:
@@ -75,7 +86,9 @@ def read_json(body: bytes) -> object:
 def _may_have_large_number(body: bytes) -> bool:
     """Say no only if no integer is beyond 64 bits and no float beyond a double; a quick look."""
     alike = body.translate(_DIGITS_ALIKE, b"+")
-    return b"0" * MAX_INTEGER_DIGITS in alike or b"e000" in alike
+    if b"0" * MAX_INTEGER_DIGITS in alike:
+        return True
+    return b"e000" in alike and _LARGE_EXPONENT.search(body) is not None  # most digests have one
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

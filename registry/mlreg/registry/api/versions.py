@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -36,6 +36,7 @@ from mlreg.registry.services.file_access import check_known
 from mlreg.registry.services.inspection import inspect_artifact
 from mlreg.registry.services.registration import Registration, register_once
 from mlreg.registry.store.database import ReadSession
+from mlreg.registry.store.registration import NewVersion
 from mlreg.registry.store.tables import Attestation, Model, SigningKey, Version
 from mlreg.registry.store.version_documents import list_documents
 
@@ -81,7 +82,7 @@ def register(
             session,
             registration,
             once.request,
-            lambda version: answer_of(model, version).model_dump_json(),
+            lambda version: answer_of_new(model, version).model_dump_json(),
             actor=caller,
             now=now,
         )
@@ -222,12 +223,20 @@ def files_answer(files: tuple[ManifestFile, ...]) -> list[FileAnswer]:
 
 def answer_of(model: str, version: Version) -> VersionAnswer:
     """Return a version as it is answered, without files and contract."""
-    same = version.model_dump(exclude={"model_id", "manifest_digest"})
+    return _answer(model, version.model_dump())
+
+
+def answer_of_new(model: str, version: NewVersion) -> VersionAnswer:
+    """Return a version that was just registered as it is answered."""
+    return _answer(model, version.columns)
+
+
+def _answer(model: str, columns: Mapping[str, Any]) -> VersionAnswer:
     return VersionAnswer(
         model=model,
-        manifest=version.manifest_digest,
-        unsafe=is_unsafe(version.flavour),
-        **same,
+        manifest=columns["manifest_digest"],
+        unsafe=is_unsafe(columns["flavour"]),
+        **columns,
     )
 
 

@@ -42,6 +42,17 @@ RESERVED = frozenset(
     }
 )
 BINARY_CLASSES = 2
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "float": (int, float),
+    "int": (int,),
+    "bool": (bool,),
+    "category": (str,),
+}
+"""The dtypes, each with what a default of it is."""
+_UNSEEN = frozenset(get_args(Unseen))
+_NAME_LENGTH = f"a name has 1 to {MAX_NAME_LENGTH} letters"
+_ONE_OF_DTYPES = f"dtype must be one of {', '.join(_KINDS)}"
+_BUCKETS = f"unseen: hash goes with 1 to {MAX_BUCKETS} buckets"
 _KEYS = frozenset({"name", "dtype", "categories", "default", "at_risk", "unseen", "buckets"})
 _TARGET_KEYS = frozenset(
     {
@@ -90,15 +101,15 @@ class Feature:
 
     def __post_init__(self) -> None:
         rules = (
-            (0 < len(self.name) <= MAX_NAME_LENGTH, f"a name has 1 to {MAX_NAME_LENGTH} letters"),
+            (0 < len(self.name) <= MAX_NAME_LENGTH, _NAME_LENGTH),
             (self.name.isprintable(), "a name has printable letters only"),
             (
                 self.name not in RESERVED,
                 "logged rows have a column of that name; call it otherwise",
             ),
-            (self.dtype in get_args(Dtype), f"dtype must be one of {', '.join(get_args(Dtype))}"),
-            (self.unseen in get_args(Unseen), "unseen must be missing, error or hash"),
-            (_fits_buckets(self), f"unseen: hash goes with 1 to {MAX_BUCKETS} buckets"),
+            (self.dtype in _KINDS, _ONE_OF_DTYPES),
+            (self.unseen in _UNSEEN, "unseen must be missing, error or hash"),
+            (_fits_buckets(self), _BUCKETS),
             (self.categories is None or self.dtype == "category", "only a category has categories"),
             (_distinct(self.categories), "categories must be distinct, and not none"),
             (_fits(self.default, self.dtype), f"default {self.default!r} is not a {self.dtype}"),
@@ -396,15 +407,9 @@ def _fits_buckets(feature: Feature) -> bool:
 
 def _fits(default: object, dtype: str) -> bool:
     """Say whether a default has its feature's dtype; null fits every one."""
-    kinds: dict[str, tuple[type, ...]] = {
-        "float": (int, float),
-        "int": (int,),
-        "bool": (bool,),
-        "category": (str,),
-    }
     if default is None:
         return True
-    return isinstance(default, kinds.get(dtype, ())) and (
+    return isinstance(default, _KINDS.get(dtype, ())) and (
         dtype == "bool" or not isinstance(default, bool)
     )
 

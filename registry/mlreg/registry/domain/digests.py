@@ -11,6 +11,8 @@ import rfc8785
 from mlreg.registry.domain.errors import InvalidError
 
 _LARGEST = 2**53 - 1
+_NAMES = frozenset({str})
+_PLAIN = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -31,8 +33,7 @@ def canonical_json(value: object) -> bytes:
         InvalidError: the value has a NaN, an infinity or an integer beyond 2^53.
     """
     if _is_plain(value):
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return text.encode()
+        return _PLAIN.encode(value).encode()
     try:
         return rfc8785.dumps(value)  # type: ignore[arg-type]
     except rfc8785.CanonicalizationError as error:
@@ -46,16 +47,23 @@ def _is_plain(value: object) -> bool:
     They part where numbers have fractions or many digits, where names are not ASCII (which are
     sorted in another way), and at lone surrogates, which only one of them refuses.
     """
-    if isinstance(value, str):
-        return value.isascii()
-    if isinstance(value, int):
-        return abs(value) <= _LARGEST
-    if isinstance(value, dict):
-        names = all(isinstance(name, str) and name.isascii() for name in value)
-        return names and all(map(_is_plain, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return value is None
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            plain = item.isascii()
+        elif isinstance(item, dict):
+            plain = _NAMES.issuperset(map(type, item))
+            left += item
+            left += item.values()
+        elif isinstance(item, list):
+            plain = True
+            left += item
+        else:
+            plain = item is None or (isinstance(item, int) and abs(item) <= _LARGEST)
+        if not plain:
+            return False
+    return True
 
 
 def digest_of(content: bytes) -> str:

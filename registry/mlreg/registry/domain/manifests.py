@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,9 @@ class ManifestFile:
             raise InvalidManifestError(path=self.path, problem="its size is out of range")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
-    """The files of an artifact, sorted by path."""
+    """The files of an artifact, sorted by path; its canonical JSON is made once."""
 
     files: tuple[ManifestFile, ...]
 
@@ -73,7 +74,7 @@ class Manifest:
         """Read the canonical JSON that `body` returned."""
         return cls(tuple(ManifestFile(**file) for file in json.loads(body)["files"]))
 
-    @property
+    @cached_property
     def body(self) -> str:
         """The canonical JSON, byte for byte as it is digested and stored."""
         files = [

@@ -7,6 +7,7 @@ though PostgreSQL spells some numbers in other ways (1e+16, -0.0); equal numbers
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from mlreg.registry.domain.digests import digest_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_FRACTION = re.compile(r"(?:^|[:\[,])-?[0-9]+[.eE]")
+"""Found in every compact JSON with a number that is not whole digits, and in few others."""
 PARTS = ("hyperparameters", "seeds", "environment", "metrics")
 
 
@@ -30,9 +34,10 @@ def find_altered(registered: Mapping[str, object], record: Mapping[str, object])
 
 
 def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    plain = json.loads(text, parse_float=_number)
-    return digest_of(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode())
+    text = _COMPACT.encode(value)
+    if _FRACTION.search(text):
+        text = _COMPACT.encode(json.loads(text, parse_float=_number))
+    return digest_of(text.encode())
 
 
 def _number(digits: str) -> float | int:

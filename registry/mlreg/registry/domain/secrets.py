@@ -37,17 +37,19 @@ def refuse_secrets(document: Mapping[str, object]) -> None:
             raise SecretFoundError(place=place, called=called)
 
 
-def _plain_texts(value: object) -> Iterator[str]:
-    """Yield every text of a document, names too."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from map(str, value)
-        for item in value.values():
-            yield from _plain_texts(item)
-    elif isinstance(value, Sequence):
-        for item in value:
-            yield from _plain_texts(item)
+def _plain_texts(document: object) -> list[str]:
+    """Return every text of a document, names too, in no order."""
+    found, left = [], [document]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, Mapping):
+            found += map(str, item)
+            left += item.values()
+        elif isinstance(item, Sequence):
+            left += item
+    return found
 
 
 def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:

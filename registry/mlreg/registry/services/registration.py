@@ -18,7 +18,7 @@ from mlreg.registry.domain.flavours import Flavour
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.provenance import Provenance, accepted_missing
-from mlreg.registry.domain.records import PARTS, digest_parts
+from mlreg.registry.domain.records import digest_parts
 from mlreg.registry.domain.secrets import refuse_secrets
 from mlreg.registry.domain.stage import Stage
 from mlreg.registry.services import audit
@@ -35,7 +35,7 @@ from mlreg.registry.services.signing import (
 )
 from mlreg.registry.store import registration as rows
 from mlreg.registry.store import stages, versions
-from mlreg.registry.store.tables import Version
+from mlreg.registry.store.registration import NewVersion
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -92,7 +92,7 @@ class Registration:
 
 def register_version(
     session: WriteSession, registration: Registration, *, actor: Actor, now: datetime
-) -> Version:
+) -> NewVersion:
     """Register a version; every blob of its manifest must be verified already.
 
     Raises:
@@ -116,7 +116,7 @@ def register_once(
     session: WriteSession,
     registration: Registration,
     request: KeyedRequest | None,
-    answer: Callable[[Version], str],
+    answer: Callable[[NewVersion], str],
     *,
     actor: Actor,
     now: datetime,
@@ -200,7 +200,7 @@ def _write(
     registration: Registration,
     actor: Actor,
     now: datetime,
-) -> Version:
+) -> NewVersion:
     """Write a version with all that belongs to it, unless the model says no."""
     if model is None:
         raise ModelNotFoundError(model=registration.model)
@@ -216,7 +216,11 @@ def _write(
 
 
 def _record(
-    session: WriteSession, registration: Registration, version: Version, actor: Actor, now: datetime
+    session: WriteSession,
+    registration: Registration,
+    version: NewVersion,
+    actor: Actor,
+    now: datetime,
 ) -> None:
     audit.record(
         session,
@@ -249,7 +253,7 @@ def _check_stored(model: LockedModel, files: Sequence[ManifestFile]) -> None:
         raise BlobsMissingError(path=first.path, digest=first.digest, count=len(lacking))
 
 
-def _parts(registration: Registration, version: Version, model: LockedModel) -> rows.Parts:
+def _parts(registration: Registration, version: NewVersion, model: LockedModel) -> rows.Parts:
     """Return what is written with the version's row, by the same statement."""
     contract, stage = registration.provenance.feature_contract, registration.stage
     owned = [("manifest", version.manifest_digest, registration.manifest)]
@@ -266,10 +270,10 @@ def _parts(registration: Registration, version: Version, model: LockedModel) -> 
 
 def _version(
     model: LockedModel, registration: Registration, *, created_at: datetime, created_by: str
-) -> Version:
+) -> NewVersion:
     given, stage = registration.provenance, registration.stage
     contract = given.feature_contract
-    return Version(
+    return NewVersion(
         model_id=model.id,
         number=model.last_version + 1,
         manifest_digest=registration.manifest.digest,
@@ -286,11 +290,11 @@ def _version(
         trained_by=given.trained_by or created_by,
         duration_seconds=given.duration_seconds,
         peak_memory_bytes=given.peak_memory_bytes,
-        hyperparameters=_plain(given.hyperparameters),
-        seeds=_plain(given.seeds),
+        hyperparameters=given.hyperparameters,
+        seeds=given.seeds,
         environment=None if given.environment is None else given.environment.to_json(),
-        metrics=dict(registration.metrics),
-        tags=dict(registration.tags),
+        metrics=registration.metrics,
+        tags=registration.tags,
         missing=list(given.lacking),
         train_start=given.train_start,
         train_end=given.train_end,
@@ -300,15 +304,11 @@ def _version(
     )
 
 
-def _plain(mapping: Mapping[str, object] | None) -> dict[str, object] | None:
-    return None if mapping is None else dict(mapping)
-
-
-def _name(model: LockedModel, version: Version) -> str:
+def _name(model: LockedModel, version: NewVersion) -> str:
     return f"{model.name}/{version.number}"
 
 
-def _sources(model: LockedModel, version: Version) -> list[tuple[str, str]]:
+def _sources(model: LockedModel, version: NewVersion) -> list[tuple[str, str]]:
     """Return what the version was made of."""
     sources = [("snapshot", digest) for digest in version.snapshots or ()]
     if version.feature_contract is not None:
@@ -320,7 +320,7 @@ def _sources(model: LockedModel, version: Version) -> list[tuple[str, str]]:
     return sources
 
 
-def _event(model: LockedModel, version: Version) -> dict[str, Json]:
+def _event(model: LockedModel, version: NewVersion) -> dict[str, Json]:
     return {
         "model": model.name,
         "version": version.number,
@@ -329,7 +329,7 @@ def _event(model: LockedModel, version: Version) -> dict[str, Json]:
     }
 
 
-def _audit_body(version: Version, signature: CheckedSignature | None) -> dict[str, object]:
+def _audit_body(version: NewVersion, signature: CheckedSignature | None) -> dict[str, object]:
     commit = None if version.git is None else version.git["commit"]
     return {
         "manifest": version.manifest_digest,
@@ -345,5 +345,5 @@ def _audit_body(version: Version, signature: CheckedSignature | None) -> dict[st
         "trained_by": version.trained_by,
         "signed_by": None if signature is None else signature.key_id,
         "missing": version.missing,
-        "record": digest_parts(version.model_dump(include=set(PARTS))),
+        "record": digest_parts(version.columns),
     }

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.domain.manifests import Manifest
     from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.registration import NewVersion
     from mlreg.registry.store.tables import Version
 
 KINDS = {"dsse": ("ed25519",), "oms": ("oms-key", "oms-certificate")}
@@ -213,7 +214,7 @@ def checked(
 
 
 def keep_signature(
-    session: WriteSession, version: Version, model: str, signature: CheckedSignature
+    session: WriteSession, version: NewVersion, model: str, signature: CheckedSignature
 ) -> None:
     """Keep a checked signature with its version, in the version's own transaction.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -23,10 +24,7 @@ from mlreg.registry.store.present import Answered
 from mlreg.registry.store.search_index import BOUNDS, FACTS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mlreg.registry.store.database import WriteSession
-    from mlreg.registry.store.tables import Version
 
 _LOCK = text("""
 SELECT id, name, last_version, archived_at IS NOT NULL, feature_schema, requires_signature, (
@@ -97,6 +95,51 @@ class LockedModel:
     sizes: Mapping[str, int] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """The columns of a version's row that a registration fills; the others are NULL.
+
+    It is not a `Version`: to make one, with all that watches over its attributes, cost more than to
+    write its row.
+    """
+
+    model_id: int
+    number: int
+    manifest_digest: str
+    feature_contract: str | None
+    stage_digest: str | None
+    flavour: str
+    lane: str | None
+    trainer: str | None
+    parent: int | None
+    run_id: int | None
+    git: Mapping[str, Json] | None
+    snapshots: Sequence[str] | None
+    data: Sequence[Mapping[str, Json]] | None
+    trained_by: str
+    duration_seconds: float | None
+    peak_memory_bytes: int | None
+    hyperparameters: Mapping[str, Json] | None
+    seeds: Mapping[str, int] | None
+    environment: Mapping[str, Json] | None
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    missing: Sequence[str]
+    train_start: datetime | None
+    train_end: datetime | None
+    description: str
+    created_at: datetime
+    created_by: str
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Its values by the names of their columns."""
+        return {name: getattr(self, name) for name in _COLUMNS}
+
+
+_COLUMNS = tuple(field.name for field in fields(NewVersion))
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What belongs to a version beside its row.
@@ -135,7 +178,7 @@ def lock_model_row(
     return LockedModel(*row) if row else None, Answered(*answered) if answered else None
 
 
-def write_version(session: WriteSession, version: Version, parts: Parts) -> None:
+def write_version(session: WriteSession, version: NewVersion, parts: Parts) -> None:
     """Write a version under the lock of its model, whose next number it has, with all its parts."""
     manifests = [
         {"digest": digest, "body": manifest.body, "total_size": manifest.total_size}
@@ -147,7 +190,7 @@ def write_version(session: WriteSession, version: Version, parts: Parts) -> None
         for file in manifest.files
     ]
     values = {
-        "version": json.dumps(version.model_dump(), default=_moment),
+        "version": json.dumps(version.columns, default=_moment),
         "contract": version.feature_contract,
         "document": json.dumps(parts.contract),
         "manifests": json.dumps(manifests),

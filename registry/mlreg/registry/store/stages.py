@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from mlreg.registry.domain.stage import Stage
     from mlreg.registry.store.database import ReadSession, WriteSession
+    from mlreg.registry.store.registration import NewVersion
 
 
-def keep_stage(session: WriteSession, version: Version, stage: Stage) -> None:
+def keep_stage(session: WriteSession, version: NewVersion, stage: Stage) -> None:
     """Write the files of a new version's stage."""
     rows = [
         {
