@@ -1,6 +1,6 @@
 """Ticks over a real log: windows, outages, triggers, firings."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlmodel import select
@@ -54,22 +54,34 @@ def test_a_second_firing_meets_the_run_that_is_still_open(database, store):
     assert fired.outcome == "busy"
 
 
-@pytest.mark.parametrize(
-    ("change", "outcome"),
-    [
-        ("cooldown: 2d", "cooldown"),
-        ("cooldown: 1h\nbudget: {train_seconds_per_week: 5}", "budget"),
-    ],
-)
-def test_what_holds_a_firing_back_is_recorded(database, store, change, outcome):
-    automation = Automation(database, store, policy=POLICY.replace("cooldown: 1h", change))
-    automation.pass_to(START + DAY)
-    with database.writing() as session:
+def end_runs(automation, seconds, *, ago=timedelta()):
+    """Have every run succeed, having trained so many seconds, so long ago by real time."""
+    with automation.database.writing() as session:
         for run in session.exec(select(tables.Run)).all():
-            run.state, run.train_seconds = "succeeded", 5.0
+            run.state, run.train_seconds = "succeeded", seconds
+            paid = tables.Cost(run_id=run.id, model_id=run.model_id, environment=run.environment)
+            paid.policy, paid.attempt, paid.at = True, 1, datetime.now(UTC) - ago
+            paid.seconds = paid.train_seconds = seconds
+            session.add(paid)
+
+
+def test_within_the_cooldown_a_firing_is_recorded_and_nothing_runs(database, store):
+    automation = Automation(database, store, policy=POLICY.replace("cooldown: 1h", "cooldown: 2d"))
+    automation.pass_to(START + DAY)
+    end_runs(automation, 5.0)
     (fired,) = automation.pass_to(START + 2 * DAY)
-    assert fired.outcome == outcome
+    assert fired.outcome == "cooldown"
     assert len(automation.all(tables.Run)) == 1
+
+
+@pytest.mark.parametrize(("ago", "outcome"), [(6 * DAY, "budget"), (8 * DAY, "run")])
+def test_seconds_of_training_are_those_of_the_last_week_by_real_time(database, store, ago, outcome):
+    bounded = "cooldown: 1h\nbudget: {train_seconds_per_week: 5}"
+    automation = Automation(database, store, policy=POLICY.replace("cooldown: 1h", bounded))
+    automation.pass_to(START + DAY)
+    end_runs(automation, 5.0, ago=ago)
+    (fired,) = automation.pass_to(START + 2 * DAY)  # by business time it was yesterday
+    assert fired.outcome == outcome
 
 
 def test_a_frozen_deployment_fires_and_does_not_run(database, store):

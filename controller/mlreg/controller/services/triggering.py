@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlreg.controller.domain.evaluating import BY_HAND, judge_moment
 from mlreg.controller.domain.firing import (
     TRAIN_WEEK,
+    Budgeted,
     Circumstances,
     Outcome,
     PastRun,
@@ -25,6 +26,7 @@ from mlreg.controller.services import runs
 from mlreg.controller.services.choosing_lane import next_choice
 from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.stored_views import StoredViews
+from mlreg.controller.store import costs
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.serving import Serving
 from mlreg.controller.store.trigger_records import write_records
@@ -173,7 +175,16 @@ def _circumstances(
         busy=any(run.state in {"queued", "running"} for run in past),
         cooldown_until=None if serving is None else serving.cooldown_until,
         runs=tuple(PastRun(run.created_at, run.train_seconds or 0.0) for run in past),
+        spent=_spent(session, in_force),
     )
+
+
+def _spent(session: ReadSession, in_force: PolicyInForce) -> Budgeted | None:
+    """Return the seconds of training by real time, where the policy bounds them."""
+    if in_force.policy.budget.only_seconds().is_empty:
+        return None
+    real, place = costs.real_now(session), (in_force.model_id, in_force.environment)
+    return Budgeted(real, costs.seconds_trained(session, real - TRAIN_WEEK, place))
 
 
 def _request(
