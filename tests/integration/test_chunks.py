@@ -92,3 +92,21 @@ def test_one_policy_that_cannot_be_judged_stops_no_other(database, store, monkey
     with database.reading() as session:
         judged = session.execute(text("SELECT max(moment) FROM trigger_record")).scalar_one()
     assert judged == automation.clock_now
+
+
+def test_only_the_policy_that_fired_says_when_it_last_did(database, store):
+    automation = Automation(
+        database, store, policy=POLICY.replace("combine: {at_least: 2}", "combine: any")
+    )
+    automation.pass_to(START + DAY)
+    with database.writing() as session:
+        session.add(Environment(name="b", created_at=START))
+    automation.apply(POLICY.replace("model: flights", "model: flights\nenvironment: b"))
+    automation.clock_now = START + DAY + 6 * HOUR
+    assert len(automation.tick().firings) == 1
+    with database.reading() as session:
+        last = text("SELECT environment, last_fired_at FROM policy_state")
+        assert {row[0]: row[1] for row in session.execute(last)} == {
+            "production": automation.clock_now,
+            "b": None,
+        }

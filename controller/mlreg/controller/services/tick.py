@@ -188,6 +188,7 @@ class _Beat:
     waiting_since: datetime | None
     looks: list[measuring.Look] = field(default_factory=list)
     """Windows to be looked at before they are mature."""
+    fired: bool = False
 
     def is_drained(self, moment: datetime) -> bool:
         """Whether every batch that was received up to this moment is in the log."""
@@ -332,6 +333,7 @@ def _judge(beat: _Beat, memory: PolicyMemory, due: datetime) -> PolicyMemory:
     )
     memory, fired = judge_triggers(beat.session, automation, due, beat.now)
     beat.report.judged += 1
+    beat.fired = fired is not None
     if fired is not None:
         beat.report.firings.append(fired)
         beat.report.jobs += fired.run_id is not None
@@ -341,7 +343,7 @@ def _judge(beat: _Beat, memory: PolicyMemory, due: datetime) -> PolicyMemory:
 def _remember(state: PolicyState, beat: _Beat, memory: PolicyMemory) -> None:
     state.memory = memory.to_json()
     state.evaluated_until = memory.closed_until
-    if beat.report.firings:
+    if beat.fired:
         state.last_fired_at = memory.judged_at
     state.next_fire_at = next_moment(beat.in_force.policy, memory)
 
