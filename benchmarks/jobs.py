@@ -143,7 +143,7 @@ def behind_a_lock(database: Database) -> float:
 
 def show_plan(database: Database) -> None:
     """Print the plan of a claim unless it walks the index of what is ready."""
-    values = {"worker": "", "kinds": [KIND], "labels": [], "declined": [], "count": 1}
+    values = {"worker": "", "kinds": [KIND], "labels": [], "declined": [], "count": 1, "idle": True}
     values |= {"price": None, "currency": None, "lease_seconds": 30.0}
     with database.writing() as session:
         lines = session.execute(_PLAN, values).scalars().all()

@@ -4,7 +4,46 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Callable
+
+
+class Fork:
+    """Work that goes on in a fork of this process; what it imports is imported already."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.returncode: int | None = None
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                work()
+                code = 0
+            finally:
+                os._exit(code)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        """Return the exit code or minus the signal; None while it lives."""
+        return self._waited(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        return self._waited(0)
+
+    def _waited(self, how: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, how)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
 
 
 def run_forked(work: Callable[[], object], failpoint: str = "") -> tuple[int, object]:

@@ -1,4 +1,4 @@
-"""Fault 12: a job that ends its worker at once, under a loop that restarts the worker."""
+"""Fault 12: a job that ends its worker, and what runs beside it, under a loop that restarts it."""
 
 from datetime import UTC, datetime
 
@@ -32,8 +32,9 @@ def model_id(database):
 def test_it_is_dead_after_its_attempts_while_others_flow(
     database, database_url, tmp_path, model_id
 ):
-    poison = enqueue(database, "poison", payload={"model_id": model_id}, priority=1)
-    others = [enqueue(database, "count") for _ in range(20)]
+    waits = {"model_id": model_id, "seconds": 1.0}
+    poison = enqueue(database, "poison", payload=waits, priority=1)
+    others = [enqueue(database, "count", payload={"seconds": 0.1}) for _ in range(20)]
     with restart_loop(database_url, tmp_path, LEASE_SECONDS) as deaths:
         await_true(lambda: job_state(database, poison)[0] == "dead", 40)
         late = enqueue(database, "count")
@@ -41,6 +42,7 @@ def test_it_is_dead_after_its_attempts_while_others_flow(
             await_true(lambda job_id=job_id: job_state(database, job_id)[0] == "succeeded", 20)
     assert job_state(database, poison) == ("dead", 3)
     assert deaths == [66, 66, 66]
+    assert max(job_state(database, one)[1] for one in others) > 1  # it took others with it
     assert sorted(job for job, _ in effects(database)) == [*others, late]
     with database.reading() as session:
         [incident] = session.exec(select(Incident)).all()

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("effect_table")
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(2 * PATIENCE_SECONDS)
 def test_each_of_ten_thousand_jobs_has_its_effect_once(database, database_url, tmp_path):
     with database.writing() as session:
         wanted = [

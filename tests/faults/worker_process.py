@@ -1,14 +1,10 @@
-"""A real worker process with job kinds of the tests: run by the fault tests, not a test itself.
-
-Usage: worker_process.py DATABASE_URL FOLDER LEASE_SECONDS
-"""
+"""A real worker with job kinds of the tests, for a process of its own: no test itself."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -35,12 +31,17 @@ def count(attempt):
 
 
 def poison(attempt):
-    del attempt
+    """End the worker once another job has begun beside this one, or nothing else comes."""
+    folder = attempt.folder.parent
+    before = set(folder.glob("started-*"))
+    deadline = time.monotonic() + float(attempt.lease.payload.get("seconds", 0))
+    while time.monotonic() < deadline and set(folder.glob("started-*")) == before:
+        time.sleep(0.01)
     os._exit(66)
 
 
 def main(url, folder, lease_seconds):
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, filename=folder / "log", force=True)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = WorkerSettings(
@@ -52,7 +53,3 @@ def main(url, folder, lease_seconds):
     )
     handlers = {"count": Handler(count), "poison": Handler(poison, alert_if_dead)}
     run_worker(Database(url), None, SystemClock(), settings, stop, handlers)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -14,8 +14,9 @@ import psycopg
 from sqlalchemy import text
 
 from mlreg.controller.services import jobs
+from tests.faults import worker_process
+from tests.faults.forks import Fork
 
-SCRIPT = Path(__file__).with_name("worker_process.py")
 RUNS = Path(__file__).with_name("run_process.py")
 RUN_LEASE_SECONDS = 1.0
 
@@ -26,10 +27,8 @@ class WorkerProcess:
     def __init__(self, url, folder, lease_seconds):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._log = (folder / "log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, SCRIPT, url, folder, str(lease_seconds)], stderr=self._log
-        )
+        (folder / "log").touch()
+        self.process = Fork(lambda: worker_process.main(url, folder, lease_seconds))
 
     @property
     def log(self):
@@ -41,7 +40,6 @@ class WorkerProcess:
     def close(self):
         self.process.kill()
         self.process.wait()
-        self._log.close()
 
 
 @contextmanager

@@ -190,3 +190,45 @@ def test_kinds_unknown_to_a_worker_stay_queued(database):
         job_id = jobs.enqueue(session, kind="of-the-future", payload={})
     assert claim(database) is None
     assert state(database, job_id) == ("queued", 0)
+
+
+def test_only_the_claim_does_not_wait_for_the_disk(database):
+    asked = text("SELECT current_setting('synchronous_commit')")
+    durable = text("SET synchronous_commit = on")  # on the one connection that the pool hands out
+    with database.writing() as session:
+        session.execute(durable)
+    job_id = add(database)
+    lease = claim(database)
+    jobs.heartbeat(database, lease)
+    with database.writing() as session:
+        jobs.effect(session, lease)
+        assert session.execute(asked).scalar_one() == "on"
+        jobs.complete(session, lease)
+    assert state(database, job_id) == ("succeeded", 1)
+
+
+def test_the_last_attempt_of_a_lost_job_is_for_an_idle_worker_and_others_pass_it(database):
+    lost, other = add(database), add(database)
+    for _ in range(2):
+        lease = claim(database)
+        assert (lease.job_id, lease.alone) == (lost, False)
+        expire_all(database)
+        take_back(database)
+    busy = jobs.Claim("busy", tuple(KINDS), 30.0, idle=False)
+    [beside] = jobs.claim_all(database, busy, 2)
+    assert (beside.job_id, beside.alone) == (other, False)
+    assert jobs.claim_all(database, busy, 1) == []
+    [alone] = jobs.claim_all(database, jobs.Claim("idle", tuple(KINDS), 30.0), 1)
+    assert (alone.job_id, alone.alone, alone.attempt) == (lost, True, 3)
+
+
+def test_after_an_hour_any_worker_takes_it(database):
+    lost = add(database)
+    for _ in range(2):
+        claim(database)
+        expire_all(database)
+        take_back(database)
+    with database.writing() as session:
+        session.execute(text("UPDATE job SET lease_until = now() - interval '61 minutes'"))
+    busy = jobs.Claim("busy", tuple(KINDS), 30.0, idle=False)
+    assert [one.job_id for one in jobs.claim_all(database, busy, 1)] == [lost]

@@ -124,7 +124,7 @@ def test_a_claim_among_many_reads_only_the_head_of_the_queue(database):
         )
         session.execute(text("ANALYZE job"))
         values = {"worker": "", "kinds": ["count"], "labels": [], "declined": [], "count": 2}
-        values |= {"price": None, "currency": None, "lease_seconds": 30.0}
+        values |= {"price": None, "currency": None, "lease_seconds": 30.0, "idle": True}
         explain = text("EXPLAIN (COSTS OFF) " + str(jobs.rows._TAKE))
         plan = "\n".join(session.execute(explain, values).scalars())
     assert "using ix_job_ready" in plan

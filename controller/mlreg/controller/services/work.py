@@ -1,10 +1,10 @@
 """The worker: claims jobs, does them, records how they ended.
 
-What always holds: at most `slots` jobs at once; no job is claimed whose kind has no handler here,
-or that asks for a label that this worker has not; what a newer mlreg wrote is given back as it was,
-and not taken again; an attempt that raises is recorded as failed under its lease, one whose lease
-is lost has no effect; when told to stop, the worker claims nothing more, waits for its jobs, and
-gives back those that do not end within the grace.
+What always holds: at most `slots` jobs at once, and one where it is to be alone; no job is claimed
+whose kind has no handler here, or that asks for a label that this worker has not; what a newer
+mlreg wrote is given back as it was, and not taken again; an attempt that raises is recorded as
+failed under its lease, one whose lease is lost has no effect; when told to stop, the worker claims
+nothing more, waits for its jobs, and gives back those that do not end within the grace.
 """
 
 from __future__ import annotations
@@ -111,10 +111,11 @@ class Worker:
         self._settings = settings
         self._kinds = sorted(parts.handlers)
         self._wake = threading.Event()
-        self._free = threading.Semaphore(settings.slots)
+        self._doing: dict[str, Lease] = {}
         self._heartbeats = Heartbeats(parts.database, settings.lease_seconds)
         who = Introduction(settings.name, "worker", settings.labels, tuple(self._kinds))
         self._presence = Presence(parts.database, who)
+        self._took_back_at = -settings.poll_seconds
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then drain."""
@@ -134,16 +135,17 @@ class Worker:
 
     def _start_next(self, pool: ThreadPoolExecutor) -> bool:
         """Start the next job in a free slot; False when there is no slot or no job."""
-        if not self._free.acquire(blocking=False):
+        doing = list(self._doing.values())
+        if len(doing) >= self._settings.slots or any(lease.alone for lease in doing):
             return False
-        lease = self._next_lease()
+        lease = self._next_lease(idle=not doing)
         if lease is None:
-            self._free.release()
             return False
+        self._doing[lease.token] = lease
         pool.submit(self._work, lease)
         return True
 
-    def _next_lease(self) -> Lease | None:
+    def _next_lease(self, *, idle: bool) -> Lease | None:
         """Claim one job: of a batch, a poison job would take the others' attempts with it."""
         settings, database = self._settings, self._parts.database
         try:
@@ -155,6 +157,7 @@ class Worker:
                 labels=settings.labels,
                 declined=tuple(self._presence.declined),
                 price=settings.price,
+                idle=idle,
             )
             return next(iter(jobs.claim_all(database, claim, 1)), None)
         except (DatabaseUnreachableError, SQLAlchemyError) as error:
@@ -163,7 +166,14 @@ class Worker:
             return None
 
     def _take_back(self) -> None:
-        """Queue or bury the jobs of workers that are gone."""
+        """Queue or bury the jobs of workers that are gone, if nobody did so just now.
+
+        A worker with much to do claims far more often than leases run out.
+        """
+        now_seconds = time.monotonic()
+        if now_seconds - self._took_back_at < self._settings.poll_seconds / 2:
+            return
+        self._took_back_at = now_seconds
         with self._parts.database.writing() as session:
             for ended in jobs.take_back(session, self._kinds):
                 log.warning("job %d: %s; now %s", ended.job_id, ended.error, ended.state)
@@ -175,7 +185,7 @@ class Worker:
             with self._heartbeats.holding(lease) as halt:
                 self._attempt(lease, halt)
         finally:
-            self._free.release()
+            del self._doing[lease.token]
             self._wake.set()
 
     def _attempt(self, lease: Lease, halt: threading.Event) -> None:

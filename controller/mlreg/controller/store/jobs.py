@@ -2,20 +2,28 @@
 
 What always holds: every moment in here is the database's own clock (`clock_timestamp()`), never
 an argument; a statement that touches a running job names its lease token.
+
+A claim and a heartbeat do not wait for the disk. Should the server fall over in the moment after,
+it has forgotten that somebody holds the job; then so has everybody, for no effect commits without
+the lease. An effect waits, and with it everything before it.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping  # noqa: TC003 - a named tuple's field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import RowMapping, text
 
 from mlreg.controller.store.tables import Job
+from mlreg.registry.store.exchange import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from sqlalchemy import TextClause
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
@@ -53,9 +61,16 @@ Goyal, Vin and Cheng, SIGCOMM 1996, with jobs of equal weight.)"""
 
 _TAKE = text("""
     WITH ready AS MATERIALIZED (
-        SELECT waiting.id, waiting.lock_key, waiting.priority, waiting.turn FROM job AS waiting
+        SELECT waiting.id, waiting.lock_key, waiting.priority, waiting.turn,
+               one.alone
+        FROM job AS waiting
+        CROSS JOIN LATERAL (
+            SELECT (waiting.attempt + 1 >= waiting.max_attempts
+                    AND waiting.lease_until > clock_timestamp() - interval '1 hour') IS TRUE
+            AS alone) AS one
         WHERE waiting.state = 'queued'
           AND waiting.held IS NULL
+          AND (CAST(:idle AS bool) OR NOT one.alone)
           AND waiting.kind = ANY(:kinds)
           AND (waiting.label IS NULL OR waiting.label = ANY(CAST(:labels AS text[])))
           AND waiting.id <> ALL(CAST(:declined AS bigint[]))
@@ -64,9 +79,9 @@ _TAKE = text("""
               SELECT 1 FROM job AS rival
               WHERE rival.state = 'running' AND rival.lock_key = waiting.lock_key))
         ORDER BY waiting.priority, waiting.turn, waiting.id
-        FOR UPDATE SKIP LOCKED LIMIT :count),
+        FOR UPDATE OF waiting SKIP LOCKED LIMIT :count),
     first AS (
-        SELECT DISTINCT ON (coalesce(lock_key, 'job ' || id)) id, priority, turn FROM ready
+        SELECT DISTINCT ON (coalesce(lock_key, 'job ' || id)) id, priority, turn, alone FROM ready
         ORDER BY coalesce(lock_key, 'job ' || id), priority, turn, id)
     UPDATE job
     SET state = 'running', attempt = attempt + 1, worker = :worker,
@@ -75,8 +90,10 @@ _TAKE = text("""
         lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
     FROM first WHERE job.id = first.id
     RETURNING job.id, job.kind, job.payload, job.attempt, job.max_attempts, job.lease_token,
-              first.priority, first.turn
+              first.alone, first.priority, first.turn
 """)
+"""A queued job that has the end of a lease was lost then, with its worker: its last attempt is for
+an idle one; where all have much to do, after an hour for any."""
 
 _EXPIRE = text("""
     UPDATE job
@@ -84,7 +101,7 @@ _EXPIRE = text("""
         ended_at = CASE WHEN attempt >= max_attempts THEN clock_timestamp() END,
         error = 'the lease of worker ' || coalesce(worker, '?')
                 || ' ran out in attempt ' || attempt,
-        lease_token = NULL, lease_until = NULL, worker = NULL
+        lease_token = NULL, worker = NULL
     WHERE id IN (
         SELECT late.id FROM job AS late
         WHERE late.state = 'running' AND late.lease_until < clock_timestamp()
@@ -96,6 +113,7 @@ _EXPIRE = text("""
 _EXTEND = text("""
     UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
     WHERE id = :id AND lease_token = :token AND state = 'running'
+    RETURNING id
 """)
 
 _LOCK_HELD = text("""
@@ -178,6 +196,21 @@ _OPEN = text("""
     WHERE state IN ('queued', 'running') AND kind <> 'chore' AND held IS NULL
 """)
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+_UNFLUSHED = text("SELECT set_config('synchronous_commit', 'off', true)")
+
+
+class Taken(NamedTuple):
+    """A job that was claimed; by `priority`, `turn` and `id` one comes before another."""
+
+    id: int
+    kind: str
+    payload: Mapping[str, object]
+    attempt: int
+    max_attempts: int
+    token: str
+    alone: bool
+    priority: int
+    turn: int
 
 
 def insert(session: WriteSession, jobs: Sequence[Mapping[str, Any]]) -> Sequence[int]:
@@ -191,16 +224,19 @@ def insert(session: WriteSession, jobs: Sequence[Mapping[str, Any]]) -> Sequence
     return session.execute(_INSERT, values).scalars().all()
 
 
-def take_next(session: WriteSession, values: Mapping[str, Any]) -> Sequence[RowMapping]:
+def take_next(session: WriteSession, values: Mapping[str, Any]) -> list[Taken]:
     """Turn the first jobs that are ready and fit into running ones, each with a new lease token.
 
+    The transaction ends with it.
+
     Values: worker, kinds, lease_seconds, labels (jobs without one always fit), declined (the ids
-    of jobs that do not fit), count, and price and currency of a second (or None).
+    of jobs that do not fit), idle (whether it does nothing), count, and price and currency of a
+    second (or None).
 
     Raises:
         sqlalchemy.exc.IntegrityError: a rival took a job of the same lock key at this moment.
     """
-    return session.execute(_TAKE, dict(values)).mappings().all()
+    return [Taken(*row) for row in _run_and_commit(session, _TAKE, values)]
 
 
 def expire(session: WriteSession, *, kinds: Sequence[str]) -> Sequence[RowMapping]:
@@ -209,9 +245,12 @@ def expire(session: WriteSession, *, kinds: Sequence[str]) -> Sequence[RowMappin
 
 
 def extend(session: WriteSession, *, job_id: int, token: str, lease_seconds: float) -> bool:
-    """Give the holder of this token more time; False when the token no longer holds."""
+    """Give the holder of this token more time; False when the token no longer holds.
+
+    The transaction ends with it.
+    """
     values = {"id": job_id, "token": token, "lease_seconds": lease_seconds}
-    return session.connection().execute(_EXTEND, values).rowcount == 1
+    return bool(_run_and_commit(session, _EXTEND, values))
 
 
 def lock_held(session: WriteSession, *, job_id: int, token: str) -> bool:
@@ -308,3 +347,11 @@ def count_open(session: ReadSession) -> int:
 def notify(session: WriteSession, *, channel: str, payload: str) -> None:
     """Wake whoever listens on `channel` once this transaction commits."""
     session.at_end(_NOTIFY, {"channel": channel, "payload": payload})
+
+
+def _run_and_commit(
+    session: WriteSession, statement: TextClause, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run a statement and commit in one exchange, without a wait for the disk."""
+    asked = [(_UNFLUSHED, {}), (statement, values)]
+    return exchange(session.connection(), asked, commit=True)[-1]
