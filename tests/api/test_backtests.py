@@ -1,6 +1,7 @@
 """Backtests over HTTP and from the command line: a grid replayed, ended, and what is refused."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError, RunFailedError
 from mlreg.client.wire.backtests import BacktestRequest
 from mlreg.controller.api import backtests, policies
-from mlreg.controller.services import backtesting
+from mlreg.controller.services import backtesting, jobs
 from mlreg.registry.domain import errors as registry
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.automation_makers import DAY, POLICY, START, Automation, labels_of, rows_of
@@ -78,7 +79,21 @@ def test_a_grid_is_replayed_and_told_in_words(client, automation, cli, tmp_path)
     png = tmp_path / "frontier.png"
     cli("--json", "policy", "backtest", "flights", "--show", str(asked.number), "--png", str(png))
     assert png.read_bytes().startswith(b"\x89PNG")
-    assert [one.number for one in client.backtests.list("flights")] == [asked.number]
+    assert [one.number for one in client.backtests.list("flights").items] == [asked.number]
+
+
+def test_it_says_how_far_it_is(client, automation, cli):  # noqa: F811
+    """A worker tells lines; the bar of the command line is drawn from them."""
+    log_days(automation, 2)
+    asked = client.backtests.request("flights")
+    lease = jobs.claim(automation.database, "test", ["backtest"], 30.0)
+    attempt = SimpleNamespace(database=automation.database, lease=lease)
+    backtesting._tell(attempt, ["1 of 8 policies: never", "2 of 8 policies: weekly"])
+    seen = client.backtests.get(asked.number)
+    assert (seen.progress, seen.share) == ("2 of 8 policies: weekly", 0.25)
+    assert "running (2 of 8 policies: weekly)" in cli(
+        "policy", "backtest", "flights", "--show", str(asked.number)
+    )
 
 
 def test_one_that_waits_can_be_ended(client, automation):
@@ -98,6 +113,8 @@ def test_one_that_waits_can_be_ended(client, automation):
         ("triggers:\n  a: [{schedul: x}]", "a: triggers.0.: must have exactly one of the keys"),
         ("triggers:\n  a: [{drift: psi, above: 1, features: [snow]}]", "no feature 'snow'"),
         ("triggers:\n  a: [{labelled_rows: 5}]\nmetric: rmse", "a binary model has no rmse"),
+        ("triggers:\n  a: [{labelled_rows: 5}]\nmetric: bias", "a binary model has no bias"),
+        ("triggers:\n  a: [{drift: score_psi, above: 1}]", "a: trigger 'drift' cannot be replayed"),
         ("triggers:\n  a: [{labelled_rows: 5}]\nlanes: {b: {often: {}}}", "a / b: retrain.lanes"),
     ],
 )

@@ -162,7 +162,7 @@ def test_values_of_features_are_kept_only_if_they_are_asked_for(client, automati
         assert audit.verify(session).first_bad is None
     viewer = client.tokens.create("eve", role="viewer").token
     with api.client(viewer) as eve:
-        seen = eve.explanations.list("flights")[0].found
+        seen = eve.explanations.list("flights").items[0].found
         assert (seen.slices, seen.worst) == (found.slices, [])
         assert "data.read" in seen.notes[-1]
         with pytest.raises(NotAllowedError):
@@ -183,7 +183,7 @@ def test_rows_are_forgotten_when_they_are_erased(client, automation):
         model = session.get_one(tables.Model, automation.model.id)
         erasing.request_erasure(session, model, "ada", "she asked", actor=SYSTEM, now=START)
     assert automation.work((erasing.KIND, erasing.HANDLER)) == ["erase"]
-    (kept,) = client.explanations.list("flights")
+    (kept,) = client.explanations.list("flights").items
     assert kept.found.worst == others
     assert where(kept.found.slices[0]) == PLANTED
 
@@ -206,7 +206,7 @@ def test_an_explanation_of_rows_that_are_erased_meanwhile_is_not_written(
     monkeypatch.setattr(explaining, "explain", explain_then_erase)
     with pytest.raises(RowsLostError):
         automation.work(EXPLAIN)
-    (kept,) = client.explanations.list("flights")
+    (kept,) = client.explanations.list("flights").items
     assert kept.found is None
 
 
@@ -308,6 +308,10 @@ def test_some_labels_are_said_to_be_early(client, automation):
     client.explanations.request("flights", by_score)
     with pytest.raises(explaining.NothingToExplainError):
         automation.work(EXPLAIN)
+    page = client.explanations.list("flights", limit=1)
+    rest = client.explanations.list("flights", before=page.next)
+    assert [one.found is None for one in page.items + rest.items] == [True, False]
+    assert rest.next is None
 
 
 def test_explaining_from_the_command_line(cli, automation):  # noqa: F811 - the fixture

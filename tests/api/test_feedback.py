@@ -213,6 +213,23 @@ def test_snapshots(client):
         client.snapshots.get("sha256:" + "0" * 64)
 
 
+def test_snapshots_are_listed_page_by_page(client):
+    """Those that were made at the same moment as well, each once."""
+    client.log.predictions("flights", predictions(0, 30))
+    made = {
+        client.snapshots.create("flights", START, NOW - timedelta(hours=n)).digest for n in range(3)
+    }
+    found, before = [], None
+    for _ in made:
+        page = client.snapshots.list("flights", before=before, limit=1)
+        found, before = [*found, *page.items], page.next
+    assert before is None
+    assert found == client.snapshots.list("flights").items
+    assert {one.digest for one in found} == made
+    with pytest.raises(NotFoundError):
+        client.snapshots.list("flights", before="sha256:" + "0" * 64)
+
+
 def test_the_schema_of_batches_is_documented(client):
     reply = client.transport.send(Call("GET", "/api/v1/openapi.json"))
     paths = json.loads(reply.body)["paths"]

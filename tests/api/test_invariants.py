@@ -78,7 +78,10 @@ def test_a_file_is_applied_once_and_numbered(client, database):
     assert client.invariants.apply(FILE).number == 1
     assert client.invariants.apply(FILE + "# again\n").number == 2
     assert client.invariants.get("flights", number=1).source == FILE
-    assert [one.number for one in client.invariants.history("flights")] == [2, 1]
+    assert [one.number for one in client.invariants.history("flights").items] == [2, 1]
+    page = client.invariants.history("flights", limit=1)
+    rest = client.invariants.history("flights", before=page.next)
+    assert ([one.number for one in [*page.items, *rest.items]], rest.next) == ([2, 1], None)
     assert client.invariants.apply("{model: flights, invariants: []}").invariants == []
     with database.reading() as session:
         model = session.exec(select(tables.Model)).one()

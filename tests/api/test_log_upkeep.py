@@ -199,6 +199,9 @@ def test_the_command_line(run, database, store, tmp_path, model):
     assert "2 predictions, 0 labels" in run("erasures", "flights")[1]
     assert again[:2] == (0, "erasure 2: the log of flights has no row about it\n")
     assert run("erasure", "1")[1] == "erasure 1: 2 predictions, 0 labels are gone\n"
+    assert run("erasures", "flights", "--limit", "1")[1].endswith("more: --before 2\n")
+    rest = json.loads(run("erasures", "flights", "--before", "2", "--json")[1])
+    assert ([one["number"] for one in rest["items"]], rest["next"]) == ([1], None)
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,16 @@ class Backtests:
         """
         return self._transport.get(path("backtests", number), BacktestAnswer)
 
-    def list(self, model: str) -> list[BacktestAnswer]:
-        """Return the newest backtests of a model, the newest first.
+    def list(
+        self, model: str, *, before: str | None = None, limit: int = 20
+    ) -> Page[BacktestAnswer]:
+        """Return a page of the backtests of a model, newest first.
 
         Raises:
             NotFoundError: there is no model of that name.
         """
-        return self._transport.get(path("models", model, "backtests"), Page[BacktestAnswer]).items
+        place = path("models", model, "backtests")
+        return self._transport.get(place, Page[BacktestAnswer], before=before, limit=limit)
 
     def cancel(self, number: int, reason: str = "") -> BacktestAnswer:
         """End a backtest that waits or runs.

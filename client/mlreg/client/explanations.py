@@ -46,13 +46,16 @@ class Explanations:
         """
         return self._transport.get(path("explanations", number), ExplainAnswer)
 
-    def list(self, model: str) -> list[ExplainAnswer]:
-        """Return the newest explanations of a model, the newest first.
+    def list(
+        self, model: str, *, before: str | None = None, limit: int = 20
+    ) -> Page[ExplainAnswer]:
+        """Return a page of the explanations of a model, newest first.
 
         Raises:
             NotFoundError: there is no model of that name.
         """
-        return self._transport.get(path("models", model, "explanations"), Page[ExplainAnswer]).items
+        place = path("models", model, "explanations")
+        return self._transport.get(place, Page[ExplainAnswer], before=before, limit=limit)
 
     def wait(self, number: int) -> ExplainAnswer:
         """Wait for an explanation.

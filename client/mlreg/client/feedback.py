@@ -142,10 +142,12 @@ class FeedbackLog:
             )
         return ended
 
-    def erasures(self, model: str, *, limit: int = 100) -> Page[ErasureAnswer]:
-        """List the newest erasures of a model."""
-        found = path("models", model, "log", "erasures")
-        return self._transport.get(found, Page[ErasureAnswer], limit=limit)
+    def erasures(
+        self, model: str, *, before: str | None = None, limit: int = 100
+    ) -> Page[ErasureAnswer]:
+        """Return a page of the erasures of a model, newest first."""
+        place = path("models", model, "log", "erasures")
+        return self._transport.get(place, Page[ErasureAnswer], before=before, limit=limit)
 
     def send(
         self,

@@ -57,14 +57,16 @@ class Invariants:
         place = path("models", model, "invariants")
         return self._transport.get(place, InvariantsAnswer, environment=environment, number=number)
 
-    def history(self, model: str, *, limit: int = 100) -> list[InvariantsAnswer]:
+    def history(
+        self, model: str, *, before: str | None = None, limit: int = 100
+    ) -> Page[InvariantsAnswer]:
         """Return everything that was declared, the newest first.
 
         Raises:
             NotFoundError: there is no model of that name.
         """
         place = path("models", model, "invariants", "history")
-        return self._transport.get(place, Page[InvariantsAnswer], limit=limit).items
+        return self._transport.get(place, Page[InvariantsAnswer], before=before, limit=limit)
 
     def check(self, model: str, snapshot: str) -> CheckAnswer:
         """Ask for a snapshot to be checked.

@@ -123,11 +123,12 @@ class Snapshots:
         """
         return self._transport.get(path("snapshots", digest), SnapshotAnswer)
 
-    def list(self, model: str, *, limit: int = 100) -> Page[SnapshotAnswer]:
-        """Return the newest snapshots of a model."""
-        return self._transport.get(
-            path("models", model, "snapshots"), Page[SnapshotAnswer], limit=limit
-        )
+    def list(
+        self, model: str, *, before: str | None = None, limit: int = 100
+    ) -> Page[SnapshotAnswer]:
+        """Return a page of the snapshots of a model, newest first."""
+        place = path("models", model, "snapshots")
+        return self._transport.get(place, Page[SnapshotAnswer], before=before, limit=limit)
 
     def export(
         self,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import OUTPUT, progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -16,7 +17,6 @@ from mlreg.client.wire.invariants import CheckFound, InvariantAnswer, Invariants
 
 app = typer.Typer(add_completion=False)
 
-Model = Annotated[str, typer.Argument(help="The model.")]
 Environment = Annotated[str, typer.Option("--env", help="Readings of this environment.")]
 
 
@@ -43,21 +43,26 @@ def list_(model: Model, env: Environment = "production") -> None:
 @app.command("show")
 def show_(
     model: Model,
-    number: Annotated[int, typer.Option(help="This set of invariants; else the newest.")] = 0,
+    number: Annotated[
+        int | None, typer.Option(help="This set of invariants; else the newest.", min=1)
+    ] = None,
     history: Annotated[bool, typer.Option("--history", help="All sets, newest first.")] = False,
+    before: Before = None,
+    limit: Limit = 50,
 ) -> None:
     """Print the file of invariants as it was applied."""
     with open_client() as client:
         if history:
-            sets = client.invariants.history(model)
+            page = client.invariants.history(model, before=before, limit=limit)
             rows = [
                 (one.number, f"{one.applied_at:%Y-%m-%d %H:%M}", one.applied_by, _count(one))
-                for one in sets
+                for one in page.items
             ]
             headers = ("set", "applied", "by", "invariants")
-            show(sets, table=Table(headers, rows, f"nothing was declared of {model}"))
+            empty = f"nothing was declared of {model}"
+            show(page, table=Table(headers, rows, empty), more="--before")
             return
-        answer = client.invariants.get(model, number=number or None)
+        answer = client.invariants.get(model, number=number)
     if OUTPUT.json:
         show(answer)
         return

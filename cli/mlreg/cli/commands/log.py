@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -14,7 +15,6 @@ from mlreg.client.errors import InvalidError
 from mlreg.client.wire.log_upkeep import ErasureAnswer, ErasureReport, RemainderAnswer
 
 app = typer.Typer()
-Model = Annotated[str, typer.Argument(help="The model's name.")]
 File = Annotated[
     Path,
     typer.Argument(help="Parquet, CSV, JSON lines (.jsonl), Arrow stream (.arrow) or JSON."),
@@ -86,15 +86,16 @@ def erasure(
 
 
 @app.command()
-def erasures(model: Model) -> None:
+def erasures(model: Model, before: Before = None, limit: Limit = 50) -> None:
     """List the erasures of a model; the entities stand there as SHA-256 only."""
     with open_client() as client:
-        page = client.log.erasures(model)
+        page = client.log.erasures(model, before=before, limit=limit)
     rows = [
         [one.number, f"{one.requested_at:%Y-%m-%d %H:%M}", one.entity_digest[7:19], _rows(one)]
         for one in page.items
     ]
-    show(page, table=Table(("erasure", "asked", "entity", "rows"), rows, empty="no erasures"))
+    headers = ("erasure", "asked", "entity", "rows")
+    show(page, table=Table(headers, rows, empty="no erasures"), more="--before")
 
 
 def _erased(erasure: ErasureAnswer) -> str:

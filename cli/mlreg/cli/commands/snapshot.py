@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
-from mlreg.cli.moments import FORMATS, aware
+from mlreg.cli.forms import find_moment, form, moment
+from mlreg.cli.options import TIME, Before, Limit, Model
 from mlreg.cli.output import progress, show, warn
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
+from mlreg.client.errors import InvalidError
 from mlreg.client.wire.snapshots import SnapshotAnswer, SourceForm
 
 app = typer.Typer()
+Span: TypeAlias = tuple[datetime, datetime]
 MINUTE = "%Y-%m-%d %H:%M"
 OWN = ("time", "label", "entity", "weight", "prediction_id")
 Digest = Annotated[str, typer.Argument(help="The snapshot's digest.")]
-Model = Annotated[str, typer.Argument(help="The model's name.")]
 
 
 @app.command()
 def create(
     model: Model,
-    start: Annotated[datetime, typer.Option(formats=FORMATS, help="First time (UTC).")],
-    end: Annotated[datetime, typer.Option(formats=FORMATS, help="Time after the last (UTC).")],
+    start: Annotated[str, typer.Option(metavar=TIME, help="First time (UTC).")],
+    end: Annotated[str, typer.Option(metavar=TIME, help="Time after the last (UTC).")],
     labels_until: Annotated[
-        datetime | None, typer.Option(formats=FORMATS, help="Labels known by then. [default: now]")
+        str | None, typer.Option(metavar=TIME, help="Labels known by then. [default: now]")
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="START/END of a time to leave out; repeatable.")
@@ -48,24 +50,15 @@ def create(
     env: Annotated[str, typer.Option(help="Of the policy.")] = "production",
 ) -> None:
     """Freeze the rows of a time range: predictions with their labels, or those of a source."""
+    span = moment(start, "--start"), moment(end, "--end")
+    known = find_moment(labels_until, "--labels-until")
     intervals = [_interval(text) for text in exclude or []]
     if source is not None:
-        form = _form(source, column or [], timezone, connection)
-        with open_client(timeout_seconds=300) as client, progress("freezing", None) as advance:
-            asked = client.snapshots.freeze(
-                model, aware(start), aware(end), data=form, environment=env, exclude=intervals
-            )
-            answer = client.snapshots.wait(asked.number, each=lambda _freeze: advance(0))
-        show(answer, text=f"{answer.digest}\n{_parts(answer)} are frozen under this name")
+        told = _source(source, column or [], timezone, connection)
+        _freeze(model, span, intervals, told, env)
         return
     with open_client(timeout_seconds=300) as client:
-        answer = client.snapshots.create(
-            model,
-            aware(start),
-            aware(end),
-            labels_until=None if labels_until is None else aware(labels_until),
-            exclude=intervals,
-        )
+        answer = client.snapshots.create(model, *span, labels_until=known, exclude=intervals)
     text = f"{answer.digest}\n{_segments(answer)} segments of {model} are frozen under this name"
     show(answer, text=text)
     if not answer.predictions:
@@ -73,16 +66,16 @@ def create(
 
 
 @app.command("list")
-def list_(model: Model) -> None:
-    """List the newest snapshots of a model."""
+def list_(model: Model, before: Before = None, limit: Limit = 50) -> None:
+    """List the snapshots of a model, newest first."""
     with open_client() as client:
-        page = client.snapshots.list(model)
+        page = client.snapshots.list(model, before=before, limit=limit)
     rows = [
         (f"{item.start:{MINUTE}}", f"{item.end:{MINUTE}}", _parts(item), item.digest)
         for item in page.items
     ]
     headers = ("start", "end", "of", "digest")
-    show(page, table=Table(headers, rows, empty=f"{model} has no snapshots"))
+    show(page, table=Table(headers, rows, empty=f"{model} has no snapshots"), more="--before")
 
 
 @app.command("show")
@@ -103,7 +96,17 @@ def export(
     show({"digest": digest, "file": str(file), "size": size}, text=f"{file}: {size} bytes")
 
 
-def _form(
+def _freeze(
+    model: str, span: Span, exclude: list[Span], source: SourceForm | None, env: str
+) -> None:
+    """Have the rows of a source frozen, and wait for it."""
+    with open_client(timeout_seconds=300) as client, progress("freezing", None) as advance:
+        asked = client.snapshots.freeze(model, *span, data=source, environment=env, exclude=exclude)
+        answer = client.snapshots.wait(asked.number, each=lambda _freeze: advance(0))
+    show(answer, text=f"{answer.digest}\n{_parts(answer)} are frozen under this name")
+
+
+def _source(
     source: str, columns: list[str], timezone: str | None, connection: str | None
 ) -> SourceForm | None:
     """Return what was said of a source, None where the policy says it."""
@@ -111,12 +114,17 @@ def _form(
         if columns or timezone or connection:
             raise typer.BadParameter("the policy says which columns and connection these are")
         return None
-    pairs = dict(column.split("=", 1) for column in columns if "=" in column)
-    if len(pairs) < len(columns):
+    given = dict(column.split("=", 1) for column in columns if "=" in column)
+    if len(given) < len(columns):
         raise typer.BadParameter("--column is WHAT=COLUMN, each once")
-    own = {name: pairs.pop(name) for name in OWN if name in pairs}
-    return SourceForm(
-        source=source, timezone=timezone, connection=connection, features=pairs or None, **own
+    own = {name: given.pop(name) for name in OWN if name in given}
+    return form(
+        SourceForm,
+        source=source,
+        timezone=timezone,
+        connection=connection,
+        features=given or None,
+        **own,
     )
 
 
@@ -132,9 +140,8 @@ def _segments(snapshot: SnapshotAnswer) -> str:
     return f"{len(snapshot.predictions)}+{len(snapshot.labels)}"
 
 
-def _interval(text: str) -> tuple[datetime, datetime]:
-    first, _, last = text.partition("/")
-    try:
-        return aware(datetime.fromisoformat(first)), aware(datetime.fromisoformat(last))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not START/END") from error
+def _interval(text: str) -> Span:
+    first, slash, last = text.partition("/")
+    if not slash:
+        raise InvalidError(f"--exclude {text!r} is not START/END", code="invalid_option")
+    return moment(first, "--exclude"), moment(last, "--exclude")

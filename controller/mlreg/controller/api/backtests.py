@@ -17,6 +17,7 @@ from mlreg.controller.services import backtesting
 from mlreg.controller.services.backtesting import Asked, Backtest, BacktestNotFoundError
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Model
@@ -52,11 +53,16 @@ def request_backtest(
 
 
 @router.get("/models/{model}/backtests", dependencies=[may("read")])
-def list_backtests(model: str, reading: Reading) -> Page[BacktestAnswer]:
-    """List the newest backtests of a model, the newest first."""
+def list_backtests(
+    model: str, reading: Reading, before: Before = None, limit: Limit = 20
+) -> Page[BacktestAnswer]:
+    """List the backtests of a model, the newest first."""
     with reading() as session:
-        found = backtesting.list_backtests(session, catalog.get_model(session, model))
-    return Page(items=[answer_of(one, model) for one in found])
+        found = backtesting.list_backtests(
+            session, catalog.get_model(session, model), before=before, limit=limit + 1
+        )
+    answers = [answer_of(one, model) for one in found]
+    return numbered_page(answers, limit, lambda one: one.number)
 
 
 @router.get("/backtests/{number}", dependencies=[may("read")])
@@ -103,5 +109,6 @@ def answer_of(found: Backtest, model: str) -> BacktestAnswer:
         error=found.error,
         asked_at=found.asked_at,
         progress=found.progress,
+        share=found.share,
         found=None if found.found is None else Backtested.model_validate(found.found),
     )

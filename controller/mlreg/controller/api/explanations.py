@@ -12,6 +12,7 @@ from mlreg.controller.services import explaining
 from mlreg.controller.services.explaining import Asked, Explained, ExplanationNotFoundError
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.services import catalog
@@ -50,11 +51,16 @@ def request_explanation(
 
 
 @router.get("/models/{model}/explanations", dependencies=[may("read")])
-def list_explanations(model: str, reading: Reading, caller: Caller) -> Page[ExplainAnswer]:
-    """List the newest explanations of a model, the newest first."""
+def list_explanations(
+    model: str, reading: Reading, caller: Caller, before: Before = None, limit: Limit = 20
+) -> Page[ExplainAnswer]:
+    """List the explanations of a model, the newest first."""
     with reading() as session:
-        found = explaining.list_explanations(session, catalog.get_model(session, model))
-    return Page(items=[answer_of(one, model, caller) for one in found])
+        found = explaining.list_explanations(
+            session, catalog.get_model(session, model), before=before, limit=limit + 1
+        )
+    answers = [answer_of(one, model, caller) for one in found]
+    return numbered_page(answers, limit, lambda one: one.number)
 
 
 @router.get("/explanations/{number}", dependencies=[may("read")])

@@ -24,13 +24,12 @@ from mlreg.controller.store.invariants import newest_readings
 from mlreg.controller.store.tables import Reading as ReadingRow
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
-from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.services.catalog import check_environment, get_model
 from mlreg.registry.store.tables import Model
 
 router = APIRouter(tags=["invariants"])
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Number = Annotated[int, Path(ge=1, lt=2**63)]
 SetNumber = Annotated[int | None, Query(ge=1, lt=2**31)]
 PLACE = "/models/{model}/invariants"
@@ -65,11 +64,16 @@ def show_invariants(
 
 
 @router.get(PLACE + "/history", dependencies=[may("read")])
-def list_invariants(model: str, reading: Reading, limit: Limit = 100) -> Page[InvariantsAnswer]:
+def list_invariants(
+    model: str, reading: Reading, before: Before = None, limit: Limit = 100
+) -> Page[InvariantsAnswer]:
     """List everything that was declared, the newest first."""
     with reading() as session:
-        found = invariants.list_declared(session, get_model(session, model), limit)
-    return Page(items=[answer_of(declared, {}) for declared in found])
+        found = invariants.list_declared(
+            session, get_model(session, model), before=before, limit=limit + 1
+        )
+    answers = [answer_of(declared, {}) for declared in found]
+    return numbered_page(answers, limit, lambda one: one.number)
 
 
 @router.post(

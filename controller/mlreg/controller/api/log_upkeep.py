@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.log_upkeep import (
@@ -20,6 +20,7 @@ from mlreg.controller.store.policies import model_of
 from mlreg.controller.store.tables import Erasure
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.services.catalog import get_model, id_of
 from mlreg.registry.store.database import ReadSession
@@ -27,7 +28,6 @@ from mlreg.registry.store.tables import Model
 
 router = APIRouter(tags=["feedback log"])
 Number = Annotated[int, Path(ge=1, lt=2**63)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.get("/models/{model}/log/retention", dependencies=[may("read")])
@@ -89,12 +89,15 @@ def erase(
 
 
 @router.get("/models/{model}/log/erasures", dependencies=[may("read")])
-def list_erasures(model: str, reading: Reading, limit: Limit = 100) -> Page[ErasureAnswer]:
-    """List the newest erasures of a model."""
+def list_erasures(
+    model: str, reading: Reading, before: Before = None, limit: Limit = 100
+) -> Page[ErasureAnswer]:
+    """List the erasures of a model, the newest first."""
     with reading() as session:
         found = get_model(session, model)
-        rows = log_upkeep.list_erasures(session, id_of(found), limit)
-        return Page(items=[_erasure(session, found, row) for row in rows])
+        rows = log_upkeep.list_erasures(session, id_of(found), before, limit + 1)
+        answers = [_erasure(session, found, row) for row in rows]
+    return numbered_page(answers, limit, lambda one: one.number)
 
 
 @router.get("/erasures/{number}", dependencies=[may("read")])

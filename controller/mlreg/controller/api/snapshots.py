@@ -28,12 +28,15 @@ from mlreg.controller.services.snapshots import Snapshot, SnapshotNotFoundError
 from mlreg.controller.services.sourcing import SourceParts
 from mlreg.registry.api.context import Caller, Now, Parts, Reading
 from mlreg.registry.api.idempotency import OncePerKey
+from mlreg.registry.api.paging import Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
-from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.services.catalog import get_model
 
 router = APIRouter(tags=["snapshots"])
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Behind = Annotated[
+    str | None,
+    Query(max_length=100, description="`next` of the page before; none is the first."),
+]
 TYPES: dict[Form, str] = {"parquet": PARQUET, "csv": CSV, "arrow": ARROW}
 
 
@@ -73,11 +76,16 @@ def create_snapshot(
 
 
 @router.get("/models/{model}/snapshots", dependencies=[may("read")])
-def list_snapshots(model: str, reading: Reading, limit: Limit = 100) -> Page[SnapshotAnswer]:
-    """List the newest snapshots of a model."""
+def list_snapshots(
+    model: str, reading: Reading, before: Behind = None, limit: Limit = 100
+) -> Page[SnapshotAnswer]:
+    """List the snapshots of a model, the newest first."""
     with reading() as session:
-        found = snapshots.list_snapshots(session, get_model(session, model), limit)
-    return Page(items=[answer_of(snapshot, files=False) for snapshot in found])
+        found = snapshots.list_snapshots(
+            session, get_model(session, model), before=before, limit=limit + 1
+        )
+    answers = [answer_of(snapshot, files=False) for snapshot in found]
+    return numbered_page(answers, limit, lambda one: one.digest)
 
 
 @router.get("/snapshots/{digest}", dependencies=[may("read")])

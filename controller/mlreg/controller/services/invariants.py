@@ -126,9 +126,11 @@ def find_invariants(session: ReadSession, model: Model) -> Declared | None:
     return None if found is None or not found.body else _declared(found, model)
 
 
-def list_declared(session: ReadSession, model: Model, limit: int) -> Sequence[Declared]:
-    """Return everything that was declared for a model, the newest first."""
-    found = rows.list_sets(session, catalog.id_of(model), limit)
+def list_declared(
+    session: ReadSession, model: Model, *, before: int | None = None, limit: int
+) -> Sequence[Declared]:
+    """Return what was declared for a model, the newest first, below a number if one is given."""
+    found = rows.list_sets(session, catalog.id_of(model), before, limit)
     return [_declared(row, model) for row in found]
 
 

@@ -207,9 +207,19 @@ def get_exportable(session: ReadSession, digest: str) -> Snapshot:
     return snapshot
 
 
-def list_snapshots(session: ReadSession, model: Model, limit: int = 100) -> list[Snapshot]:
-    """Return the newest snapshots of a model."""
-    return [_snapshot(row) for row in snapshots.list_snapshots(session, id_of(model), limit)]
+def list_snapshots(
+    session: ReadSession, model: Model, *, before: str | None = None, limit: int
+) -> list[Snapshot]:
+    """Return snapshots of a model, the newest first, behind that of a digest where one is given.
+
+    Raises:
+        SnapshotNotFoundError: the model has none of that digest.
+    """
+    last = None if before is None else snapshots.find_snapshot(session, before)
+    if before is not None and (last is None or last.model_id != model.id):
+        raise SnapshotNotFoundError(digest=before)
+    found = snapshots.list_snapshots(session, id_of(model), last, limit)
+    return [_snapshot(row) for row in found]
 
 
 def read_snapshot(

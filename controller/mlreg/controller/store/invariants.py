@@ -26,15 +26,14 @@ def find_set(session: ReadSession, model_id: int, number: int | None = None) -> 
     return session.exec(query.order_by(col(InvariantSet.number).desc()).limit(1)).first()
 
 
-def list_sets(session: ReadSession, model_id: int, limit: int) -> Sequence[InvariantSet]:
-    """Return everything that was declared for a model, the newest first."""
-    query = (
-        select(InvariantSet)
-        .where(InvariantSet.model_id == model_id)
-        .order_by(col(InvariantSet.number).desc())
-        .limit(limit)
-    )
-    return session.exec(query).all()
+def list_sets(
+    session: ReadSession, model_id: int, before: int | None, limit: int
+) -> Sequence[InvariantSet]:
+    """Return what was declared for a model, the newest first, below a number if one is given."""
+    query = select(InvariantSet).where(InvariantSet.model_id == model_id)
+    if before is not None:
+        query = query.where(col(InvariantSet.number) < before)
+    return session.exec(query.order_by(col(InvariantSet.number).desc()).limit(limit)).all()
 
 
 def newest_readings(

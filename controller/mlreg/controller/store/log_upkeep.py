@@ -232,7 +232,11 @@ def find_erasure(session: ReadSession, number: int) -> Erasure | None:
     return session.get(Erasure, number)
 
 
-def list_erasures(session: ReadSession, model_id: int, limit: int) -> Sequence[Erasure]:
-    """Return the newest erasures of a model."""
+def list_erasures(
+    session: ReadSession, model_id: int, before: int | None, limit: int
+) -> Sequence[Erasure]:
+    """Return erasures of a model, the newest first, below a number where one is given."""
     statement = select(Erasure).where(Erasure.model_id == model_id)
+    if before is not None:
+        statement = statement.where(col(Erasure.id) < before)
     return session.exec(statement.order_by(col(Erasure.id).desc()).limit(limit)).all()

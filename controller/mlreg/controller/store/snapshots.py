@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import and_, or_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -49,12 +50,13 @@ def find_all(session: ReadSession, digests: Sequence[str]) -> Sequence[Snapshot]
     return session.exec(select(Snapshot).where(col(Snapshot.digest).in_(digests))).all()
 
 
-def list_snapshots(session: ReadSession, model_id: int, limit: int) -> Sequence[Snapshot]:
-    """Return the newest snapshots of a model."""
-    statement = (
-        select(Snapshot)
-        .where(Snapshot.model_id == model_id)
-        .order_by(col(Snapshot.created_at).desc(), col(Snapshot.digest))
-        .limit(limit)
-    )
-    return session.exec(statement).all()
+def list_snapshots(
+    session: ReadSession, model_id: int, before: Snapshot | None, limit: int
+) -> Sequence[Snapshot]:
+    """Return snapshots of a model, the newest first, behind one of them where one is given."""
+    statement = select(Snapshot).where(Snapshot.model_id == model_id)
+    made, digest = col(Snapshot.created_at), col(Snapshot.digest)
+    if before is not None:
+        at_once = and_(made == before.created_at, digest > before.digest)
+        statement = statement.where(or_(made < before.created_at, at_once))
+    return session.exec(statement.order_by(made.desc(), digest).limit(limit)).all()

@@ -67,8 +67,10 @@ class PageRequest:
         return int(self.cursor) if number is None else min(int(self.cursor), number)
 
 
-def numbered_page(items: Sequence[Item], limit: int, number: Callable[[Item], int]) -> Page[Item]:
-    """Cut a list that goes down by numbers, fetched with one item more than `limit`."""
+def numbered_page(
+    items: Sequence[Item], limit: int, number: Callable[[Item], int | str]
+) -> Page[Item]:
+    """Cut a list that was fetched with one item more than `limit`; the number is the cursor."""
     more = len(items) > limit
     return Page(items=list(items[:limit]), next=str(number(items[limit - 1])) if more else None)
 
