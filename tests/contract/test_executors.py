@@ -16,7 +16,13 @@ import pytest
 
 from mlreg.controller.executors.cluster_api import ClusterApi
 from mlreg.controller.executors.exchange import Exchange
-from mlreg.controller.executors.executor import MEBIBYTE, ChildTask, Limits, failure_line
+from mlreg.controller.executors.executor import (
+    MEBIBYTE,
+    ChildTask,
+    Limits,
+    failure_line,
+    is_over_limit,
+)
 from mlreg.controller.executors.kubernetes import KubernetesEngine
 from mlreg.controller.executors.kubernetes_manifest import PodShape
 from mlreg.controller.executors.local import LocalExecutor
@@ -103,6 +109,7 @@ def test_an_exception_becomes_one_line_and_a_traceback_in_the_log(run):
     task, result, lines = run("raise_error")
     assert (result.exit_code, result.succeeded) == (1, False)
     assert failure_line(task, result) == "column 'temp' is missing"
+    assert not is_over_limit(task, result)
     assert any("Traceback" in line for line in lines)
 
 
@@ -116,7 +123,8 @@ def test_limits_hold_wherever_it_runs(run):
     assert result.killed_because == "wall_time"
     task, result, _ = run("eat", address_space_bytes=640 * MEBIBYTE)
     assert not result.succeeded
-    assert "out of memory" in failure_line(task, result)
+    assert failure_line(task, result) == "out of memory: the limit is 640 MiB of address space"
+    assert is_over_limit(task, result), "another attempt would end as this one"
 
 
 def test_what_prints_without_end_is_heard_within_bounds(run):

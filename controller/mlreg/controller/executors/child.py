@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlreg.controller.confinement import die_with_parent, leave_network, write_only_in
+from mlreg.controller.executors.executor import ERROR_FILE, OUT_OF_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +116,8 @@ def _report(error: BaseException, folder: Path) -> None:
     message = str(error) or type(error).__name__
     code = getattr(error, "code", None)
     if isinstance(error, MemoryError):
-        message, code = "out of memory: the limit of the child's address space", "out_of_memory"
+        mebibytes = resource.getrlimit(resource.RLIMIT_AS)[0] // 2**20
+        message = f"out of memory: the limit is {mebibytes:,} MiB of address space"
+        code = OUT_OF_MEMORY
     document = {"code": str(code or type(error).__name__), "message": message[:2000]}
-    (folder / "error.json").write_text(json.dumps(document))
+    (folder / ERROR_FILE).write_text(json.dumps(document))

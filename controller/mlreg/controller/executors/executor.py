@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 LOCAL = "local"
+ERROR_FILE = "error.json"
+"""Where a child says which exception ended it: `{"code": ..., "message": ...}`."""
+OUT_OF_MEMORY = "out_of_memory"
 
 KilledBecause = Literal["halted", "wall_time", "cpu_time", "output"]
 
@@ -144,10 +147,24 @@ def failure_line(task: ChildTask, result: ChildResult) -> str:
         return _killed_line(task.limits, result.killed_because)
     if result.signal is not None:
         return _signal_line(result.signal)
+    told = _told(task).get("message")
+    return f"the child ended with exit code {result.exit_code}" if told is None else str(told)
+
+
+def is_over_limit(task: ChildTask, result: ChildResult) -> bool:
+    """Whether a limit ended a task: it would again, so another attempt is worth nothing."""
+    return result.killed_because is not None or (
+        result.signal is None and _told(task).get("code") == OUT_OF_MEMORY
+    )
+
+
+def _told(task: ChildTask) -> Mapping[str, object]:
+    """Return what the child said of its end; nothing where it could not."""
     try:
-        return str(json.loads((task.folder / "error.json").read_text())["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"the child ended with exit code {result.exit_code}"
+        told = json.loads((task.folder / ERROR_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _signal_line(number: int) -> str:

@@ -20,11 +20,13 @@ import pyarrow.parquet as pq
 
 from mlreg.controller.domain.trainer_kinds import model_file_of
 from mlreg.controller.executors.executor import (
+    ERROR_FILE,
     LOCAL,
     ChildTask,
     Limits,
     Resources,
     failure_line,
+    is_over_limit,
 )
 from mlreg.controller.services.trainer_commands import needs_network, seal
 from mlreg.registry.domain.contracts import FeatureContract
@@ -138,12 +140,13 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
 
     Raises:
         ChildRefusedError: it refused the job; another attempt would too.
-        ChildOverLimitError: it was killed by its limits.
+        ChildOverLimitError: its limits ended it.
         ChildCrashedError: it ended without an answer; another attempt may go well.
         HaltedError: the attempt was told to stop; the child is gone.
         UnavailableError: the executor is not to be had, or its cluster failed the task.
     """
-    (folder / "result.json").unlink(missing_ok=True)
+    for name in ("result.json", ERROR_FILE):
+        (folder / name).unlink(missing_ok=True)
     (folder / "job.json").write_text(json.dumps(dict(call.job), allow_nan=False))
     network = needs_network(call.job)
     task = ChildTask(
@@ -157,7 +160,7 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
     )
     ended = attempt.executor.run(task, attempt.halt)
     attempt.check()
-    if ended.killed_because is not None:
+    if not ended.succeeded and is_over_limit(task, ended):
         raise ChildOverLimitError(failure_line(task, ended))
     if not ended.succeeded:
         raise ChildCrashedError(failure_line(task, ended))

@@ -112,6 +112,8 @@ class LightGBMTrainer:
             booster, before = _LANES[task.lane](task, params)
             content = without_addresses(booster.model_to_string().encode())
         except lightgbm.basic.LightGBMError as error:
+            if "bad_alloc" in str(error):
+                raise MemoryError from error
             raise TrainingFailedError(cause=" ".join(str(error).split())) from error
         trees = _validated(content).num_trees
         if task.lane == "continue" and trees <= before:
