@@ -48,6 +48,8 @@ def cast_column(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.A
         return pa.nulls(len(array), wanted)
     if not _fits(array.type, wanted):
         problem = f"it is {array.type}, where {_SAID[str(wanted)]} is needed"
+        if pa.types.is_list(wanted) and _is_text(array.type):
+            problem += "; CSV has no lists, so send Arrow, Parquet or JSON"
         raise InvalidRowsError(column=name, problem=problem)
     if pa.types.is_list(wanted):
         check_size(name, _BYTES_OF_NUMBER * _values_in(array))
