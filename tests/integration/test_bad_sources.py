@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from mlreg.controller.domain.connections import PostgresConnection
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.sources import delta
 from mlreg.controller.sources.errors import (
@@ -35,6 +36,7 @@ from mlreg.controller.sources.errors import (
 from mlreg.controller.sources.folder import Folder
 from mlreg.controller.sources.freezing import Listed, Wish, freeze_files
 from mlreg.controller.sources.source import NoMemory
+from mlreg.controller.sources.sql import connected
 from mlreg.registry.artifacts.opening import open_store
 from tests.servers.fault_proxy import FaultProxy
 from tests.source_makers import (
@@ -459,6 +461,22 @@ def test_a_query_that_fails_or_writes_changes_nothing(asking, warehouse, query, 
 def test_a_slow_query_is_cut(asking):
     with pytest.raises(QueryTimeoutError, match="longer than 1 s"):
         asking.freeze("sql:w: SELECT *, pg_sleep(0.2) FROM events")
+
+
+def test_a_connection_that_dies_half_way_leaves_no_half_of_an_answer(asking):
+    """The 20,001st row, of the second page, ends the session that sends it."""
+    dies = "SELECT events.*, CASE WHEN n = 201 THEN pg_terminate_backend(pg_backend_pid()) END AS x"
+    with pytest.raises(SourceUnreachableError, match="w cannot be read: terminating connection"):
+        asking.freeze(f"sql:w: {dies} FROM generate_series(1, 300) AS n, events")
+
+
+def test_a_peer_that_is_gone_without_a_word_is_given_up_within_a_minute(warehouse):
+    """A cable was cut, a host switched off; else a run would wait for two hours."""
+    with connected(PostgresConnection(kind="postgres", url=warehouse)) as connection:
+        given = connection.info.get_parameters()
+    probes = [int(given[f"keepalives_{one}"]) for one in ("idle", "interval", "count")]
+    assert probes[0] + probes[1] * probes[2] <= 60
+    assert int(given["tcp_user_timeout"]) <= 60_000
 
 
 def test_an_answer_that_is_too_large(asking):

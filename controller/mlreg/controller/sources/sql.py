@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 PAGE_ROWS = 20_000
 FILE_ROWS = 100_000
 CONNECT_SECONDS = 10
+LOST_SECONDS = 55
+"""After so long a peer that is gone without a word is given up; by default, after two hours."""
 _TYPES = {
     "bool": pa.bool_(),
     "int2": pa.int64(),
@@ -171,15 +173,17 @@ def connected(limits: PostgresConnection) -> Iterator[psycopg.Connection[tuple[A
         url,
         connect_timeout=CONNECT_SECONDS,
         application_name="mlreg",
+        keepalives_idle=LOST_SECONDS - 25,
+        keepalives_interval=5,
+        keepalives_count=5,
+        tcp_user_timeout=LOST_SECONDS * 1000,
     ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        try:
-            limit = "SELECT set_config('statement_timeout', %s, true)"  # a pooler may keep the rest
-            connection.execute(limit, [f"{milliseconds}ms"])
-            yield connection
-        finally:
-            connection.rollback()
+        limit = "SELECT set_config('statement_timeout', %s, true)"  # a pooler may keep the rest
+        connection.execute(limit, [f"{milliseconds}ms"])
+        yield connection
+        connection.rollback()  # after an error psycopg does, and lets the error be told
 
 
 def _is_readable(url: str) -> bool:
