@@ -33,6 +33,7 @@ from mlreg.controller.sources.errors import (
 )
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.services.uploads import send_blob
+from mlreg.registry.store.database import ALIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 PAGE_ROWS = 20_000
 FILE_ROWS = 100_000
 CONNECT_SECONDS = 10
-LOST_SECONDS = 55
-"""After so long a peer that is gone without a word is given up; by default, after two hours."""
 _TYPES = {
     "bool": pa.bool_(),
     "int2": pa.int64(),
@@ -170,13 +169,9 @@ def connected(limits: PostgresConnection) -> Iterator[psycopg.Connection[tuple[A
     if not _is_readable(url):
         raise psycopg.ProgrammingError(_UNREADABLE)
     with psycopg.connect(
-        url,
+        psycopg.conninfo.make_conninfo(url, **ALIVE),
         connect_timeout=CONNECT_SECONDS,
         application_name="mlreg",
-        keepalives_idle=LOST_SECONDS - 25,
-        keepalives_interval=5,
-        keepalives_count=5,
-        tcp_user_timeout=LOST_SECONDS * 1000,
     ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
