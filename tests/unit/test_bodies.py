@@ -121,7 +121,7 @@ def test_the_same_rows_in_every_form():
 def test_scores_in_csv_are_refused_with_the_forms_that_have_lists(cell):
     rules = RowRules(pa.schema([*PREDICTIONS, CLASS_SCORES]), NOW, "multiclass", 2, 0, {})
     body = f"prediction_id,time,scores\na,2013-07-01T00:00:00Z,{cell}\n".encode()
-    with pytest.raises(InvalidRowsError, match="'scores': .* send Arrow, Parquet or JSON"):
+    with pytest.raises(InvalidRowsError, match=r"'scores': .* send Arrow, Parquet or JSON"):
         checked_rows(read_rows(body, CSV, rules.schema).table, rules)
 
 
