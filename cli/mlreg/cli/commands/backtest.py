@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from mlreg.client.wire.backtests import (
     BacktestRequest,
     Estimate,
 )
+
+if TYPE_CHECKING:
+    from mlreg.client.client import Client
 
 
 def backtest(
@@ -70,14 +73,30 @@ def backtest(
         else:
             answer = client.backtests.request(model, request)
         if (wait or png is not None) and cancel is None:
-            with progress(f"backtest {answer.number}"):
-                answer = client.backtests.wait(answer.number)
+            answer = _awaited(client, answer)
     show(answer, text=described(answer))
     if png is not None and answer.found is not None:
-        from mlreg.cli.backtest_picture import draw
+        _draw(answer, answer.found, png)
 
-        draw(answer.model, answer.found, png)
-        say(f"drawn into {png}")
+
+def _awaited(client: Client, answer: BacktestAnswer) -> BacktestAnswer:
+    """Wait for the end of a backtest, and show how far it is."""
+    shown = 0.0
+    with progress(f"backtest {answer.number}", 1.0) as advance:
+
+        def tell(seen: BacktestAnswer) -> None:
+            nonlocal shown
+            advance(seen.share - shown)
+            shown = seen.share
+
+        return client.backtests.wait(answer.number, tell)
+
+
+def _draw(answer: BacktestAnswer, found: Backtested, png: Path) -> None:
+    from mlreg.cli.backtest_picture import draw
+
+    draw(answer.model, found, png)
+    say(f"drawn into {png}")
 
 
 def described(answer: BacktestAnswer) -> str:

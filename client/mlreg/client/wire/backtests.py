@@ -127,7 +127,12 @@ class Backtested(Answer):
 
 
 class BacktestAnswer(Answer):
-    """A backtest that was asked for; `found` is there once it has succeeded."""
+    """A backtest that was asked for; `found` is there once it has succeeded.
+
+    Attributes:
+        progress: how far it is, in a line.
+        share: of the policies, how many were replayed, from 0 to 1.
+    """
 
     number: int
     model: str
@@ -136,6 +141,7 @@ class BacktestAnswer(Answer):
     error: str | None = None
     asked_at: datetime
     progress: str = ""
+    share: float = 0.0
     found: Backtested | None = None
 
     @property

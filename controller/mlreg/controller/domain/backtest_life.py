@@ -8,13 +8,14 @@ What always holds: nothing here decides anything of its own. Triggers are judged
 of a `World`, which trains, reads and judges by the live controller's code too. There is no clock
 and no randomness.
 
+It begins as if a run had just ended: the first model's, whose labels had come as far as any run's.
 A moment is the close of a window: a due time within the window is judged at its end. A model that
 was asked for at a moment serves the windows that begin then or later (`goes_live_after` more).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -107,7 +108,8 @@ class _Life:
         self._coming: tuple[datetime, Made] | None = None
         self._memory = PolicyMemory(start, start, start)
         self._read: dict[str, list[WindowReading]] = defaultdict(list)
-        self._awaited = 0
+        unripe = closed_windows(start - self._delay, start, policy.data.window)
+        self._awaited = deque((window, first) for window in unripe)
         wanted = [need_of(trigger, start) for trigger in policy.triggers]
         if policy.data.selection.waits_for_change:
             wanted.append(Need((LABELLED, *sorted(DETECTORS))))
@@ -140,11 +142,11 @@ class _Life:
 
     def look(self, at: datetime) -> View:
         """Say who serves and when the last run was; see `ViewSource`."""
-        last = self.course.runs[-1].at if self.course.runs else None
+        last = self.course.runs[-1].at if self.course.runs else self._began
         return View(
             now=at,
             previous=at,
-            watermark=None if last is None else last - self._delay,
+            watermark=last - self._delay,
             last_run_at=last,
             promoted_at=self._serving.since,
             champion=self._serving.number,
@@ -173,16 +175,16 @@ class _Life:
 
     def _observe(self, window: Interval) -> None:
         """Read the window that closed, and those that matured with it."""
-        course = self.course
         if self._wants_closed:
             self._keep(self._world.closed(self._serving.made, window))
-        while self._awaited < len(course.windows):
-            older = course.windows[self._awaited]
+        self._awaited.append((window, self._serving.made))
+        while self._awaited:
+            older, served = self._awaited[0]
             if older.end + self._delay - window.length / SLACK > window.end:
                 return
+            self._awaited.popleft()
             if self._wants_matured:
-                self._read_labels(course.served[self._awaited], older)
-            self._awaited += 1
+                self._read_labels(served, older)
 
     def _read_labels(self, served: Made, window: Interval) -> None:
         """Read a window that is mature, and whether its loss tells of a change."""

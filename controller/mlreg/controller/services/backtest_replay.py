@@ -188,7 +188,6 @@ class _Backtest:
                 break
             models.append(self._try(Wanted(week.start, "full", self._plan.base, None)))
             weeks.append(self._losses(week, models, number))
-        self._tell(f"freshness over {len(weeks)} weeks")
         return freshness(weeks, np.random.default_rng(self._plan.seed))
 
     def _try(self, wanted: Wanted) -> Made | None:

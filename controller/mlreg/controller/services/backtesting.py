@@ -8,6 +8,7 @@ every training; a backtest ends after the seconds it was given, with what it has
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,6 +55,8 @@ ENTRY = "mlreg.controller.services.backtest_child:backtest"
 ROWS = "rows.parquet"
 PRIORITY = 95
 SLACK_SECONDS = 300.0
+DONE = re.compile(r"(\d+) of (\d+) policies")
+"""What a line of the child says of how far it is."""
 
 
 class BacktestNotFoundError(NotFoundError):
@@ -107,6 +110,7 @@ class Backtest:
 
     Attributes:
         progress: how far it is, in a line.
+        share: of the policies, how many were replayed, from 0 to 1.
         found: what `backtest_replay.replay_all` answered, once it has succeeded.
     """
 
@@ -117,6 +121,7 @@ class Backtest:
     error: str | None
     asked_at: datetime
     progress: str
+    share: float
     found: Mapping[str, Any] | None
 
 
@@ -251,7 +256,9 @@ def perform(attempt: Attempt) -> None:
 def _tell(attempt: Attempt, lines: Sequence[str]) -> None:
     """Say how far it is, to who asks; there may be nothing new."""
     if lines:
-        jobs.note(attempt.database, attempt.lease, {"progress": lines[-1]})
+        told = DONE.match(lines[-1])
+        share = int(told[1]) / int(told[2]) if told else 0.0
+        jobs.note(attempt.database, attempt.lease, {"progress": lines[-1], "share": share})
 
 
 def _base(session: ReadSession, model: Model, environment: str) -> dict[str, Any]:
@@ -339,6 +346,7 @@ def _backtest(job: Job) -> Backtest:
         error=job.error,
         asked_at=job.enqueued_at,
         progress=str(outcome.get("progress", "")),
+        share=1.0 if job.state == "succeeded" else float(outcome.get("share", 0.0)),
         found=outcome.get("found") if job.state == "succeeded" else None,
     )
 
