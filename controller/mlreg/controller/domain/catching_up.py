@@ -48,9 +48,7 @@ def due_of(newest_first: Iterable[datetime], catch_up: CatchUp) -> datetime | No
     return passed[-1] if passed else None
 
 
-def find_due(
-    passed: Passed | None, view: View, catch_up: CatchUp, said: Mapping[str, object]
-) -> Finding:
+def find_due(passed: Passed, view: View, catch_up: CatchUp, said: Mapping[str, object]) -> Finding:
     """Return what a trigger of time finds.
 
     Args:
@@ -59,8 +57,6 @@ def find_due(
         catch_up: what becomes of those that passed while nobody looked.
         said: what the policy says, for the evidence.
     """
-    if passed is None:
-        return Finding(holds=False, because="no due time has passed")
     slept = catch_up == "none" and view.late + (view.now - passed.newest) > IN_TIME
     missed = passed.count if slept else passed.count - 1
     due = passed.newest.isoformat()

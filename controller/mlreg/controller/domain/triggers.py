@@ -182,8 +182,11 @@ class Trigger(BaseModel):
 
     @property
     def patience(self) -> timedelta:
-        """How long it stays held after a moment at which it held, under `all` or `at_least`."""
-        return timedelta(days=1)
+        """How long it stays held after a moment at which it held, under `all` or `at_least`.
+
+        A time has come, a call was made: that waits longer for the others than what lasts.
+        """
+        return timedelta(days=7 if self.momentary else 1)
 
 
 @dataclass(frozen=True, slots=True)

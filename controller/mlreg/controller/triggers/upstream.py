@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
@@ -10,9 +9,9 @@ from typing_extensions import override
 
 from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
 from mlreg.controller.domain.upstream import Upstream, parse_upstream
+from mlreg.controller.triggers.told import told
 
 FOLLOWED = "upstream:"
-SHOWN = 10
 
 
 def _checked_upstream(text: str) -> str:
@@ -48,16 +47,4 @@ class UpstreamTrigger(Trigger):
         if not view.events:
             because = f"nothing new of {self.followed}"
             return Finding.not_held(because, missing=f"a new {self.followed.what}")
-        newest = view.events[-1]
-        more = f" (and {len(view.events) - 1} before it)" if len(view.events) > 1 else ""
-        evidence = tuple(
-            {"upstream": str(self.followed), "at": one.at.isoformat(), **one.evidence}
-            for one in view.events[-SHOWN:]
-        )
-        return Finding.held(f"{newest.what} at {newest.at.isoformat()}{more}", evidence)
-
-    @property
-    @override
-    def patience(self) -> timedelta:
-        """Stay held for a week."""
-        return timedelta(days=7)
+        return told(view.events, {"upstream": str(self.followed)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
@@ -10,9 +9,8 @@ from typing_extensions import override
 
 from mlreg.controller.domain.evaluating import BY_HAND, CALLED
 from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
+from mlreg.controller.triggers.told import told
 from mlreg.registry.domain.names import Name
-
-SHOWN = 10
 
 
 def _not_by_hand(name: str) -> str:
@@ -44,16 +42,4 @@ class WebhookTrigger(Trigger):
         if not view.events:
             because = f"{self.webhook} was not called"
             return Finding.not_held(because, missing="a call")
-        newest = view.events[-1]
-        more = f" (and {len(view.events) - 1} times before)" if len(view.events) > 1 else ""
-        evidence = tuple(
-            {"webhook": self.webhook, "at": one.at.isoformat(), **one.evidence}
-            for one in view.events[-SHOWN:]
-        )
-        return Finding.held(f"{newest.what} at {newest.at.isoformat()}{more}", evidence)
-
-    @property
-    @override
-    def patience(self) -> timedelta:
-        """Stay held for a week."""
-        return timedelta(days=7)
+        return told(view.events, {"webhook": self.webhook})
