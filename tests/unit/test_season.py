@@ -49,6 +49,28 @@ def test_with_few_weeks_only_a_record_is_unusual():
     assert judge(1.2, before, start=sunday) == "unusual"
 
 
+def test_a_record_is_one_only_by_three_spreads():
+    sunday, before = MONDAY - DAY, weeks(3)[:-1]
+    assert judge(max(before) + 0.005, before, start=sunday) == "normal"
+    assert judge(max(before) + 0.05, before, start=sunday) == "unusual"
+
+
+@pytest.mark.parametrize("rule", [RULE, Judgement(least=0.01, both_sides=True)])
+@pytest.mark.parametrize("fault", [1.0, -1.0])
+def test_a_fault_that_lasts_is_unusual_on_each_of_its_first_days(fault, rule):
+    before = list(weeks(2, sunday=0))
+    for number in range(7):
+        said = judge(fault, before, start=MONDAY + number * DAY, rule=rule)
+        assert said == ("unusual" if fault > 0 or rule.both_sides else "normal")
+        before.append(fault)
+
+
+def test_a_fault_that_comes_again_is_unusual_again():
+    before = [*weeks(2, sunday=0), 1.0, 0.1, 0.1]
+    assert judge(1.0, before) == "unusual"
+    assert judge(0.1, [*before, 1.0]) == "normal"
+
+
 @pytest.mark.parametrize(("value", "verdict"), [(0.105, "normal"), (0.12, "unusual")])
 def test_a_difference_too_small_to_matter_is_never_unusual(value, verdict):
     assert judge(value, [0.1] * 28) == verdict

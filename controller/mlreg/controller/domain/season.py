@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 SPREADS = 5.0
 """How many spreads from the centre are unusual."""
+RECORD_SPREADS = 3.0
+"""By how many spreads a record exceeds what was seen before."""
 LEAST_SAME = 4
 LEAST_ALL = 14
 LOOK_BACK = timedelta(weeks=8)
@@ -104,16 +106,33 @@ def verdicts(
     known = np.isfinite(past.values)
     seasonal = known[same].sum(axis=0) >= LEAST_SAME
     plenty = known.sum(axis=0) >= LEAST_ALL
-    away, allowed, beyond = _scatter(now, past.values, same, slots, rules)
+    scatter = _scatter(now, past.values, same, slots, rules)
+    away, beyond = scatter.away, seasonal
+    if not seasonal.all():
+        beyond = seasonal | _is_record(now, past.values, scatter)
     both = np.array([rule.both_sides for rule in rules])
     falling = np.array([rule.falling for rule in rules])
     away = np.where(both, np.abs(away), np.where(falling, -away, away))
-    unusual = (away > allowed) & (seasonal | beyond)
+    unusual = (away > scatter.allowed) & beyond
     judged = np.isfinite(now) & (seasonal | plenty)
     return [
         None if not known_here else "unusual" if is_unusual else "normal"
         for known_here, is_unusual in zip(judged, unusual, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scatter:
+    """How far k values may lie from their centres, and how far they do.
+
+    Attributes:
+        residuals: (windows, k), the past about its centres.
+    """
+
+    away: Floats
+    allowed: Floats
+    spread: Floats
+    residuals: Floats
 
 
 def _scatter(
@@ -122,8 +141,8 @@ def _scatter(
     same: NDArray[np.bool_],
     slots: NDArray[np.intp],
     rules: Sequence[Judgement],
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return how far each value is from its centre, how far it may be, and if it is a record.
+) -> _Scatter:
+    """Hold each value against its centre and spread.
 
     The centre is that of the same day of the week where it has enough windows, else of all. The
     spread is the larger of that day's own and of what all days scatter about their own centres: of
@@ -137,10 +156,27 @@ def _scatter(
     least = np.array([rule.least for rule in rules])
     relative = np.array([rule.relative for rule in rules]) * np.abs(centre)
     allowed = np.maximum(SPREADS * spread, np.maximum(least, relative))
-    away = now - centre
+    return _Scatter(now - centre, allowed, spread, residuals)
+
+
+def _is_record(now: Floats, past: Floats, scatter: _Scatter) -> NDArray[np.bool_]:
+    """Say which values lie clearly beyond all past ones that were not unusual when they came.
+
+    A fault that lasts would else be held against its own first window, and be normal from then on.
+    """
+    margin = RECORD_SPREADS * scatter.spread
+    highest, lowest = np.full(len(now), np.nan), np.full(len(now), np.nan)
+    seen = np.zeros(len(now), np.intp)
     with np.errstate(invalid="ignore"):
-        record = (now > _extreme(past, np.fmax)) | (now < _extreme(past, np.fmin))
-    return away, allowed, record
+        for row, away in zip(past, scatter.residuals, strict=True):
+            judged = seen >= LEAST_ALL
+            above = judged & (away > scatter.allowed) & (row > highest + margin)
+            below = judged & (away < -scatter.allowed) & (row < lowest - margin)
+            highest = np.fmax(highest, np.where(above, np.nan, row))
+            lowest = np.fmin(lowest, np.where(below, np.nan, row))
+            seen += np.isfinite(row)
+        found: NDArray[np.bool_] = (now > highest + margin) | (now < lowest - margin)
+    return found
 
 
 def _slot(start: datetime, width: timedelta) -> int:
@@ -175,7 +211,3 @@ def _median(values: Floats) -> Floats:
     low = np.clip((count - 1) // 2, 0, max(len(values) - 1, 0))
     middle = (ordered[low, columns] + ordered[high, columns]) / 2.0 if len(values) else columns
     return np.where(count > 0, middle, np.nan)
-
-
-def _extreme(values: Floats, pick: np.ufunc) -> Floats:
-    return np.asarray(pick.reduce(values, axis=0), dtype=np.float64)
