@@ -89,6 +89,7 @@ def test_what_goes_wrong_is_one_line_and_its_exit_code(mlreg):
     refused(mlreg("status", MLREG_TOKEN="mlr_wrong"), 4)
     assert "mlreg login" in refused(mlreg("status", MLREG_TOKEN=""), 4)
     assert mlreg("nonsense").returncode == 2
+    assert "Did you mean 'promote'" in refused(mlreg("promot", "flights", "1"), 2)
 
 
 def test_log_in_remembers_the_token_for_its_user_only(mlreg, api, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
@@ -73,8 +74,8 @@ COMMANDS = {
     "retrain": Entry("run", "retrain", "Request a retrain."),
     "run": Entry("run", "app", "List, show, follow, cancel and retry runs."),
     "evaluate": Entry("decision", "evaluate", "Judge a version against the champion."),
-    "decision": Entry("decision", "app", "Show decisions."),
-    "log": Entry("log", "app", "Log predictions and labels."),
+    "decision": Entry("decision", "app", "List, show, approve and reject decisions."),
+    "log": Entry("log", "app", "Log predictions and labels; keep and erase them."),
     "monitor": Entry("monitor", "app", "Show monitors and their readings."),
     "invariant": Entry("invariant", "app", "Declare what holds in the rows; check it."),
     "drift": Entry("drift", "drift", "Show how far the features have drifted."),
@@ -101,6 +102,13 @@ class LazyGroup(TyperGroup):
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             self.add_command(load(cmd_name))
         return super().get_command(ctx, cmd_name)
+
+    @override
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:
+            for meant in get_close_matches(args[0], COMMANDS):
+                self.get_command(ctx, meant)  # Typer proposes only what is loaded
+        return super().resolve_command(ctx, args)
 
     @override
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -19,7 +19,7 @@ def doctor(
         Path, typer.Option(envvar="MLREG_DATA", help="The data folder of `mlreg up`.")
     ] = DEFAULT,
 ) -> None:
-    """Look at database, schema, clock and artifact store; exit 1 if something is not well."""
+    """Look at database, clock, artifacts, executors and processes; exit 1 if one is not well."""
     from pydantic import SecretStr
 
     from mlreg.cli.checks import examine
