@@ -7,6 +7,7 @@ import pytest
 from sqlmodel import select
 
 from mlreg.controller.services import jobs, virtual_time
+from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store import tables as controller_tables
 from mlreg.registry.store import tables
@@ -103,6 +104,20 @@ def test_one_advance_at_a_time(automation):
     assert START + 2 * DAY in results
     assert set(results) <= {None, START + 2 * DAY}
     assert len(automation.all(controller_tables.Firing)) == 2
+
+
+def test_when_nobody_can_do_the_work_it_says_who_would_be_needed(database, store, monkeypatch):
+    monkeypatch.setattr(virtual_time, "STRANDED_SECONDS", 0.1)
+    monkeypatch.setattr(virtual_time, "STRANDED_LOOK_SECONDS", 0.02)
+    Automation(database, store)
+    with database.writing() as session:
+        jobs.enqueue(session, kind="train", payload={}, label="gpu")
+    with (
+        Presence(database, Introduction("cpu", "worker", (), ("train",))),
+        pytest.raises(virtual_time.NobodyWorksError, match="no worker with label 'gpu'") as told,
+    ):
+        virtual_time.advance(database, START + DAY, patience_seconds=60)
+    assert f"time stands still at {START.isoformat()}: job " in str(told.value)
 
 
 def test_without_a_worker_it_says_so(database, store):

@@ -82,6 +82,20 @@ def count_stranded(session: ReadSession, seconds: float) -> int:
     return len(rows.stranded_jobs(session, seconds, MAX_JOBS))
 
 
+def why_all_wait(session: ReadSession) -> str | None:
+    """Return why nobody can take any of the jobs there are; None: one runs, or somebody can."""
+    found = rows.open_jobs(session, MAX_JOBS)
+    if not found or found[0]["state"] == "running":
+        return None
+    obstacles = find_obstacles(
+        session, [Wanted(one["id"], one["kind"], one["label"]) for one in found]
+    )
+    if len(obstacles) < len(found):
+        return None
+    first = found[0]
+    return f"job {first['id']} ({first['kind']}) is taken by nobody: {obstacles[first['id']]}"
+
+
 def find_obstacles(session: ReadSession, wanted: Sequence[Wanted]) -> Mapping[int, str]:
     """Return, by job, why nobody can take it at present; nothing of those that somebody can."""
     if not wanted:

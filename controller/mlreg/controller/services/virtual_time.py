@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from mlreg.controller.services import jobs
+from mlreg.controller.services.stranding import why_all_wait
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.installation import get_installation
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 SHORTEST_POLL_SECONDS = 0.004
 LONGEST_POLL_SECONDS = 0.04
 PATIENCE_SECONDS = 600.0
+STRANDED_SECONDS = 20.0
+"""What nobody can take for so long waits in vain: a worker that is started anew takes less."""
+STRANDED_LOOK_SECONDS = 1.0
 MAX_ROUNDS = 50
 IDLE_LOOKS = 2  # the scheduler ticks too: its job may begin and end between our two looks
 PRODUCTION = "production"
@@ -75,6 +79,16 @@ class StillWorkingError(UnavailableError):
         super().__init__(f"{open_jobs} jobs did not end within {seconds:.0f} seconds")
 
 
+class NobodyWorksError(UnavailableError):
+    """Jobs are due that no worker can take."""
+
+    code = "nobody_works"
+    hint = "Start a worker that can (`mlreg work --label NAME`), or cancel the run; then go on."
+
+    def __init__(self, *, now: datetime, why: str) -> None:
+        super().__init__(f"time stands still at {now.isoformat()}: {why}")
+
+
 def read_clock(session: ReadSession) -> tuple[datetime | None, bool]:
     """Return the virtual moment (None in real time), and whether time was ever virtual."""
     row = get_installation(session)
@@ -95,6 +109,7 @@ def advance(
         VirtualInProductionError: it is in production mode.
         TimeGoesForwardError: the moment lies in the past.
         AdvancingAlreadyError: another call moves the clock.
+        NobodyWorksError: what is due is nobody's to do: no worker is there that could.
         StillWorkingError: jobs did not end within the patience.
     """
     _check(database, to)
@@ -114,6 +129,7 @@ def settle(
     """Do everything that is due by `now`, and wait until nothing is queued or running.
 
     Raises:
+        NobodyWorksError: there is no worker for any of them.
         StillWorkingError: jobs did not end within the patience.
     """
     await_idle(database, patience_seconds)
@@ -130,15 +146,43 @@ def await_idle(database: Database, patience_seconds: float) -> None:
     """Return once no job is queued or running (real time passes, not virtual).
 
     Raises:
+        NobodyWorksError: there is no worker for any of them.
         StillWorkingError: the patience is at its end.
     """
     until = time.monotonic() + patience_seconds
     pause = SHORTEST_POLL_SECONDS
+    lookout = _Lookout(database)
     while open_jobs := _open_jobs(database):
         if time.monotonic() > until:
             raise StillWorkingError(open_jobs=open_jobs, seconds=patience_seconds)
+        lookout.look()
         time.sleep(pause)
         pause = min(1.3 * pause, LONGEST_POLL_SECONDS)
+
+
+class _Lookout:
+    """Notices when nobody can take any job; looks at them each second, not at each poll."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looked_at = self._could_at = time.monotonic()
+
+    def look(self) -> None:
+        """Raise once it has been so for long.
+
+        Raises:
+            NobodyWorksError: it has.
+        """
+        now_seconds = time.monotonic()
+        if now_seconds - self._looked_at < STRANDED_LOOK_SECONDS:
+            return
+        self._looked_at = now_seconds
+        with self._database.reading() as session:
+            why = why_all_wait(session)
+            if why is None:
+                self._could_at = now_seconds
+            elif now_seconds - self._could_at >= STRANDED_SECONDS:
+                raise NobodyWorksError(now=virtual_now(session), why=why)
 
 
 def _open_jobs(database: Database) -> int:

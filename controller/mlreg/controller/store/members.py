@@ -67,6 +67,11 @@ _WAITING_FOR = text("""
     SELECT id, kind, label, dedupe_key FROM job
     WHERE state = 'queued' AND held IS NULL AND dedupe_key = ANY(CAST(:keys AS text[]))
 """)
+_OPEN_JOBS = text("""
+    SELECT id, kind, label, state FROM job
+    WHERE state IN ('queued', 'running') AND kind <> 'chore' AND held IS NULL
+    ORDER BY state DESC, id LIMIT :limit
+""")
 
 
 def say(session: WriteSession, values: Mapping[str, Any]) -> None:
@@ -123,3 +128,8 @@ def find_open_incident(session: ReadSession, kind: str, place: tuple[int, str]) 
 def queued_jobs(session: ReadSession, keys: Sequence[str]) -> Sequence[RowMapping]:
     """Return id, kind, label and dedupe key of the ready jobs among these keys."""
     return session.execute(_WAITING_FOR, {"keys": list(keys)}).mappings().all()
+
+
+def open_jobs(session: ReadSession, limit: int) -> Sequence[RowMapping]:
+    """Return id, kind, label and state of jobs that are running, first, or could start."""
+    return session.execute(_OPEN_JOBS, {"limit": limit}).mappings().all()
