@@ -85,12 +85,14 @@ class Mature:
         served: the model that served in it.
         champion: the model that serves now.
         until: labels that came later are not known yet.
+        labels: whether it is asked how labels are spread, too.
     """
 
     window: Interval
     served: Made
     champion: Made
     until: datetime
+    labels: bool = True
 
 
 @dataclass(frozen=True, slots=True)

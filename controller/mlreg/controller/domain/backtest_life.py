@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.triggers import Event
 
 
-LOSS = "concept_loss"
+LOSS, OF_LABELS = "concept_loss", "label_"
 SLACK = 24
 """A label delay shorter than this part of a window is none: nobody judges between closes."""
 
@@ -113,9 +113,10 @@ class _Life:
         wanted = [need_of(trigger, start) for trigger in policy.triggers]
         if policy.data.selection.waits_for_change:
             wanted.append(Need((LABELLED, *sorted(DETECTORS))))
-        self._wants_closed, self._wants_matured, self._wants_told = (
+        of_labels = [one for one in world.monitors[1] if one.startswith(OF_LABELS)]
+        self._wants_closed, self._wants_matured, self._wants_told, self._wants_labels = (
             any(_names(need, monitors) for need in wanted)
-            for monitors in (*world.monitors, DETECTORS)
+            for monitors in (*world.monitors, DETECTORS, of_labels)
         )
         self.course = Course()
 
@@ -189,8 +190,9 @@ class _Life:
     def _read_labels(self, served: Made, window: Interval) -> None:
         """Read a window that is mature, and whether its loss tells of a change."""
         champion, until = self._serving.made, window.end + self._delay
+        mature = Mature(window, served, champion, until, self._wants_labels)
         before = tuple(self._read[LOSS])
-        self._keep(self._world.matured(Mature(window, served, champion, until)))
+        self._keep(self._world.matured(mature))
         losses = self._read[LOSS][len(before) :]
         if self._wants_told and losses:
             self._keep(self._world.told(losses[-1], before, self._serving.since))

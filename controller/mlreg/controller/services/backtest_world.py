@@ -141,6 +141,8 @@ class ReplayedWorld:
         """Read a window with the labels that had come by its maturity; see `World`."""
         of = (mature.window, mature.until)
         measured = self._once(("matured", mature.served.key, *of), lambda: self._measure(mature))
+        if not mature.labels:
+            return measured
         labels = self._once(("labels", mature.champion.key, *of), lambda: self._read_labels(mature))
         return [*measured, *labels]
 
