@@ -8,6 +8,7 @@ import shutil
 import lightgbm
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlreg.client.scoring.encoding import encode
@@ -341,8 +342,6 @@ def scoring_folder(folder, parent, table, **job):
 
 
 def test_score_writes_the_scores_of_every_role_in_the_order_of_the_rows(parent, tmp_path):
-    import pyarrow.parquet as pq
-
     folder = scoring_folder(tmp_path / "a", parent, make_rows(seed=9))
     score(folder)
     assert read_result(folder)["outcome"] == "scored"
@@ -436,8 +435,6 @@ def ranked_rows(seed=0):
 
 @pytest.mark.parametrize("objective", ["lambdarank", "rank_xendcg"])
 def test_a_ranking_is_learnt_within_its_groups(tmp_path, objective):
-    import pyarrow.parquet as pq
-
     target = {"task": "ranking", "group_key": "query"}
     folder = train_job(
         tmp_path,
@@ -476,9 +473,28 @@ def with_column(table, name, values):
     return table.set_column(table.column_names.index(name), name, pa.array(values, kind))
 
 
-def test_steps_touch_training_rows_only_and_say_what_they_did(parent, tmp_path):
-    import pyarrow.parquet as pq
+def test_a_search_whose_newest_rows_tell_nothing_says_so(tmp_path):
+    table = make_rows()
+    labels = table["label"].to_numpy().copy()
+    labels[1400:] = 0.0
+    at = table.column_names.index("label")
+    rule = {"trials": 1, "seconds": 60, "share": 0.25, "metric": "auc"}
+    rule["params"] = {"num_leaves": [3, 5]}
+    folder = train_job(tmp_path, table.set_column(at, "label", pa.array(labels)), search=rule)
+    train(folder)
+    said = read_result(folder)["message"]
+    assert "no trial went well: auc is not defined on the newest rows" in said
 
+
+def scores_of(folder, table):
+    """Score rows with the model in `challenger`."""
+    model = {"model": "challenger/model.txt", "contract": "challenger/contract.json"}
+    write_job(folder, table, models=[{"role": "challenger", **model}])
+    score(folder)
+    return pq.read_table(folder / "scores.parquet")["challenger"].to_pylist()
+
+
+def test_steps_touch_training_rows_only_and_say_what_they_did(parent, tmp_path):
     steps = [
         {"noise": ["temp"], "sigma": 0.3},
         {"upsample": 2, "where": {"carrier": "UA"}},
@@ -500,6 +516,9 @@ def test_steps_touch_training_rows_only_and_say_what_they_did(parent, tmp_path):
     assert profiles[0].column("temp").counts.tolist() == profiles[1].column("temp").counts.tolist()
     kept = pq.read_table(folder / "stage" / "holdout.parquet")
     assert kept["label"].to_pylist() == make_rows(seed=5)["label"].to_pylist()
+    shutil.copytree(folder / "out", tmp_path / "b/challenger")
+    of_untouched_rows = scores_of(tmp_path / "b", make_rows(seed=5))
+    assert kept["score"].to_pylist() == of_untouched_rows, "steps are for training rows alone"
     carrier = result["contract"]["features"][3]
     assert (carrier["unseen"], carrier["buckets"]) == ("hash", 8)
     refused = stateful(tmp_path / "a", parent, lane="continue", steps=steps[3:])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class PolicyPart(BaseModel):
@@ -30,3 +30,29 @@ def also_written(short: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
         schema["anyOf"] = [dict(short), keys]
 
     return admit
+
+
+def told_by_key(
+    keys: Sequence[str], error_type: str, *, shared: str | None = None
+) -> Discriminator:
+    """Return what tells parts of a policy apart: the one key that each is named by.
+
+    Args:
+        keys: what names them, as `kind` of each; also the tags.
+        error_type: of the error where none or several of the keys are there.
+        shared: a key that names one part and may stand in others too.
+    """
+
+    def key_of(given: Any) -> str | None:  # noqa: ANN401 - whatever stands in a policy
+        if not isinstance(given, dict):
+            return getattr(given, "kind", None)
+        named = [key for key in keys if key in given]
+        if len(named) > 1 and shared in named:
+            named.remove(shared)
+        return named[0] if len(named) == 1 else None
+
+    return Discriminator(
+        key_of,
+        custom_error_type=error_type,
+        custom_error_message=f"must have exactly one of the keys {', '.join(sorted(keys))}",
+    )

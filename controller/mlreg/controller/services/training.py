@@ -205,8 +205,9 @@ def _learnt(before: FeatureContract, after: FeatureContract) -> Iterator[str]:
     for old, new in zip(before.features, after.features, strict=True):
         added = (new.categories or ())[len(old.categories or ()) :]
         if added:
-            shown = ", ".join(added[:MOST_SHOWN]) + (" ..." if len(added) > MOST_SHOWN else "")
-            yield f"learnt {len(added)} new categories of {new.name!r}: {shown}"
+            more = len(added) - MOST_SHOWN
+            shown = ", ".join(added[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            yield f"learnt new categories of {new.name!r}: {shown}"
 
 
 def _train_in_child(

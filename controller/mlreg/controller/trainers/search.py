@@ -193,6 +193,10 @@ def _try(trials: _Trials, params: Mapping[str, Any]) -> Tried:
     folder.mkdir()
     try:
         value = _measure(trials, params, folder)
+        if value is None:
+            error = (
+                f"{trials.metric} is not defined on the newest rows, by which trials are compared"
+            )
     except (RegistryError, ScoringError) as failure:
         error = str(failure)
     finally:

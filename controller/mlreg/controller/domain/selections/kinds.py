@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Discriminator, Tag, TypeAdapter
+from pydantic import Tag, TypeAdapter
 
+from mlreg.controller.domain.policy_part import told_by_key
 from mlreg.controller.domain.selections.expanding import Expanding
 from mlreg.controller.domain.selections.recency import Recency
 from mlreg.controller.domain.selections.reservoir import Reservoir
@@ -15,18 +16,6 @@ from mlreg.controller.domain.selections.sliding import Sliding
 from mlreg.controller.domain.selections.stratified import Stratified
 
 KINDS = (Sliding, Expanding, SinceChange, Recency, Stratified, Seasonal, Reservoir)
-_KEYS = tuple(one.kind for one in (*KINDS[:3], *KINDS[4:], KINDS[3]))
-"""`half_life` last: it is also a key of `since_change`."""
-
-
-def _key_of(given: Any) -> str | None:  # noqa: ANN401 - whatever stands in a policy
-    if not isinstance(given, dict):
-        return getattr(given, "kind", None)
-    named = [key for key in _KEYS if key in given]
-    if len(named) > 1 and named[-1] == Recency.kind:
-        named.pop()
-    return named[0] if len(named) == 1 else None
-
 
 AnySelection = Annotated[
     Annotated[Sliding, Tag("sliding")]
@@ -36,11 +25,7 @@ AnySelection = Annotated[
     | Annotated[Stratified, Tag("stratified")]
     | Annotated[Seasonal, Tag("seasonal")]
     | Annotated[Reservoir, Tag("reservoir")],
-    Discriminator(
-        _key_of,
-        custom_error_type="unknown_selection",
-        custom_error_message=f"must have exactly one of the keys {', '.join(sorted(_KEYS))}",
-    ),
+    told_by_key([one.kind for one in KINDS], "unknown_selection", shared=Recency.kind),
 ]
 SELECTIONS: TypeAdapter[AnySelection] = TypeAdapter(AnySelection)
 """Reads the JSON form of a selection."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.client.scoring.encoding import MAX_BUCKETS, bucket_of
+from mlreg.client.scoring.encoding import bucket_of
 from mlreg.controller.domain.steps.step import (
     Step,
     StepError,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Discriminator, Tag, TypeAdapter
+from pydantic import Tag, TypeAdapter
 
+from mlreg.controller.domain.policy_part import told_by_key
 from mlreg.controller.domain.steps.class_weights import ClassWeights
 from mlreg.controller.domain.steps.hashed import Hashed
 from mlreg.controller.domain.steps.noise import Noise
@@ -14,15 +15,6 @@ from mlreg.controller.domain.steps.subsample import Subsample
 from mlreg.controller.domain.steps.upsample import Upsample
 
 KINDS = (Outages, Noise, Subsample, Upsample, ClassWeights, Hashed)
-_KEYS = ("outages", "noise", "subsample", "upsample", "class_weights", "hashed")
-
-
-def _key_of(given: Any) -> str | None:  # noqa: ANN401 - whatever stands in a policy
-    if not isinstance(given, dict):
-        return getattr(given, "kind", None)
-    named = [key for key in _KEYS if key in given]
-    return named[0] if len(named) == 1 else None
-
 
 AnyStep = Annotated[
     Annotated[Outages, Tag("outages")]
@@ -31,11 +23,7 @@ AnyStep = Annotated[
     | Annotated[Upsample, Tag("upsample")]
     | Annotated[ClassWeights, Tag("class_weights")]
     | Annotated[Hashed, Tag("hashed")],
-    Discriminator(
-        _key_of,
-        custom_error_type="unknown_step",
-        custom_error_message=f"must have exactly one of the keys {', '.join(sorted(_KEYS))}",
-    ),
+    told_by_key([one.kind for one in KINDS], "unknown_step"),
 ]
 STEPS: TypeAdapter[tuple[AnyStep, ...]] = TypeAdapter(tuple[AnyStep, ...])
 """Reads the JSON form of a list of steps."""

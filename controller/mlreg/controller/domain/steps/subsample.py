@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.steps.step import Step, TrainingRows, draw_share
-from mlreg.controller.domain.steps.where import LABEL, Where, rows_where
+from mlreg.controller.domain.steps.step import TrainingRows, draw_share
+from mlreg.controller.domain.steps.where import StepOfSlice, rows_where
 
 if TYPE_CHECKING:
     from mlreg.registry.domain.contracts import FeatureContract
 
 
-class Subsample(Step):
+class Subsample(StepOfSlice):
     """`{subsample: 0.2, where: {label: 0}}`: keep a share of the rows of a class or a slice.
 
     `where` left out means all rows. With `reweight` those that are kept count for those that are
@@ -24,14 +24,7 @@ class Subsample(Step):
 
     kind: ClassVar[str] = "subsample"
     subsample: float = Field(gt=0, lt=1)
-    where: Where = Field(default_factory=dict)
     reweight: bool = True
-
-    @property
-    @override
-    def columns(self) -> tuple[str, ...]:
-        """The features that it names."""
-        return tuple(name for name in self.where if name != LABEL)
 
     @override
     def apply(

@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.steps.step import Step, TrainingRows
-from mlreg.controller.domain.steps.where import LABEL, Where, rows_where
+from mlreg.controller.domain.steps.where import StepOfSlice, Where, rows_where
 
 if TYPE_CHECKING:
+    from mlreg.controller.domain.steps.step import TrainingRows
     from mlreg.registry.domain.contracts import FeatureContract
 
 
-class Upsample(Step):
+class Upsample(StepOfSlice):
     """`{upsample: 3, where: {carrier: [AA, UA]}}`: rows of a class or a slice so many times.
 
     The copies stand behind all rows; of a fraction (2.5) the rest is drawn. Probabilities move with
@@ -25,12 +25,6 @@ class Upsample(Step):
     kind: ClassVar[str] = "upsample"
     upsample: float = Field(gt=1, le=1_000)
     where: Where = Field(min_length=1)
-
-    @property
-    @override
-    def columns(self) -> tuple[str, ...]:
-        """The features that it names."""
-        return tuple(name for name in self.where if name != LABEL)
 
     @override
     def apply(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import override
 
 from mlreg.controller.domain.steps.step import Step, StepError, TrainingRows, places_of
 
@@ -18,6 +20,18 @@ LABEL = "label"
 Value = bool | int | float | str
 Where = Mapping[str, Value | list[Value]]
 """Column → the value or values that it may have; `label` is the label. All must hold."""
+
+
+class StepOfSlice(Step):
+    """A step that is about the rows of a class or of a slice; `where` left out means all rows."""
+
+    where: Where = Field(default_factory=dict)
+
+    @property
+    @override
+    def columns(self) -> tuple[str, ...]:
+        """The features that it names."""
+        return tuple(name for name in self.where if name != LABEL)
 
 
 def rows_where(
