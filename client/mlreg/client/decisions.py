@@ -53,7 +53,7 @@ class Decisions:
         Raises:
             RunFailedError: it failed or is dead.
         """
-        ended = await_end(lambda: self.evaluation(number), lambda _seen: None)
+        ended = await_end(lambda: self.evaluation(number))
         if ended.decision is None:
             raise RunFailedError(
                 f"evaluation {number} ended as {ended.state}: {ended.error or 'nobody knows why'}",

@@ -97,7 +97,7 @@ class Drift:
         Raises:
             RunFailedError: it failed or is dead.
         """
-        ended = await_end(lambda: self.comparison(number), lambda _seen: None)
+        ended = await_end(lambda: self.comparison(number))
         if ended.found is None:
             raise RunFailedError(
                 f"comparison {number} ended as {ended.state}: {ended.error or 'nobody knows why'}",

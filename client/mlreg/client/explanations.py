@@ -63,7 +63,7 @@ class Explanations:
         Raises:
             RunFailedError: it failed or is dead.
         """
-        ended = await_end(lambda: self.get(number), lambda _seen: None)
+        ended = await_end(lambda: self.get(number))
         if ended.found is None:
             raise RunFailedError(
                 f"explanation {number} ended as {ended.state}: {ended.error or 'nobody knows why'}",

@@ -133,7 +133,7 @@ class FeedbackLog:
         Raises:
             RunFailedError: it failed or is dead; the rows are still there.
         """
-        ended = await_end(lambda: self.erasure(number), lambda _seen: None)
+        ended = await_end(lambda: self.erasure(number))
         if ended.ended_at is None:
             raise RunFailedError(
                 f"erasure {number} is {ended.state}: {ended.error or 'nobody knows why'};"

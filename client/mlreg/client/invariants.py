@@ -93,7 +93,7 @@ class Invariants:
         Raises:
             RunFailedError: it failed or is dead.
         """
-        ended = await_end(lambda: self.get_check(number), lambda _seen: None)
+        ended = await_end(lambda: self.get_check(number))
         if ended.found is None:
             raise RunFailedError(
                 f"check {number} ended as {ended.state}: {ended.error or 'nobody knows why'}",

@@ -61,7 +61,7 @@ class Parity:
         Raises:
             RunFailedError: it failed or is dead.
         """
-        ended = await_end(lambda: self.get(number), lambda _seen: None)
+        ended = await_end(lambda: self.get(number))
         if ended.found is None:
             raise RunFailedError(
                 f"replay {number} ended as {ended.state}: {ended.error or 'nobody knows why'}",

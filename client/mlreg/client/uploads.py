@@ -97,7 +97,7 @@ class Uploads:
         """
         if sent.upload is not None:
             place = path("uploads", sent.upload)
-            done = await_end(lambda: self._transport.get(place, UploadAnswer), lambda _: None)
+            done = await_end(lambda: self._transport.get(place, UploadAnswer))
             _check(done)
         return sent.form
 

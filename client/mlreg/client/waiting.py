@@ -24,7 +24,7 @@ class Ending(Protocol):
 E = TypeVar("E", bound=Ending)
 
 
-def await_end(look: Callable[[], E], each: Callable[[E], None]) -> E:
+def await_end(look: Callable[[], E], each: Callable[[E], None] = lambda _seen: None) -> E:
     """Look until what is seen has ended, and return it; `each` is told of every look."""
     pause = FIRST_PAUSE_SECONDS
     while True:
