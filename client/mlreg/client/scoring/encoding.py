@@ -28,7 +28,6 @@ from mlreg.client.scoring.errors import (
 
 MISSING = -1
 UNSEEN = -2
-MAX_BUCKETS = 4_096
 Dtype = Literal["float", "int", "bool", "category"]
 Columns: TypeAlias = Mapping[str, Any] | pa.Table | pa.RecordBatch
 """Column name to a list, numpy array or Arrow array; or an Arrow table. Others are ignored."""

@@ -146,12 +146,9 @@ class _PinnedConnection(http.client.HTTPSConnection):
     @override
     def connect(self) -> None:
         """Connect to the address that was checked, not to what the name leads to by now."""
-        raw = socket.create_connection((self._address, self.port), self.timeout)
-        try:
+        # a socket that was wrapped has given its descriptor away: only one that was not is closed
+        with socket.create_connection((self._address, self.port), self.timeout) as raw:
             self.sock = self._trust.wrap_socket(raw, server_hostname=self.host)
-        except BaseException:
-            raw.close()
-            raise
 
 
 def _refusal(scheme: str, addresses: list[str], *, private: bool) -> str:

@@ -16,6 +16,7 @@ from mlreg.controller.domain.steps.step import (
     draw_share,
     places_of,
 )
+from mlreg.registry.domain.contracts import MAX_BUCKETS
 
 if TYPE_CHECKING:
     import numpy as np
