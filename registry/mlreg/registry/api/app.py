@@ -104,6 +104,7 @@ def create_api(parts: ApiParts) -> FastAPI:
     app.state.issuer_keys = IssuerKeys()
     app.state.transfers = TransferParts.of(parts)
     app.router.routes.extend([look_up_route(PREFIX), *parts.first_routes(PREFIX)])
+    app.router.routes.extend([*versions.short_routes(PREFIX), *deployments.short_routes(PREFIX)])
     app.router.routes.extend(routes_of(parts.extra_routers, parts.page_routers))
     check_every_route(app.routes)
     install_problems(app)

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute
 
 from mlreg.client.wire.approvals import ProtectRequest
 from mlreg.client.wire.base import Page
@@ -41,6 +43,7 @@ from mlreg.registry.api.context import (
 from mlreg.registry.api.idempotency import OncePerKey, key_of
 from mlreg.registry.api.parts import RaiseAlarm
 from mlreg.registry.api.permission import may, permit
+from mlreg.registry.api.short_routes import ShortRoute
 from mlreg.registry.domain.errors import InvalidError, PreconditionRequiredError
 from mlreg.registry.services import deployments, status
 from mlreg.registry.services.deployments import Change, ChangedState
@@ -160,6 +163,17 @@ def promote(body: PromoteRequest, ask: Asking, store: Store) -> Response:
         break_glass=body.break_glass,
         store=store,
     )
+
+
+def short_routes(prefix: str) -> list[BaseRoute]:
+    """Return the short way to `promote`, below an API prefix."""
+
+    async def answer(request: Request, body: PromoteRequest) -> Response:
+        named = request.path_params
+        ask = await _ask(request, named["model"], named["environment"])
+        return await run_in_threadpool(promote, body, ask, request.app.state.parts.store)
+
+    return [ShortRoute(f"{prefix}{PATH}/promote", "promote", PromoteRequest, answer)]
 
 
 @router.post(f"{PATH}/rollback", response_model=ChangeAnswer, dependencies=[may("rollback")])

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute
 
 from mlreg.client.wire.attestations import AttestationAnswer
 from mlreg.client.wire.base import Page
@@ -18,11 +20,20 @@ from mlreg.client.wire.versions import (
     VersionAnswer,
     VersionRequest,
 )
-from mlreg.registry.api.context import Caller, Now, Parts, Reading
-from mlreg.registry.api.idempotency import OncePerKey, answered
+from mlreg.registry.api.context import (
+    Caller,
+    Now,
+    Parts,
+    Reading,
+    caller_of,
+    now_of,
+    parts_of,
+)
+from mlreg.registry.api.idempotency import OncePerKey, answered, once_of
 from mlreg.registry.api.paging import Paging
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.api.permission import may
+from mlreg.registry.api.short_routes import ShortRoute
 from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
 from mlreg.registry.domain.flavours import is_unsafe
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
@@ -87,6 +98,18 @@ def register(
             now=now,
         )
     return answered(given, replayed=replayed)
+
+
+def short_routes(prefix: str) -> list[BaseRoute]:
+    """Return the short way to `register`, below an API prefix."""
+
+    async def answer(request: Request, body: VersionRequest) -> Response:
+        parts, once = await parts_of(request), await once_of(request)
+        model, caller, now = request.path_params["model"], caller_of(request), await now_of(parts)
+        return await run_in_threadpool(register, model, body, parts, once, caller, now)
+
+    path = f"{prefix}{router.prefix}"
+    return [ShortRoute(path, "version.register", VersionRequest, answer)]
 
 
 def _declared(parts: ApiParts, model: str) -> FeatureSchema | None:
