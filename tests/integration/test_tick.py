@@ -114,6 +114,17 @@ def test_drift_fires_after_two_windows(database, store):
     assert {one["subject"] for one in firing.readings[0]["readings"]} == {"temp"}
 
 
+def test_drift_fires_of_rows_that_come_a_little_after_their_window(database, store):
+    automation = Automation(database, store, policy=DRIFT)
+    for number, shift in enumerate([0.0, 8.0, 8.0]):
+        closed = START + (number + 1) * DAY
+        assert automation.pass_to(closed) == []
+        automation.log(START + number * DAY, at=closed + HOUR, shift=shift)
+        fired = automation.pass_to(closed + 2 * HOUR)
+        assert len(fired) == (number == 2)
+    assert automation.pass_to(closed + 3 * HOUR) == []
+
+
 def test_an_outage_is_one_incident_and_no_drift(database, store):
     automation = Automation(database, store, policy=DRIFT)
     automation.log(START, broken=range(20, 24))

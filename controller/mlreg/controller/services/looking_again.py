@@ -1,4 +1,4 @@
-"""Readings that a job makes after its window closed: the policy that watches them looks again.
+"""Readings that are made after their window closed: the policy that watches them looks again.
 
 What always holds: without it such a reading would be judged as the next window closes, a day late;
 a policy whose triggers watch nothing of the kind is left alone.
@@ -15,6 +15,7 @@ from mlreg.controller.store import upstream as rows
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.triggers import Trigger
     from mlreg.registry.store.database import WriteSession
 
@@ -26,6 +27,12 @@ def look_again_if_watched(
     found = policy_in_force(session, *place)
     if found is not None and any(_watches(one, family, now) for one in found.policy.triggers):
         rows.look_again(session, place, now)
+
+
+def watches_readings(policy: Policy, now: datetime) -> bool:
+    """Say whether any trigger of a policy reads a monitor at all."""
+    needs = (trigger.need(View(now, now)) for trigger in policy.triggers)
+    return any(need.monitors or need.families for need in needs)
 
 
 def _watches(trigger: Trigger, family: str, now: datetime) -> bool:

@@ -34,12 +34,14 @@ from mlreg.controller.services.chunks import CHUNK, judge_chunk, uncollected
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.leadership import LeadershipLostError
+from mlreg.controller.services.looking_again import watches_readings
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.triggering import Automation, Fired, judge_triggers
 from mlreg.controller.store import late_hours
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.installation import is_virtual
 from mlreg.controller.store.serving import Serving, find_serving
+from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.services import catalog
 from mlreg.registry.store.database import WriteSession
 
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import Database, ReadSession
 
 MAX_WINDOWS_PER_TICK = 31
+BREAKS_OFF = (LeadershipLostError, DatabaseUnreachableError)
+"""What ends a tick; any other error is of one policy."""
 FEW = 8
 """Fewer policies than this are quicker taken one by one."""
 
@@ -86,6 +90,7 @@ def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> Ti
 
     Raises:
         LeadershipLostError: it does not; what is left is another controller's.
+        DatabaseUnreachableError: the rest of the tick is the next one's.
     """
     report = TickReport()
     following.wake(database, now)
@@ -105,7 +110,7 @@ def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> Ti
         try:
             with database.writing() as session:
                 _tick_policy(session, state_id, now, report, reign)
-        except LeadershipLostError:
+        except BREAKS_OFF:
             raise
         except Exception as error:  # the edge of a tick: one policy's bug must not stop the others
             log.exception("the policy of state %d could not be evaluated", state_id)
@@ -146,7 +151,7 @@ def _judge_some(
             chunk = judge_chunk(session, ids, now)
             if reign is not None:
                 reign.check(session)
-    except LeadershipLostError:
+    except BREAKS_OFF:
         raise
     except Exception:  # the edge of a tick: what a chunk cannot, each may do alone
         log.exception("%d policies could not be judged together", len(ids))
@@ -222,38 +227,57 @@ def _tick_policy(
         waiting_since=rows.waiting_since(session, state.model_id),
     )
     before = PolicyMemory.from_json(state.memory)
-    _read_late(beat, before)
-    if state.next_fire_at > now:
+    if _has_news(beat, before, _read_late(beat, before)):
+        before = replace(before, woken=now)
+    elif state.next_fire_at > now:
         return
-    memory = _read_closed(beat, before)
-    if memory.closed_until > before.closed_until:
-        width = in_force.policy.data.window
-        newest = Interval(memory.closed_until - width, memory.closed_until)
-        beat.looks = measuring.young_looks(session, in_force, newest)
-    memory = _await_matured(beat, memory)
-    if beat.looks:
-        report.jobs += measuring.enqueue_looks(session, in_force, beat.looks)
-    memory = _judge_due(beat, memory)
+    memory = _judge_due(beat, _read(beat, before))
     _remember(state, beat, memory)
     session.add(state)
 
 
-def _read_late(beat: _Beat, memory: PolicyMemory) -> None:
-    """Read windows again that rows came for after they had been read."""
+def _read(beat: _Beat, before: PolicyMemory) -> PolicyMemory:
+    """Read the windows that closed, and have those measured that are mature, or were not yet."""
+    memory = _read_closed(beat, before)
+    if memory.closed_until > before.closed_until:
+        width = beat.in_force.policy.data.window
+        newest = Interval(memory.closed_until - width, memory.closed_until)
+        beat.looks = measuring.young_looks(beat.session, beat.in_force, newest)
+    memory = _await_matured(beat, memory)
+    if beat.looks:
+        beat.report.jobs += measuring.enqueue_looks(beat.session, beat.in_force, beat.looks)
+    return memory
+
+
+def _read_late(beat: _Beat, memory: PolicyMemory) -> list[Interval]:
+    """Read windows again that rows came for after they had been read; return those written."""
     width = beat.in_force.policy.data.window
     place = (beat.in_force.model_id, beat.in_force.environment)
     if not late_hours.are_there(beat.session, place, memory.closed_until) or _lacks_profiles(beat):
-        return
+        return []
     hours = late_hours.take(
         beat.session, place, memory.closed_until, MAX_WINDOWS_PER_TICK * (width // HOUR)
     )
     watched = _watched(beat) if hours else None
+    all_written: list[Interval] = []
     for window in dict.fromkeys(window_of(hour, width) for hour in hours):
         border = memory.suspicion.start if memory.suspicion else memory.closed_until
         if watched is not None:
             written = rereading.read_again(beat.session, watched, window, border, beat.now)
             beat.report.jobs += rereading.follow(beat.session, beat.in_force, memory, written)
+            all_written += written
         beat.report.windows += 1
+    return all_written
+
+
+def _has_news(beat: _Beat, memory: PolicyMemory, written: Sequence[Interval]) -> bool:
+    """Say whether the newest window was among those that rows came for, and a trigger watches it.
+
+    Where rows are loaded once a day the newest window is always empty as it closes: triggers that
+    judge it would never hold.
+    """
+    newest = any(window.end == memory.closed_until for window in written)
+    return newest and watches_readings(beat.in_force.policy, beat.now)
 
 
 def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
