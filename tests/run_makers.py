@@ -145,7 +145,7 @@ def log_of(database, run_id):
         return [line.line for line in runs.list_log(session, run_id)]
 
 
-def await_end(database, run_id, seconds=40):
+def await_end(database, run_id, seconds=100):
     await_true(lambda: get_run(database, run_id).state not in {"queued", "running"}, seconds)
     return get_run(database, run_id)
 

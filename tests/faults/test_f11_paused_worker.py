@@ -19,9 +19,9 @@ def test_the_effect_is_done_once_and_the_zombie_says_lease_lost(database, databa
         with worker(database_url, tmp_path / "heir", LEASE_SECONDS) as heir:
             heir.await_start_of(job_id, attempt=2)
             zombie.process.send_signal(signal.SIGCONT)
-            await_true(lambda: "LEASE LOST" in zombie.log, 10)
-            await_true(lambda: job_state(database, job_id) == ("succeeded", 2), 10)
+            await_true(lambda: "LEASE LOST" in zombie.log)
+            await_true(lambda: job_state(database, job_id) == ("succeeded", 2))
             assert "LEASE LOST" not in heir.log
         after = enqueue(database, "count")
-        await_true(lambda: job_state(database, after) == ("succeeded", 1), 10)
+        await_true(lambda: job_state(database, after) == ("succeeded", 1))
     assert effects(database) == [(job_id, 2), (after, 1)]

@@ -57,7 +57,7 @@ def test_nothing_is_missed_or_done_twice_or_too_early(database, database_url, tm
         for number, seconds in enumerate(jumps):
             host_clock.write_text(str(seconds))
             due.append(make_due(database, f"m{number}"))
-            await_true(lambda: len({model for model, _ in firings(database)}) == len(due), 5)
+            await_true(lambda: len({model for model, _ in firings(database)}) == len(due))
         watch.await_ticks(2)
         now = DatabaseClock(database).now()
     assert [one.epoch for one in watch.seen] == [1]

@@ -61,10 +61,10 @@ def test_it_stays_queued_for_a_newer_one_and_nothing_fails(database, tmp_path):
     chore = enqueue(database, "chore", payload={"name": "quantum"}, max_attempts=1)
     run_id, job_id = ask_newly(database)
     with worker(database, "old", OLD, tmp_path):
-        await_true(lambda: "worker old is too old" in (get_run(database, run_id).error or ""), 10)
-        await_true(lambda: why(database, run_id) is not None, 10)
+        await_true(lambda: "worker old is too old" in (get_run(database, run_id).error or ""))
+        await_true(lambda: why(database, run_id) is not None)
         after = enqueue(database, "chore", payload={"name": "parity"})  # others pass it
-        await_true(lambda: job_state(database, after)[0] == "succeeded", 10)
+        await_true(lambda: job_state(database, after)[0] == "succeeded")
         for one in (unknown, chore, job_id):
             assert job_state(database, one) == ("queued", 0)
         assert get_run(database, run_id).state == "queued"
@@ -75,7 +75,7 @@ def test_it_stays_queued_for_a_newer_one_and_nothing_fails(database, tmp_path):
         done = {kind: Handler(lambda _attempt: None) for kind in ("train", "chore", "quantum")}
         with worker(database, "new", done, tmp_path):
             for one in (unknown, chore, job_id):
-                await_true(lambda one=one: job_state(database, one) == ("succeeded", 1), 10)
+                await_true(lambda one=one: job_state(database, one) == ("succeeded", 1))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.faults.forks import Fork
 
 RUNS = Path(__file__).with_name("run_process.py")
 RUN_LEASE_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0
 
 
 class WorkerProcess:
@@ -92,7 +93,8 @@ def restart_loop(url, folder, lease_seconds):
         thread.join()
 
 
-def await_true(condition, seconds):
+def await_true(condition, seconds=PATIENCE_SECONDS):
+    """Wait until it holds; `seconds` say when to give up, not how fast it has to be."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -61,7 +61,7 @@ def pass_seconds(database, seconds):
 def do(database, tmp_path, kitchen):
     """Let a worker do what is enqueued."""
     with running_worker(database, tmp_path, kitchen):
-        await_true(lambda: not open_chores(database), 10)
+        await_true(lambda: not open_chores(database))
 
 
 def open_chores(database):
@@ -122,9 +122,9 @@ def test_business_time_does_not_wait_for_chores(database, kitchen):
 def test_a_chore_of_another_version_is_left_to_its_workers(database, tmp_path, kitchen):
     enqueue_due(database, chores_by_name(Chore("dust", MINUTE, kitchen.sweep)))
     with running_worker(database, tmp_path, kitchen):
-        await_true(lambda: open_chores(database)[0].error is not None, 10)
+        await_true(lambda: open_chores(database)[0].error is not None)
         enqueue_due(database, kitchen.chores)
-        await_true(lambda: outcome(database) == "swept", 10)
+        await_true(lambda: outcome(database) == "swept")
     [left] = open_chores(database)
     assert (left.state, left.attempt) == ("queued", 0)
     assert "there is no chore 'dust' here" in left.error

@@ -41,7 +41,7 @@ def extra_routers():
 def there(database, name, role="worker", *, labels=(), kinds=("train",), beat_seconds=5.0):
     who = Introduction(name, role, tuple(labels), tuple(kinds))
     with Presence(database, who, beat_seconds) as presence:
-        await_true(lambda: name in names(database, role), 5)
+        await_true(lambda: name in names(database, role))
         yield presence
 
 
@@ -81,7 +81,7 @@ def test_members_come_age_and_go(database):
         assert (found.host, found.there, found.labels) == ("host-a", True, ["gpu"])
         assert found.doing == [f"train {job_id}"]
         seen = found.seen_at
-        await_true(lambda: names(database)["host-a:1-x"].seen_at > seen, 5)
+        await_true(lambda: names(database)["host-a:1-x"].seen_at > seen)
     assert names(database) == {}
     with database.writing() as session:
         session.execute(

@@ -75,7 +75,7 @@ def test_a_job_is_claimed_at_once_though_polls_are_rare(database, tmp_path, ran)
         time.sleep(0.5)
         asked = time.monotonic()
         job_id = enqueue(database, "quick")
-        await_true(lambda: job_state(database, job_id) == ("succeeded", 1), 5)
+        await_true(lambda: job_state(database, job_id) == ("succeeded", 1))
         assert time.monotonic() - asked < 2
 
 
@@ -107,18 +107,18 @@ def test_a_cancelled_job_is_halted_at_the_next_heartbeat(database, tmp_path, ran
         ran.started.wait(5)
         with database.writing() as session:
             jobs.cancel(session, job_id, "enough")
-        await_true(lambda: "LEASE LOST" in caplog.text, 5)
+        await_true(lambda: "LEASE LOST" in caplog.text)
     assert job_state(database, job_id) == ("cancelled", 1)
 
 
 def test_how_attempts_fail(database, tmp_path, ran):
     with worker(database, tmp_path, ran):
         wrong = enqueue(database, "wrong_input")
-        await_true(lambda: job_state(database, wrong) == ("failed", 1), 5)
+        await_true(lambda: job_state(database, wrong) == ("failed", 1))
         away = enqueue(database, "outage", max_attempts=2)
-        await_true(lambda: job_state(database, away) == ("dead", 2), 10)
+        await_true(lambda: job_state(database, away) == ("dead", 2))
         bug = enqueue(database, "bug", max_attempts=1)
-        await_true(lambda: job_state(database, bug) == ("dead", 1), 5)
+        await_true(lambda: job_state(database, bug) == ("dead", 1))
     assert ran.ended == [
         ("failed", "column 'temp' is missing"),
         ("queued", "the store is away"),
@@ -132,7 +132,7 @@ def test_a_slow_job_does_not_hold_up_the_others(database, tmp_path, ran):
         slow = enqueue(database, "slow")
         ran.started.wait(5)
         quick = [enqueue(database, "quick") for _ in range(20)]
-        await_true(lambda: all(job_state(database, one)[0] == "succeeded" for one in quick), 10)
+        await_true(lambda: all(job_state(database, one)[0] == "succeeded" for one in quick))
         assert job_state(database, slow)[0] == "running"
         ran.release.set()
 
@@ -141,7 +141,7 @@ def test_kinds_of_a_newer_release_stay_queued(database, tmp_path, ran):
     with worker(database, tmp_path, ran):
         future = enqueue(database, "of-the-future")
         known = enqueue(database, "quick")
-        await_true(lambda: job_state(database, known) == ("succeeded", 1), 5)
+        await_true(lambda: job_state(database, known) == ("succeeded", 1))
     assert job_state(database, future) == ("queued", 0)
 
 
@@ -156,7 +156,7 @@ def test_the_database_may_go_and_come_back(database, tmp_path, ran, postgres):
                 " WHERE datname LIKE 'test_%' AND pid <> pg_backend_pid()"
             )
         with_retry(lambda: enqueue(database, "quick"))
-        await_true(lambda: count_open(database) == 0, 10)
+        await_true(lambda: count_open(database) == 0)
 
 
 def with_retry(act):
