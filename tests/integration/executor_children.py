@@ -60,6 +60,21 @@ def eat(_folder):
     print(len(blocks))
 
 
+def eat_together(folder):
+    """Start processes of which each keeps to its limit."""
+    code = "import time; kept = bytearray(300 * 2**20); time.sleep(600)"
+    started = [subprocess.Popen([sys.executable, "-I", "-S", "-c", code]) for _ in range(4)]
+    (folder / "pids").write_text(" ".join(str(one.pid) for one in started))
+    time.sleep(600)
+
+
+def spin_together(_folder):
+    """Start processes of which each takes less than its limit, one after the other."""
+    code = "import time\nwhile time.process_time() < 0.6: pass"
+    while True:
+        subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
+
+
 def exit_hard(_folder):
     os._exit(7)
 

@@ -125,6 +125,15 @@ def test_memory(run):
     assert "out of memory" in failure_line(task, result)
 
 
+def test_memory_and_cpu_time_are_of_all_that_it_started(run, tmp_path):
+    task, result, _ = run("eat_together", address_space_bytes=900 * MEBIBYTE, wall_seconds=60)
+    assert result.killed_because == "memory"
+    assert "with all that it started it held more than 900 MiB" in failure_line(task, result)
+    assert gone(await_file(tmp_path / "pids"))
+    task, result, _ = run("spin_together", cpu_seconds=1, wall_seconds=60)
+    assert result.killed_because == "cpu_time"
+
+
 def test_a_halt_kills_the_whole_group_and_those_who_left_it(run, tmp_path):
     halt = threading.Event()
     threading.Thread(

@@ -54,8 +54,9 @@ Length = Annotated[Duration, AfterValidator(_checked_length)]
 class LimitRule(PolicyPart):
     """`{wall: 1h, cpu: 2h, memory: 8GiB, disk: 4GiB}`.
 
-    `cpu` counts all threads of a process; `memory` is address space, libraries included; `disk` is
-    the largest file that may be written.
+    `cpu` counts all processes and threads of a training; `memory` is address space of a process,
+    libraries included, and what all processes may hold together; `disk` is the largest file that
+    may be written.
     """
 
     wall: Length = timedelta(hours=1)

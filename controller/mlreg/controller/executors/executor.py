@@ -25,7 +25,7 @@ ERROR_FILE = "error.json"
 """Where a child says which exception ended it: `{"code": ..., "message": ...}`."""
 OUT_OF_MEMORY = "out_of_memory"
 
-KilledBecause = Literal["halted", "wall_time", "cpu_time", "output"]
+KilledBecause = Literal["halted", "wall_time", "cpu_time", "memory", "output"]
 
 
 class ExecutorLostError(UnavailableError):
@@ -41,9 +41,10 @@ class ExecutorLostError(UnavailableError):
 class Limits:
     """What one child may take; beyond it the child is killed, or its call fails.
 
-    `address_space_bytes` counts reserved memory, of which the preloaded libraries alone take
-    about one GiB. Of its output `output_bytes` are kept; what prints more than `most_output_bytes`
-    has gone wild, and is killed.
+    `address_space_bytes` counts reserved memory of each process, of which the preloaded libraries
+    alone take about one GiB; all processes together may hold as much at once. `cpu_seconds` are of
+    all of them together, too. Of its output `output_bytes` are kept; what prints more than
+    `most_output_bytes` has gone wild, and is killed.
     """
 
     wall_seconds: float = 3600.0
@@ -178,6 +179,12 @@ def _killed_line(limits: Limits, because: KilledBecause) -> str:
             return f"the child was killed after its wall time of {limits.wall_seconds:g} seconds"
         case "cpu_time":
             return f"the child was killed after its CPU time of {limits.cpu_seconds} seconds"
+        case "memory":
+            most = limits.address_space_bytes // MEBIBYTE
+            return (
+                f"the child was killed: with all that it started it held more than {most:,} MiB"
+                " of memory"
+            )
         case "output":
             most = limits.most_output_bytes
             return f"the child was killed after it had printed more than {most:,} bytes"

@@ -4,8 +4,9 @@ Importing LightGBM, pyarrow and numpy takes most of a second, a fork some millis
 `multiprocessing.forkserver`, which kills no process groups and does not see its user die.
 
 What always holds: it runs one thread, so a fork is safe; a child is killed with its whole process
-group at its end, at its deadline, when asked to, and when the task's socket closes; when the
-control socket closes (the worker is gone, however it went) all are killed and the server ends.
+group at its end, at its deadline, when all of it takes more than it may, when asked to, and when
+the task's socket closes; when the control socket closes (the worker is gone, however it went) all
+are killed and the server ends.
 
 Messages are packets of JSON on `SOCK_SEQPACKET` sockets: a request on the control socket, with the
 task's socket and the output pipe as file descriptors; one answer on the task's socket.
@@ -28,8 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from mlreg.controller.executors.child import adopt_orphans, be_child
+from mlreg.controller.executors.footprint import footprint_of
 
 MAX_REQUEST_BYTES = 64 * 1024
+LOOK_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class _Running:
     task: socket.socket
     started: float
     deadline: float
+    cpu_seconds: float
+    memory_bytes: int
     killed_because: str | None = None
 
 
@@ -56,6 +61,7 @@ class ForkServer:
         self._selector.register(control, selectors.EVENT_READ, self._take_request)
         self._selector.register(self._wake, selectors.EVENT_READ, self._bury)
         self._open = True
+        self._next_look = 0.0
 
     def serve(self) -> None:
         """Work until the control socket closes; then kill what is left."""
@@ -63,6 +69,7 @@ class ForkServer:
             for key, _ in self._selector.select(self._patience()):
                 key.data()
             self._enforce_deadlines()
+            self._enforce_limits()
         self._kill_everything()
 
     def _kill_everything(self) -> None:
@@ -76,7 +83,9 @@ class ForkServer:
 
     def _patience(self) -> float | None:
         deadlines = [c.deadline for c in self._children.values() if c.killed_because is None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        if not deadlines:
+            return None
+        return max(0.0, min([*deadlines, self._next_look]) - time.monotonic())
 
     def _take_request(self) -> None:
         packet, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST_BYTES, 2)
@@ -95,7 +104,14 @@ class ForkServer:
         if pid == 0:
             be_child(request, output, server)
         started = time.monotonic()
-        child = _Running(pid, task, started, started + float(request["wall_seconds"]))
+        child = _Running(
+            pid=pid,
+            task=task,
+            started=started,
+            deadline=started + float(request["wall_seconds"]),
+            cpu_seconds=float(request["cpu_seconds"]),
+            memory_bytes=int(request["address_space_bytes"]),
+        )
         self._children[pid] = child
         task.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self._selector.register(task, selectors.EVENT_READ, lambda: self._halt(child))
@@ -112,6 +128,22 @@ class ForkServer:
             if child.killed_because is None and child.deadline <= now:
                 child.killed_because = "wall_time"
                 _kill_group(child.pid)
+
+    def _enforce_limits(self) -> None:
+        """Kill who takes too much with all that it started; of one process the kernel sees to it."""
+        if time.monotonic() < self._next_look:
+            return
+        for child in self._children.values():
+            if child.killed_because is not None:
+                continue
+            found = footprint_of(child.pid, child.memory_bytes)
+            if found.memory_bytes > child.memory_bytes:
+                child.killed_because = "memory"
+            elif found.cpu_seconds > child.cpu_seconds:
+                child.killed_because = "cpu_time"
+            if child.killed_because is not None:
+                _kill_group(child.pid)
+        self._next_look = time.monotonic() + LOOK_SECONDS
 
     def _bury(self) -> None:
         """Reap every dead child; its group is killed while its id still belongs to it."""
