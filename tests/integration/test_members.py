@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -22,6 +21,7 @@ from mlreg.controller.services.retraining import Options, find_place, request_re
 from mlreg.controller.store.tables import Incident
 from tests.faults.workers import await_true, enqueue
 from tests.feedback_makers import make_model
+from tests.integration.test_leadership import end_its_time
 from tests.makers import PERSON, START
 from tests.run_makers import FixedClock
 
@@ -100,10 +100,10 @@ def test_members_come_age_and_go(database):
 def test_of_the_controllers_that_are_there_one_leads(database):
     with there(database, "a", "controller", kinds=()), there(database, "b", "controller", kinds=()):
         assert not any(one.leads for one in names(database, "controller").values())
-        leadership.take_leadership(database, "b", ttl_seconds=0.3)
+        leadership.take_leadership(database, "b", ttl_seconds=60)
         found = names(database, "controller")
         assert (found["a"].leads, found["b"].leads, found["b"].epoch) == (False, True, 1)
-        time.sleep(0.35)
+        end_its_time(database)
         assert not names(database, "controller")["b"].leads
 
 
