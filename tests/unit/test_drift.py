@@ -8,7 +8,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
 from mlreg.controller.domain.bins import make_bins
-from mlreg.controller.domain.drift import PSEUDO_COUNT, SIZES, Yardstick, effect_sizes
+from mlreg.controller.domain.drift import SIZES, Yardstick, effect_sizes
+from mlreg.controller.domain.grouped_shares import PSEUDO_COUNT
 from mlreg.controller.domain.profile import (
     BrokenProfileError,
     DifferentBinsError,
