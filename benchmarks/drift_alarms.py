@@ -55,6 +55,10 @@ class Width:
 
 
 HOURLY, DAILY = Width("hour", HOUR, 200), Width("day", DAY, 900)
+YOUNG = (Width("day", DAY, 900, 14, 14), Width("hour", HOUR, 200, 14, 14))
+"""Streams in their third and fourth week, which have too few days of each weekday behind them."""
+FAULT = 2.0
+"""How far features move that are broken, in standard deviations."""
 SEASONS = ("stationary", "hour of day", "day of week", "both seasons")
 DRIFTS = ("abrupt", "gradual", "recurring")
 SHIFT = 0.5
@@ -76,11 +80,15 @@ def season_of(season: str, moments: np.ndarray) -> np.ndarray:
 def drift_of(drift: str | None, moments: np.ndarray, change: float) -> np.ndarray:
     """Return how far drifting features have moved: at once, over two weeks, or two days in seven.
 
+    A fault comes at once as well, and is as large as one.
+
     The recurring drift comes on Wednesdays and Thursdays, from the change on.
     """
     after = (moments - change) / 24
     if drift == "abrupt":
         return SHIFT * (after >= 0)
+    if drift == "fault":
+        return FAULT * (after >= 0)
     if drift == "gradual":
         return 2 * SHIFT * np.clip(after / 14, 0, 1)
     if drift == "recurring":
@@ -121,7 +129,8 @@ def simulate(width: Width, season: str, drift: str | None, seed: int) -> Simulat
     contract = FeatureContract.from_json([{"name": name, "dtype": "float"} for name in FEATURES])
     bins = make_bins(reference, contract)
     warm = width.warm_up_days * DAY // width.length
-    change_window = warm + (14 * DAY // width.length if drift else 0)
+    days = min(14, width.judged_days // 3)
+    change_window = warm + (days * DAY // width.length if drift else 0)
     hours = width.length / HOUR
     windows = []
     for number in range(width.windows):
@@ -181,6 +190,15 @@ def detections(width: Width, season: str, drift: str, seeds: range) -> dict[str,
     return found
 
 
+def lasting(width: Width, season: str, seeds: range) -> tuple[float, ...]:
+    """Return the share of feature-windows that our verdict tells on days 1, 2, 3, 7 of a fault."""
+    told = []
+    for one in (simulate(width, season, "fault", seed) for seed in seeds):
+        days = one.alarms["verdict"][one.change :, :DRIFTING]
+        told.append(days.reshape(-1, DAY // width.length * DRIFTING).mean(axis=1))
+    return tuple(np.mean(told, axis=0)[[0, 1, 2, 6]])
+
+
 def _delay(stood: np.ndarray, change: int, width: Width) -> float | None:
     """Return the days from the change to the end of the first window that tells it."""
     before, after = stood[:change, :DRIFTING], stood[change:, :DRIFTING]
@@ -204,7 +222,19 @@ def tables(seeds: range) -> str:
                 found_ = detections(width, season, drift, seeds)
                 cells = [_told(*found_[name]) for name in ALARMS]
                 lines.append(f"| {width.name} | {season} | {drift} | {' | '.join(cells)} |")
+    lines += young(seeds)
     return "\n".join(lines)
+
+
+def young(seeds: range) -> list[str]:
+    """Return the lines of the table of the first weeks."""
+    lines = list(_YOUNG)
+    for width in YOUNG:
+        for season in SEASONS:
+            quiet = false_alarms(width, season, seeds)["verdict"][0]
+            days = " | ".join(f"{one:.0%}" for one in lasting(width, season, seeds))
+            lines.append(f"| {width.name} | {season} | {quiet:.2%} | {days} |")
+    return lines
 
 
 _HEAD = f"""\
@@ -225,6 +255,14 @@ tells nothing.
 
 | windows | stream | drift | our verdict | PSI > 0.2 | KS p < 0.05 |
 |---|---|---|---|---|---|""".splitlines()
+
+_YOUNG = f"""
+The first weeks: our verdict in the 14 days after the first 14, where no weekday has four of its \
+kind behind it. False alarms as above, then the share of the windows of {DRIFTING} features told \
+on days 1, 2, 3 and 7 of a fault that moves them by {FAULT:g} standard deviations and lasts.
+
+| windows | stream | false alarms | day 1 | day 2 | day 3 | day 7 |
+|---|---|---|---|---|---|---|""".splitlines()
 
 
 def _told(share: float, delay: float) -> str:
