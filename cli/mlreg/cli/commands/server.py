@@ -15,8 +15,12 @@ def up(
     data: Annotated[
         Path, typer.Option(envvar="MLREG_DATA", help="Where everything is kept.")
     ] = DEFAULT,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(envvar="MLREG_HOST", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="MLREG_PORT", min=0, max=65535, help="0 takes a free one.")
+    ] = 8000,
     virtual_clock: Annotated[
         bool, typer.Option("--virtual-clock", help="Time moves only when it is advanced.")
     ] = False,

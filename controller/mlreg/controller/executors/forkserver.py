@@ -130,7 +130,7 @@ class ForkServer:
                 _kill_group(child.pid)
 
     def _enforce_limits(self) -> None:
-        """Kill who takes too much with all that it started; of one process the kernel sees to it."""
+        """Kill who takes too much with all that it started; of one process the kernel sees that."""
         if time.monotonic() < self._next_look:
             return
         for child in self._children.values():
