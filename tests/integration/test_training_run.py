@@ -4,6 +4,7 @@ import pytest
 from sqlmodel import select
 
 from mlreg.controller.services import decisions, evaluations, incidents, profiles, runs
+from mlreg.controller.store import costs
 from mlreg.controller.store.tables import Run
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog
@@ -82,10 +83,13 @@ def test_a_first_run_registers_a_version_with_its_whole_record(database, model):
     assert any("not promoted" in line for line in lines)
     with database.reading() as session:
         assert profiles.find_reference(session, model.id, 1) is not None
+        ((paid,),) = costs.costs_of_runs(session, [run.id]).values()
         edges = {
             (edge.source_kind, edge.target_kind) for edge in session.exec(select(LineageEdge)).all()
         }
     assert {("snapshot", "version"), ("run", "version"), ("version", "decision")} <= edges
+    assert (paid.runs, paid.train_seconds) == (1, run.train_seconds)
+    assert paid.seconds >= paid.train_seconds > 0
     promoted = promote_by_hand(database, 1, now=NOW, actor=PERSON)
     assert promoted.champion == 1
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlreg.controller.services import decisions
+from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.services.judging_run import Judged
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.recording import lock_before_audit, record_judged
@@ -59,6 +60,7 @@ def conclude(work: RunWork, result: RunResult) -> None:
         run = locked_run(session, work.run_id)
         if not result.is_new:
             run.version, run.lane, run.train_seconds = result.version, RECALL, 0.0
+        record_attempt(session, run, work.attempt.lease.job_id)
         decision = _record(session, work, run, result, now)
         said = _promote_if_accepted(session, work, run, decision, result.judged, now)
         rows.add_lines(session, work.run_id, run.attempt, [said], now)
