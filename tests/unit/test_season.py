@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from benchmarks.drift_alarms import DAILY, HOURLY, detections, false_alarms
+from benchmarks.drift_alarms import DAILY, HOURLY, YOUNG, detections, false_alarms, lasting
 from mlreg.controller.domain.metrics import greater_is_better
 from mlreg.controller.domain.season import Judgement, Past, past_starts, verdicts
 from mlreg.controller.domain.usual_performance import performance_rules
@@ -128,6 +128,12 @@ def test_drift_is_told_within_days():
 def test_false_alarms_of_hours_stay_below_half_a_percent():
     for season in ("stationary", "both seasons"):
         assert false_alarms(HOURLY, season, range(4))["verdict"][0] <= 0.005
+
+
+def test_a_young_stream_tells_few_weekends_and_all_of_a_fault_that_lasts():
+    quiet = false_alarms(YOUNG[0], "day of week", range(6))["verdict"][0]
+    assert quiet <= 0.01
+    assert min(lasting(YOUNG[0], "day of week", range(6))) >= 0.95
 
 
 def test_what_may_not_fall_may_rise():

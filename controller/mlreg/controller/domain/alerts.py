@@ -149,9 +149,7 @@ def begin(sighting: Sighting, rule: AlertRule, last: Alert | None) -> Alert | No
 
 def look(alert: Alert, sighting: Sighting, rule: AlertRule, now: datetime) -> Step:
     """Take one window into account."""
-    is_known = any(one.start == sighting.start for one in alert.seen)
-    before = alert.after is not None and sighting.start <= alert.after
-    if before or (sighting.again and not is_known):
+    if not _counts(alert, sighting):
         return Step(alert)
     was_unusual = _is_unusual(alert, sighting.start)
     alert = replace(alert, seen=_with(alert.seen, sighting, rule))
@@ -160,9 +158,10 @@ def look(alert: Alert, sighting: Sighting, rule: AlertRule, now: datetime) -> St
         return _pending(alert, recurring, rule, now)
     fresh = [name for name in recurring if name not in alert.culprits]
     alert = replace(alert, culprits=_ranked({*alert.culprits, *fresh}, alert.seen))
-    if not was_unusual and _is_unusual(alert, sighting.start):
+    is_unusual = _is_unusual(alert, sighting.start)
+    if is_unusual and not was_unusual:
         alert = replace(alert, unusual=alert.unusual + 1)
-    taken_back = was_unusual and not _is_unusual(alert, sighting.start) and not recurring
+    taken_back = was_unusual and not is_unusual and not recurring
     over = _over(alert, sighting, rule, taken_back=taken_back)
     if over:
         return _end(alert, "resolved", over, now)
@@ -204,6 +203,13 @@ def close(alert: Alert, line: str, now: datetime) -> Step:
 def end(alert: Alert, line: str, now: datetime) -> Step:
     """End an alert whose cause is known to be over."""
     return _end(alert, "resolved", line, now) if alert.phase == "open" else Step(None)
+
+
+def _counts(alert: Alert, sighting: Sighting) -> bool:
+    """Say whether a window is news: not one of the last alert's, nor one of the past never seen."""
+    if alert.after is not None and sighting.start <= alert.after:
+        return False
+    return not sighting.again or any(one.start == sighting.start for one in alert.seen)
 
 
 def _pending(alert: Alert, recurring: Sequence[str], rule: AlertRule, now: datetime) -> Step:
