@@ -110,18 +110,9 @@ def trend_of(
         title=title,
         last=f"{valued[-1].value:.4g}",
         lines=[_line(run, scale) for run in runs if len(run) > 1],
-        bands=[
-            _band(list(banded), scale)
-            for run in runs
-            for has, banded in groupby(run, lambda one: one.low is not None)
-            if has
-        ],
+        bands=[_band(part, scale) for run in runs for part in _banded(run)],
         marks=[_mark(one, scale) for one in valued],
-        down=[
-            (scale.across(one.start), scale.across(one.end) - scale.across(one.start))
-            for one in found
-            if one.state == "outage"
-        ],
+        down=[_stretch(one, scale) for one in found if one.state == "outage"],
         flags=[(scale.across(flag.at), flag.text) for flag in flags if within.holds(flag.at)],
         low=f"{scale.low:.4g}",
         high=f"{scale.high:.4g}",
@@ -164,6 +155,18 @@ def _band(run: Sequence[WindowReading], scale: Scale) -> str:
     upper = [_at(at, one.high, scale) for at, one in zip(moments, ends, strict=True)]
     lower = [_at(at, one.low, scale) for at, one in zip(moments, ends, strict=True)]
     return " ".join([*upper, *reversed(lower)])
+
+
+def _banded(run: Sequence[WindowReading]) -> list[list[WindowReading]]:
+    """Return the neighbours in a run that have an interval."""
+    groups = groupby(run, lambda one: one.low is not None)
+    return [list(part) for has_interval, part in groups if has_interval]
+
+
+def _stretch(one: WindowReading, scale: Scale) -> tuple[float, float]:
+    """Return where a window begins, and how wide it is."""
+    start = scale.across(one.start)
+    return start, scale.across(one.end) - start
 
 
 def _mark(one: WindowReading, scale: Scale) -> Mark:
