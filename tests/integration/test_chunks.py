@@ -1,9 +1,11 @@
 """Policies judged together end as they would have ended alone."""
 
+import pytest
 from sqlalchemy import text
 
 from mlreg.controller.services import tick as ticking
 from mlreg.controller.services.chunks import judge_chunk
+from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import WriteSession
 from mlreg.registry.store.tables import Environment
 from tests.automation_makers import DAY, HOUR, START, Automation
@@ -110,3 +112,30 @@ def test_only_the_policy_that_fired_says_when_it_last_did(database, store):
             "production": automation.clock_now,
             "b": None,
         }
+
+
+def two_policies(database, store):
+    automation = Automation(database, store, policy=POLICY)
+    with database.writing() as session:
+        session.add(Environment(name="b", created_at=START))
+    automation.apply(POLICY.replace("model: flights", "model: flights\nenvironment: b"))
+    return automation
+
+
+@pytest.mark.parametrize(("few", "does"), [(8, "_tick_policy"), (0, "judge_chunk")])
+def test_without_a_database_the_rest_of_a_tick_is_left_to_the_next(
+    database, store, monkeypatch, few, does
+):
+    automation = two_policies(database, store)
+    looks = []
+
+    def cut_off(session, *of):
+        looks.append(of)
+        session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    monkeypatch.setattr(ticking, "FEW", few)
+    monkeypatch.setattr(ticking, "CHUNK", 1)
+    monkeypatch.setattr(ticking, does, cut_off)
+    with pytest.raises(DatabaseUnreachableError):
+        automation.tick()
+    assert len(looks) == 1

@@ -213,12 +213,21 @@ def _tick_policy(
     if state is None:
         report.passed += 1
         return
+    beat = _beat_of(session, state, now, report)
+    if beat is not None:
+        _move_on(beat, state)
+
+
+def _beat_of(
+    session: WriteSession, state: PolicyState, now: datetime, report: TickReport
+) -> _Beat | None:
+    """Return the beat of a policy in force, due or not; None: there is none."""
     if not state.enabled or state.next_fire_at is None:
-        return
+        return None
     in_force = policy_in_force(session, state.model_id, state.environment)
     if in_force is None:
-        return
-    beat = _Beat(
+        return None
+    return _Beat(
         session=session,
         in_force=in_force,
         serving=find_serving(session, state.model_id, state.environment),
@@ -226,14 +235,18 @@ def _tick_policy(
         report=report,
         waiting_since=rows.waiting_since(session, state.model_id),
     )
+
+
+def _move_on(beat: _Beat, state: PolicyState) -> None:
+    """Read what came late; where that is news, or the policy is due, read and judge."""
     before = PolicyMemory.from_json(state.memory)
     if _has_news(beat, before, _read_late(beat, before)):
-        before = replace(before, woken=now)
-    elif state.next_fire_at > now:
+        before = replace(before, woken=beat.now)
+    elif state.next_fire_at is None or state.next_fire_at > beat.now:
         return
     memory = _judge_due(beat, _read(beat, before))
     _remember(state, beat, memory)
-    session.add(state)
+    beat.session.add(state)
 
 
 def _read(beat: _Beat, before: PolicyMemory) -> PolicyMemory:
