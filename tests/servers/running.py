@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from mlreg.client.client import Client
 
 START_SECONDS = 60.0
@@ -104,13 +106,15 @@ class RunningMlreg:
     def pids(self) -> dict[str, int]:
         """Return the process ids of the roles and of `postgres`."""
         found = {}
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for pid in map(int, children.read_text().split()):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            if words[0].endswith("/postgres"):
-                found["postgres"] = pid
+        for child in psutil.Process(self.process.pid).children():
+            try:
+                words = child.cmdline()
+            except psutil.NoSuchProcess:  # it ended since, or is about to be waited for
+                continue
+            if words and words[0].endswith("/postgres"):
+                found["postgres"] = child.pid
             elif "mlreg.cli" in words:
-                found[{"serve": "api", "work": "worker"}.get(words[3], words[3])] = pid
+                found[{"serve": "api", "work": "worker"}.get(words[3], words[3])] = child.pid
         return found
 
     def stop(self) -> int:
