@@ -6,6 +6,7 @@ bound the rate, which is cores / sum.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.servers.running import RunningMlreg
+
+REST_SECONDS = 120.0
+IDLE_SHARE = 0.1
 
 
 @contextmanager
@@ -33,6 +37,26 @@ def counted(
     yield
     for part, after in _seconds(mlreg).items():
         found[f"{name}_{part}_cpu_ms"] = (after - before[part]) / max(1, len(seconds)) * 1e3
+
+
+def await_rest(mlreg: RunningMlreg) -> None:
+    """Wait until the controller and the worker have started too, a second of whose time is idle.
+
+    They begin when the API serves, and take a core each for their imports.
+    """
+    deadline, before = time.monotonic() + REST_SECONDS, _of_roles(mlreg)
+    while time.monotonic() < deadline:
+        time.sleep(1.0)
+        after = _of_roles(mlreg)
+        if after - before < IDLE_SHARE:
+            return
+        before = after
+    raise TimeoutError(f"controller and worker are still busy after {REST_SECONDS} s")
+
+
+def _of_roles(mlreg: RunningMlreg) -> float:
+    pids = mlreg.pids()
+    return sum(_of_tree(psutil.Process(pids[role])) for role in ("control", "worker"))
 
 
 def _seconds(mlreg: RunningMlreg) -> dict[str, float]:

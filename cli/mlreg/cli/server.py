@@ -6,6 +6,7 @@ not imported by it.
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -176,7 +177,17 @@ def serve(settings: Settings, descriptor: int | None = None, gate: int | None = 
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         _stopped()  # uvicorn passes its signal on when it is done: then an end by it is no failure
+        settle_memory()
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def settle_memory() -> None:
+    """Have the collector pass over what is there, which is modules and routes and stays.
+
+    It is a quarter of a million objects: looking at all of them stopped every request for 100 ms.
+    """
+    gc.freeze()
+    gc.collect()  # of nothing, so that the next one is soon, and short
 
 
 def control(settings: Settings) -> None:
