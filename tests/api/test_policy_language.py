@@ -4,17 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from sqlalchemy import text
 from sqlmodel import select
 
 from mlreg.client.errors import InvalidError, NotFoundError
 from mlreg.controller.api import policies
+from mlreg.controller.services.policies import apply_policy
 from mlreg.controller.store.tables import Policy
 from mlreg.registry.store import tables
 from tests.automation_makers import DAY, POLICY, START, Automation
+from tests.faults.workers import await_true
+from tests.makers import PERSON
 
 FOUR_LINES = """\
 model: flights
@@ -27,6 +32,11 @@ cooldown: 1h
 @pytest.fixture
 def extra_routers():
     return (policies.router,)
+
+
+def waits(database):
+    with database.reading() as session:
+        return session.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first()
 
 
 @pytest.fixture
@@ -109,6 +119,22 @@ def test_versions_are_listed_compared_and_put_in_force_again(client, database):
     assert [one.get("reverts_to") for one in entries] == [None, None, 1]
 
 
+def test_of_two_at_once_the_second_tells_what_it_changed_of_the_first(api, automation):
+    def apply(text):
+        with api.client() as client:
+            return client.policies.apply(text)
+
+    automation.apply(POLICY)
+    with ThreadPoolExecutor() as pool:
+        with automation.database.writing() as session:
+            second = POLICY.replace("cooldown: 1h", "cooldown: 2h")
+            apply_policy(session, second, git=None, actor=PERSON, now=automation.clock_now)
+            third = pool.submit(apply, POLICY.replace("cooldown: 1h", "cooldown: 3h"))
+            await_true(lambda: waits(automation.database) or third.done())
+        (change,) = third.result().changes
+    assert (change.key, change.old, change.new) == ("cooldown", "2h", "3h")
+
+
 def test_a_preview_rehearses_and_changes_nothing(client, automation):
     automation.apply(POLICY)
     before = client.policies.get("flights")
@@ -140,7 +166,9 @@ def test_the_command_line(cli, tmp_path):
     assert "flights in production has no policy; this would be policy 1" in dry
     assert "the next run would take the lane full" in dry
     cli("policy", "apply", "-f", "policy.yaml")
+    cli("policy", "disable", "flights")
     again = cli("policy", "apply", "-f", "-", given=starter + "cooldown: 9h\n")
+    assert "disabled: `mlreg policy enable flights` lets it act" in again
     assert "~ cooldown: 6h -> 9h" in again
     assert cli("policy", "diff", "flights", 1, 2) == "  ~ cooldown: 6h -> 9h\n"
     assert "~ cooldown: 9h -> 6h" in cli("policy", "revert", "flights", "--to", 1)

@@ -176,7 +176,12 @@ def disable(model: Model, env: Environment = "production") -> None:
 
 def _tell_applied(answer: PolicyAnswer) -> None:
     where = f"{answer.model} in {answer.environment}"
-    lines = [f"policy {answer.number} is in force for {where}; {next_words(answer)}"]
+    lines = [
+        f"policy {answer.number} is in force for {where}; {next_words(answer)}"
+        if answer.enabled
+        else f"policy {answer.number} is applied for {where}, and disabled:"
+        f" `mlreg policy enable {answer.model}` lets it act"
+    ]
     if answer.number > 1:
         lines += change_lines(answer.changes)
     show(answer, text="\n".join(lines))

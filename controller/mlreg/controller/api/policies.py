@@ -33,11 +33,11 @@ from mlreg.controller.services.policy_texts import complete, kinds, parse_policy
 from mlreg.controller.services.run_signing import find_obstacle
 from mlreg.controller.services.sourcing import check_source
 from mlreg.controller.store.policies import find_state
-from mlreg.registry.api.context import Caller, Now, Parts, Reading, Writing
+from mlreg.registry.api.context import Caller, Now, Parts, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.paging import Before, Limit, numbered_page
 from mlreg.registry.api.permission import may, permit
-from mlreg.registry.services.catalog import get_model
+from mlreg.registry.services.catalog import get_model, lock_model
 from mlreg.registry.store.database import ReadSession
 
 router = APIRouter(tags=["policies"])
@@ -60,7 +60,7 @@ def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
     key: Key,
     declared: Declared,
 ) -> Response:
@@ -70,7 +70,7 @@ def apply_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     permit(caller, "policy.write", policy.model)
 
     def act() -> PolicyAnswer:
-        model = get_model(session, policy.model)
+        model = lock_model(session, policy.model)  # so that what was before it stays that
         check_source(declared, model, policy.data)
         before = policies.find_policy(session, model, policy.environment)
         found = policies.apply_policy(session, body.text, git=git, actor=caller, now=now)
@@ -156,16 +156,17 @@ def revert_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
     key: Key,
     declared: Declared,
 ) -> Response:
     """Put the text of an earlier version in force again, as a new version."""
 
     def act() -> PolicyAnswer:
+        locked = lock_model(session, model)
         before = policies.get_policy(session, model, environment)
         earlier = policies.get_version(session, model, environment, body.to)
-        check_source(declared, get_model(session, model), earlier.policy.data)
+        check_source(declared, locked, earlier.policy.data)
         found = policies.revert_policy(session, model, environment, body.to, actor=caller, now=now)
         return applied_answer(session, before, found, now, key)
 
@@ -181,7 +182,7 @@ def switch_policy(  # noqa: PLR0913, PLR0917 - what a route is given
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
     key: Key,
 ) -> Response:
     """Enable or disable the policy of a deployment."""
