@@ -14,7 +14,7 @@ from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.executors.local import PRELOAD, LocalExecutor
-from mlreg.controller.services import feedback, runs
+from mlreg.controller.services import feedback, reproductions, runs
 from mlreg.controller.services.handlers import HANDLERS
 from mlreg.controller.services.work import CHILD_MODULES, Worker, WorkerParts, WorkerSettings
 from mlreg.controller.services.work_folder import own_folder
@@ -22,6 +22,7 @@ from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.services import catalog, deployments
 from tests.faults.workers import await_true
 from tests.feedback_makers import make_model
+from tests.makers import PERSON
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -148,6 +149,23 @@ def log_of(database, run_id):
 def await_end(database, run_id, seconds=100):
     await_true(lambda: get_run(database, run_id).state not in {"queued", "running"}, seconds)
     return get_run(database, run_id)
+
+
+def reproduced(database, now, number, *, deep=False):
+    """Have a version of the model reproduced, and return what was found."""
+    with database.writing() as session:
+        model = catalog.get_model(session, "flights")
+        asked = reproductions.request_reproduction(
+            session, model, number, deep=deep, actor=PERSON, now=now
+        )
+
+    def found():
+        with database.reading() as session:
+            return reproductions.get_reproduction(session, asked)
+
+    await_true(lambda: found().state not in {"queued", "running"}, 100)
+    assert found().state == "succeeded", found().error
+    return found().progress["finding"]
 
 
 def promote_by_hand(database, version, *, now, actor):

@@ -7,10 +7,9 @@ import pytest
 
 from mlreg.controller.domain.commands import Commands, TrainerCommand
 from mlreg.controller.domain.policy import RetrainRule
-from mlreg.controller.services import decisions, reproductions
+from mlreg.controller.services import decisions
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog
-from tests.faults.workers import await_true
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -23,6 +22,7 @@ from tests.run_makers import (
     log_stream,
     make_model,
     promote_by_hand,
+    reproduced,
     worker,
 )
 
@@ -65,22 +65,6 @@ def retrained(database, now, lane="full", **rule):
     return await_end(database, ask(database, now=now, lane=lane, retrain=values), 90)
 
 
-def reproduced(database, number):
-    with database.writing() as session:
-        model = catalog.get_model(session, "flights")
-        asked = reproductions.request_reproduction(
-            session, model, number, deep=False, actor=PERSON, now=NOW
-        )
-
-    def found():
-        with database.reading() as session:
-            return reproductions.get_reproduction(session, asked)
-
-    await_true(lambda: found().state not in {"queued", "running"}, 90)
-    assert found().state == "succeeded", found().error
-    return found().progress["finding"]
-
-
 @pytest.mark.nightly
 def test_a_model_of_scikit_learn_is_champion_and_a_programs_its_challenger(database, at_work):
     first = retrained(
@@ -103,7 +87,7 @@ def test_a_model_of_scikit_learn_is_champion_and_a_programs_its_challenger(datab
         {"hashed"},
     ]
     assert all(step["seed"] for step in steps)
-    finding = reproduced(database, 1)
+    finding = reproduced(database, NOW, 1)
     assert finding["outcome"] == "identical", finding
     promote_by_hand(database, 1, now=NOW, actor=PERSON)
 
@@ -120,7 +104,7 @@ def test_a_model_of_scikit_learn_is_champion_and_a_programs_its_challenger(datab
     assert set(decision.evidence["metrics"]) >= {"challenger", "champion"}
     assert version(database, 2).trainer == "command/locked"
     assert version(database, 2).metrics["reported_squared_error"] > 0
-    finding = reproduced(database, 2)
+    finding = reproduced(database, NOW, 2)
     assert finding["outcome"] == "identical", finding
 
 
@@ -146,7 +130,7 @@ def test_what_a_program_without_a_lock_made_cannot_be_rebuilt(database, at_work)
     rule = {"trainer": "command", "command": "loose", "rounds": 20}
     run = retrained(database, NOW, **rule)
     assert run.state == "succeeded", log_of(database, run.id)
-    finding = reproduced(database, 1)
+    finding = reproduced(database, NOW, 1)
     assert finding["outcome"] == "not_reproducible"
     assert "the trainer command 'loose' declared no lock" in finding["reason"]
 

@@ -5,11 +5,9 @@ import json
 import pytest
 from sqlalchemy import create_engine, text
 
-from mlreg.controller.services import reproductions
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import attestations, audit, catalog
 from mlreg.registry.store.tables import Version
-from tests.faults.workers import await_true
 from tests.makers import PERSON, make_version
 from tests.run_makers import (
     DAY,
@@ -21,6 +19,7 @@ from tests.run_makers import (
     log_stream,
     make_model,
     promote_by_hand,
+    reproduced,
     worker,
 )
 
@@ -59,18 +58,7 @@ def trained(database, model):
 
 def reproduce(database, number, *, deep=False):
     """What the rebuild of a version says, once a worker has done it."""
-    with database.writing() as session:
-        asked = reproductions.request_reproduction(
-            session, catalog.get_model(session, "flights"), number, deep=deep, actor=PERSON, now=NOW
-        )
-
-    def found():
-        with database.reading() as session:
-            return reproductions.get_reproduction(session, asked)
-
-    await_true(lambda: found().state not in {"queued", "running"}, 60)
-    assert found().state == "succeeded", found().error
-    return found().progress["finding"]
+    return reproduced(database, NOW, number, deep=deep)
 
 
 def tamper(postgres, database, statement, **values):

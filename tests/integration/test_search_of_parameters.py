@@ -8,7 +8,6 @@ import pytest
 from mlreg.controller.domain.policy import RetrainRule
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog, stages
-from tests.integration.test_selections_of_runs import reproduced
 from tests.run_makers import (
     DAY,
     START,
@@ -18,6 +17,7 @@ from tests.run_makers import (
     log_of,
     log_stream,
     make_model,
+    reproduced,
     worker,
 )
 
@@ -67,7 +67,7 @@ def test_what_was_found_is_trained_recorded_and_not_searched_again(database, sto
         table = list(csv.DictReader(io.StringIO(reader.read().decode())))
     assert [row["trial"] for row in table] == list("01234")
     assert min(float(row["log_loss"]) for row in table) == found["value"]
-    finding = reproduced(database, 1)
+    finding = reproduced(database, NOW, 1)
     assert finding["outcome"] == "identical", finding
 
 

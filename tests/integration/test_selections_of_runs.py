@@ -3,11 +3,9 @@
 import pytest
 
 from mlreg.controller.domain.data_rule import DataRule
-from mlreg.controller.services import decisions, reproductions
+from mlreg.controller.services import decisions
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog
-from tests.faults.workers import await_true
-from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
     START,
@@ -17,6 +15,7 @@ from tests.run_makers import (
     log_of,
     log_stream,
     make_model,
+    reproduced,
     worker,
 )
 
@@ -34,22 +33,6 @@ def at_work(database, tmp_path):
 def selecting(form):
     windows = {"train_window": 20 * DAY, "evaluate_window": 10 * DAY, "label_delay": DAY}
     return DataRule(**windows, select=form)
-
-
-def reproduced(database, number):
-    with database.writing() as session:
-        model = catalog.get_model(session, "flights")
-        asked = reproductions.request_reproduction(
-            session, model, number, deep=False, actor=PERSON, now=NOW
-        )
-
-    def found():
-        with database.reading() as session:
-            return reproductions.get_reproduction(session, asked)
-
-    await_true(lambda: found().state not in {"queued", "running"}, 90)
-    assert found().state == "succeeded", found().error
-    return found().progress["finding"]
 
 
 @pytest.mark.usefixtures("at_work")
@@ -74,5 +57,5 @@ def test_a_selected_run_trains_on_its_rows_and_is_judged_on_all(database, form, 
     assert made.train_end == NOW - DAY - 10 * DAY
     assert decision.evidence["rows"] == 10 * 200
     assert made.metrics["holdout_rows"] == decision.evidence["rows"]
-    finding = reproduced(database, 1)
+    finding = reproduced(database, NOW, 1)
     assert finding["outcome"] == "identical", finding
