@@ -122,6 +122,12 @@ def test_leap_day():
     assert found == datetime(2028, 2, 29, tzinfo=UTC)
 
 
+def test_a_leap_day_on_a_weekday_is_found_however_far():
+    start, end = (datetime(year, 1, 1, tzinfo=UTC) for year in (2026, 2070))
+    sundays = due_times("0 0 29 2 */7", ZoneInfo("UTC"), start, end)
+    assert [one.year for one in sundays] == [2032, 2060]
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [("0", {0}), ("1,3-5", {1, 3, 4, 5}), ("*/20", {0, 20, 40}), ("50-59/4", {50, 54, 58})],
@@ -132,12 +138,14 @@ def test_fields(text, numbers):
 
 def test_names_and_both_sundays():
     assert parse_cron("0 0 * jan-mar sun").weekdays == parse_cron("0 0 * 1-3 7").weekdays == {0}
+    assert parse_cron("0 0 * March Monday") == parse_cron("0 0 * 3 1")
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "* * * *", "60 * * * *", "0 24 * * *", "0 0 0 * *", "0 0 30 2 *", "0 0 * 13 *",
-     "a * * * *", "5-1 * * * *", "*/0 * * * *", "0 0 * * 8", "*-3 * * * *", "\u0661 * * * *"],
+     "a * * * *", "5-1 * * * *", "*/0 * * * *", "0 0 * * 8", "0 0 * * monkey",
+     "*-3 * * * *", "\u0661 * * * *"],
 )  # fmt: skip
 def test_malformed_schedules_are_refused(text):
     with pytest.raises(ValueError, match=r"\w"):

@@ -21,16 +21,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _NAMES = {
-    "month": dict(zip(_MONTHS, range(1, 13), strict=True)),
-    "weekday": {name: number for number, name in enumerate(_DAYS)},
+    "month": {key: at for at, name in enumerate(_MONTHS, 1) for key in (name, name[:3])},
+    "weekday": {key: at for at, name in enumerate(_DAYS) for key in (name, name[:3])},
 }
 _PART = re.compile(r"(?:\*|(?P<first>[a-z0-9]+)(?:-(?P<last>[a-z0-9]+))?)(?:/(?P<step>[0-9]+))?")
-_HORIZON_DAYS = 366 * 8 + 2
-"""From a 29 February to the next one, across a century that is no leap year."""
+_HORIZON_DAYS = 366 * 40 + 2
+"""From a 29 February to the next one on the same weekday, across a century that is no leap year."""
+_CYCLE_DAYS = 28 * 366
+"""Within so many days (of this and the next century) every date falls on every weekday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +87,15 @@ def parse_cron(text: str) -> Cron:
         every_hour=words[1].startswith("*"),
         either_day=not words[2].startswith("*") and not words[4].startswith("*"),
     )
-    if words[4].startswith("*") and not any(map(cron.matches, _leap_year())):
+    if words[4].startswith("*") and not any(map(cron.matches, _days())):
         message = f"no day ever matches {text!r}"
         raise ValueError(message)
     return cron
 
 
-def _leap_year() -> Iterator[date]:
-    """Yield every date there is."""
-    return (date(2024, 1, 1) + timedelta(days=day) for day in range(366))
+def _days() -> Iterator[date]:
+    """Yield every date there is, on every weekday."""
+    return (date(2024, 1, 1) + timedelta(days=day) for day in range(_CYCLE_DAYS))
 
 
 def _parse_field(word: str, name: str, low: int, high: int) -> frozenset[int]:
@@ -116,7 +121,7 @@ def _parse_part(part: str, name: str, low: int, high: int) -> range:
 
 
 def _parse_number(word: str, name: str, low: int, high: int) -> int:
-    number = _NAMES.get(name, {}).get(word[:3] if word.isalpha() else word)
+    number = _NAMES.get(name, {}).get(word)
     if number is None and word.isdigit():
         number = int(word)
     if number is None or not low <= number <= high:
@@ -143,7 +148,7 @@ def next_due(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
     """Return the first due time strictly after a moment, aware and in UTC.
 
     Raises:
-        ValueError: nothing is due in the next eight years.
+        ValueError: nothing is due in the next forty years.
     """
     first_day = after.astimezone(zone).date() - timedelta(days=1)
     found: datetime | None = None
