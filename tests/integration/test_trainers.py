@@ -486,6 +486,24 @@ def test_a_search_whose_newest_rows_tell_nothing_says_so(tmp_path):
     assert "no trial went well: auc is not defined on the newest rows" in said
 
 
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"monotone_constraints": [1, 0]}, "has 2 values for 4 features"),
+        ({"mc": "0,0,0,1"}, "must be 0 for the category 'carrier'"),
+        ({"interaction_constraints": "[0,1"}, "parameters: Expecting"),
+        ({"num_leaves": 1}, "training failed: Check failed: (num_leaves) > (1)"),
+    ],
+)
+def test_parameters_at_which_lightgbm_would_fall_are_refused(tmp_path, params, said):
+    folder = train_job(tmp_path, make_rows(days=1), params=params, rounds=2)
+    train(folder)
+    result = read_result(folder)
+    assert result["outcome"] == "failed"
+    assert said in result["message"]
+    assert ".cpp" not in result["message"]
+
+
 def scores_of(folder, table):
     """Score rows with the model in `challenger`."""
     model = {"model": "challenger/model.txt", "contract": "challenger/contract.json"}

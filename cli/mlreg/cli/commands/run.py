@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -174,7 +175,7 @@ def parameters(pairs: list[str]) -> dict[str, Any]:
     """Return `NAME=VALUE` pairs as parameters: numbers, true, false, else text.
 
     Raises:
-        InvalidError: a pair has no `=`.
+        InvalidError: a pair has no `=`, or its value is no finite number.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -182,6 +183,8 @@ def parameters(pairs: list[str]) -> dict[str, Any]:
         if not sign or not name:
             raise InvalidError(f"{pair!r} is not NAME=VALUE", code="invalid_parameter")
         found[name] = _value(value)
+        if isinstance(found[name], float) and not isfinite(found[name]):
+            raise InvalidError(f"{pair!r} has no finite number", code="invalid_parameter")
     return found
 
 

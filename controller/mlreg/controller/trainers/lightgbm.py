@@ -24,15 +24,14 @@ from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its paramete
 
 from mlreg.client.scoring.errors import ModelFileError
 from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
-from mlreg.controller.domain.objectives import OBJECTIVES, objective_problem
 from mlreg.controller.domain.shards import without_addresses
 from mlreg.controller.trainers.errors import (
     NoTreeGrownError,
     ParentMismatchError,
     TrainingFailedError,
-    TrainingParameterError,
     TreeBudgetError,
 )
+from mlreg.controller.trainers.lightgbm_parameters import SEEDS, resolve_parameters
 from mlreg.controller.trainers.parents import parent_of
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import (
@@ -46,19 +45,11 @@ from mlreg.controller.trainers.trainer import (
 from mlreg.registry.domain.contracts import ContractMismatchError, FeatureContract, check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-SEEDS = (
-    "seed",
-    "bagging_seed",
-    "feature_fraction_seed",
-    "data_random_seed",
-    "extra_seed",
-    "objective_seed",
-)
 OBJECTIVE_PARAMETERS: Mapping[str, float] = {
     "boost_from_average": 0,
     "sigmoid": 1,
@@ -73,21 +64,9 @@ OBJECTIVE_PARAMETERS: Mapping[str, float] = {
 """What, beside its name, makes an objective what it is, with LightGBM's defaults."""
 LOGARITHMIC = frozenset({"poisson", "gamma", "tweedie"})
 """Objectives whose trees add up to the logarithm of the score."""
-OURS = frozenset(
-    {
-        *("num_iterations", "num_threads", "deterministic", "force_row_wise", "force_col_wise"),
-        *("boost_from_average", "boosting", "linear_tree", "categorical_feature", "metric"),
-        *("verbosity", "data", "valid", "input_model", "output_model", "config", "task"),
-        *("label_column", "weight_column", "group_column", "ignore_column", "num_class"),
-        *("early_stopping_round", "save_binary", "two_round", "refit_decay_rate", "device_type"),
-        *("forcedsplits_filename", "forcedbins_filename", "machines", "machine_list_filename"),
-        *("num_machines", "local_listen_port", "time_out", "tree_learner", "pre_partition"),
-        *SEEDS,
-    }
-)
-"""Parameters that follow from the task or from what this file promises: no caller sets them."""
 ADDRESSES = frozenset({"machines", "local_listen_port", "time_out"})
 """Parameters that say where it was trained, and nothing of what."""
+_SOURCE = re.compile(r" at \S+, line \d+ ?\.$")
 UNSAFE_NAME = re.compile(r'[\s",:\[\]{}]')
 REPORT_EVERY_ROUNDS = 50
 MOST_PASSED = 4_096
@@ -107,14 +86,14 @@ class LightGBMTrainer:
         """Train a model; see the protocol."""
         seeds = derive_seeds(task.seed, SEEDS)
         network = {} if task.shard is None else task.shard.network
-        params = {**resolve_parameters(task), **seeds, **network}
+        params = {**resolve_parameters(task, _aliases()), **seeds, **network}
         try:
             booster, before = _LANES[task.lane](task, params)
             content = without_addresses(booster.model_to_string().encode())
         except lightgbm.basic.LightGBMError as error:
             if "bad_alloc" in str(error):
                 raise MemoryError from error
-            raise TrainingFailedError(cause=" ".join(str(error).split())) from error
+            raise TrainingFailedError(cause=_told(error)) from error
         trees = _validated(content).num_trees
         if task.lane == "continue" and trees <= before:
             raise NoTreeGrownError(rows=len(task.labels))
@@ -178,7 +157,11 @@ def _open(model: StoredModel) -> tuple[ModelSummary, lightgbm.Booster]:
         ModelFileError: the file breaks the format.
     """
     content = model.path.read_bytes()
-    return _validated(content), lightgbm.Booster(model_str=content.decode())
+    summary = _validated(content)
+    try:
+        return summary, lightgbm.Booster(model_str=content.decode())
+    except ValueError as error:  # LightGBM reads the parameters as JSON
+        raise ModelFileError(where="parameters", cause=str(error)) from error
 
 
 def _validated(content: bytes) -> ModelSummary:
@@ -254,47 +237,13 @@ _PROOF: tuple[type[Trainer], type[Traced], type[Explaining]] = (
 )
 
 
-def resolve_parameters(task: TrainingTask) -> dict[str, Any]:
-    """Return the parameters under LightGBM's main names, with ours.
-
-    Raises:
-        TrainingParameterError: unknown, given twice, not the caller's to set, or of another task.
-    """
-    given = _main_names(task.params)
-    problem = objective_problem(task.task, given)
-    if problem is not None:
-        raise TrainingParameterError(parameter="objective", cause=problem)
-    objective = given.pop("objective", OBJECTIVES[task.task][0])
-    return {
-        **given,
-        **({"num_class": task.classes} if task.task == "multiclass" else {}),
-        "objective": objective,
-        "metric": "none",
-        "boosting": "gbdt",
-        "boost_from_average": False,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": task.threads,
-        "verbosity": -1,
-    }
+def _told(error: Exception) -> str:
+    """Return LightGBM's words in a line, without the place in its source."""
+    return _SOURCE.sub("", " ".join(str(error).split()))
 
 
-def _main_names(params: Mapping[str, Any]) -> dict[str, Any]:
-    main = {
-        alias: name
-        for name, aliases in _ConfigAliases._get_all_param_aliases().items()  # noqa: SLF001 - there is no public list
-        for alias in (name, *aliases)
-    }
-    found: dict[str, Any] = {}
-    for key, value in params.items():
-        name = main.get(key)
-        if name is None:
-            raise TrainingParameterError(parameter=key, cause="is not known to LightGBM")
-        if name in OURS:
-            raise TrainingParameterError(parameter=key, cause="is set by mlreg itself")
-        if name in found:
-            raise TrainingParameterError(parameter=key, cause=f"is given twice ({name})")
-        found[name] = value
+def _aliases() -> Mapping[str, Iterable[str]]:
+    found: Mapping[str, Iterable[str]] = _ConfigAliases._get_all_param_aliases()  # noqa: SLF001 - there is no public list
     return found
 
 
