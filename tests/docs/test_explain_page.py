@@ -46,7 +46,9 @@ def test_every_command_of_the_page(automation, cli, client, capsys):  # noqa: F8
         said = cli(*shlex.split(line)[1:])
         assert "flights in production" in said, line
         assert ("wrong: it loses" in said) == ("--by score" not in line), line
-    assert "temp=" in cli("monitor", "explanation", client.explanations.list("flights").items[1].number)
+    assert "temp=" in cli(
+        "monitor", "explanation", client.explanations.list("flights").items[1].number
+    )
     (example,) = blocks(PAGE, "python")
     exec(example, {"client": client})
     assert "wrong" in capsys.readouterr().out
