@@ -20,6 +20,7 @@ from mlreg.client.wire.drift import (
     DriftAnswer,
     DriftMatrix,
     FeatureDrift,
+    Question,
     Size,
     Width,
 )
@@ -55,10 +56,9 @@ def drift(
     start = find_moment(window, "--window")
     series = bool(days or feature or by or size)
     if exact or joint:
-        _check(not (exact and joint), "say --exact or --joint")
         _check(not (days or by or size), "--exact and --joint are about one window's rows")
         request = CompareRequest(
-            question="exact" if exact else "joint",
+            question=_question(exact=exact, joint=joint),
             environment=env,
             start=start,
             features=[feature] if feature else None,
@@ -66,16 +66,28 @@ def drift(
         _compare(model, request, wait=wait)
     elif series:
         _check(not window, "--window shows one window, --days and --feature the newest")
-        _show_series(model, env, days or 14, by or "day", size or "psi", feature or None)
+        _show_series(model, env, days, by, size, feature)
     else:
         _show_window(model, env, start)
 
 
+def _question(*, exact: bool, joint: bool) -> Question:
+    _check(not (exact and joint), "say --exact or --joint")
+    return "exact" if exact else "joint"
+
+
 def _show_series(
-    model: str, env: str, days: int, by: Width, size: Size, feature: str | None
+    model: str, env: str, days: int | None, by: Width | None, size: Size | None, feature: str
 ) -> None:
     with open_client() as client:
-        found = client.drift.matrix(model, env, days=days, width=by, size=size, feature=feature)
+        found = client.drift.matrix(
+            model,
+            env,
+            days=days or 14,
+            width=by or "day",
+            size=size or "psi",
+            feature=feature or None,
+        )
     show(found, text=_title(found), table=_one(found) if feature else _matrix(found))
 
 
