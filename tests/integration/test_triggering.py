@@ -14,7 +14,7 @@ from mlreg.controller.services.invariants import apply_invariants
 from mlreg.controller.services.trigger_records import find_look, let_go
 from mlreg.controller.store import tables
 from mlreg.controller.store import upstream as upstream_rows
-from mlreg.registry.services import deployments
+from mlreg.registry.services import deployments, retirement
 from mlreg.registry.store.tables import Installation, Version
 from tests.automation_makers import DAY, HOUR, START, Automation
 from tests.feedback_makers import make_model
@@ -141,6 +141,14 @@ def test_what_came_while_nobody_followed_is_not_new(automation):
     assert automation.pass_to(START + 9 * HOUR) == []
     automation.apply(POLICY)
     assert automation.pass_to(START + DAY + 7 * HOUR) == []
+
+
+def test_a_followed_model_that_is_deleted_ends_no_other_trigger(automation):
+    automation.apply(POLICY.replace("upstream: weather@version", "every: 1h"))
+    with automation.database.writing() as session:
+        retirement.delete_model(session, "weather", reason="old", actor=PERSON, now=START)
+    fired = automation.pass_to(START + 9 * HOUR)
+    assert [one.triggers for one in fired] == [("every",)]
 
 
 BROKEN = """

@@ -48,9 +48,15 @@ def follow(session: WriteSession, state: PolicyState, policy: Policy) -> None:
 
 
 def events_of(session: ReadSession, source: str, seen: int, after: datetime) -> Sequence[Event]:
-    """Return the events of a source (`upstream:weather@champion:production`), oldest first."""
+    """Return the events of a source (`upstream:weather@champion:production`), oldest first.
+
+    Nothing new comes of a model that was deleted: that ends no other trigger of the policy.
+    """
     followed = parse_upstream(source.removeprefix(FOLLOWED))
-    model = catalog.get_model(session, followed.model)
+    try:
+        model = catalog.get_model(session, followed.model)
+    except catalog.ModelNotFoundError:
+        return ()
     return rows.list_events(session, catalog.id_of(model), followed, seen, after)
 
 
