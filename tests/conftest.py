@@ -14,7 +14,7 @@ from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import APP, OWNER, make_database, make_roles
 from mlreg.controller.api import small_requests
-from mlreg.controller.web import explanation_pages, monitor_pages
+from mlreg.controller.web import backtest_pages, explanation_pages, monitor_pages
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.store.clock import SystemClock
@@ -125,7 +125,12 @@ def api(database, store, extra_routers, extras):
             clock,
             extra_routers=extra_routers,
             first_routes=small_requests.routes,
-            page_routers=[pages.router, monitor_pages.router, explanation_pages.router],
+            page_routers=[
+                pages.router,
+                monitor_pages.router,
+                explanation_pages.router,
+                backtest_pages.router,
+            ],
             model_links=[("monitors", "monitors")],
             extras=extras,
         )

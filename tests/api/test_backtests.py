@@ -1,6 +1,7 @@
 """Backtests over HTTP and from the command line: a grid replayed, ended, and what is refused."""
 
 from datetime import timedelta
+from html import unescape
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from mlreg.controller.api import backtests, policies
 from mlreg.controller.services import backtesting, jobs
 from mlreg.registry.domain import errors as registry
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
+from tests.api.test_monitor_pages import page_of, titles
 from tests.automation_makers import DAY, POLICY, START, Automation, labels_of, rows_of
 from tests.run_makers import executor_of_all
 
@@ -52,7 +54,7 @@ def log_days(automation, days=DAYS, *, labelled=True):
         automation.accept("labels", "l", labels_of(table, values), START + days * DAY)
 
 
-def test_a_grid_is_replayed_and_told_in_words(client, automation, cli, tmp_path):  # noqa: F811
+def test_a_grid_is_replayed_and_told_in_words(api, client, automation, cli, tmp_path):  # noqa: F811
     log_days(automation)
     request = BacktestRequest(grid=GRID, end=START + DAYS * DAY)
     asked = client.backtests.request("flights", request)
@@ -81,8 +83,16 @@ def test_a_grid_is_replayed_and_told_in_words(client, automation, cli, tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert [one.number for one in client.backtests.list("flights").items] == [asked.number]
 
+    page = page_of(api, f"/models/flights/backtests/{asked.number}")
+    assert found.answer[0] in unescape(page)
+    said = titles(page)
+    assert all(any(title.startswith(f"{name}: ") for title in said) for name in by_name)
+    assert f'href="/models/flights/backtests/{asked.number}"' in page_of(
+        api, "/models/flights/monitors"
+    )
 
-def test_it_says_how_far_it_is(client, automation, cli):  # noqa: F811
+
+def test_it_says_how_far_it_is(api, client, automation, cli):  # noqa: F811
     """A worker tells lines; the bar of the command line is drawn from them."""
     log_days(automation, 2)
     asked = client.backtests.request("flights")
@@ -90,6 +100,9 @@ def test_it_says_how_far_it_is(client, automation, cli):  # noqa: F811
     attempt = SimpleNamespace(database=automation.database, lease=lease)
     backtesting._tell(attempt, ["1 of 8 policies: never", "2 of 8 policies: weekly"])
     seen = client.backtests.get(asked.number)
+    page = page_of(api, f"/models/flights/backtests/{asked.number}")
+    assert "It is running (2 of 8 policies: weekly)." in page
+    page_of(api, f"/models/flights/backtests/{asked.number + 1}", 404)
     assert (seen.progress, seen.share) == ("2 of 8 policies: weekly", 0.25)
     assert "running (2 of 8 policies: weekly)" in cli(
         "policy", "backtest", "flights", "--show", str(asked.number)

@@ -16,7 +16,7 @@ BASE = {"model": "flights", "triggers": [{"every": "7d"}]}
 def test_the_grid_of_the_page_is_one():
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     grid = read_grid(text)
-    assert len(candidates(BASE, grid, parse_policy)) == 2 + 4 * 2 * 3
+    assert len(candidates(BASE, grid, parse_policy)) == 2 + 4 * 2 * 4
 
 
 def test_every_option_of_the_page_is_there():

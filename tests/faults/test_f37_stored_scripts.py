@@ -60,10 +60,41 @@ SHOWN = {
     f"/models/{NAME}/monitors/{quote(FEATURE, safe='')}": 1,
     f"/models/{NAME}/explanations/1": 15,
     f"/models/{NAME}/explanations/2": 1,
+    f"/models/{NAME}/backtests/3": 5,
 }
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+ESTIMATE = {"estimate": 0.5, "low": 0.4, "high": 0.6}
+BACKTESTED = {
+    "metric": EVIL,
+    "start": "2026-01-01T00:00:00Z",
+    "end": "2026-02-01T00:00:00Z",
+    "windows": 9,
+    "rows": 9,
+    "blocks": {"count": 9, "days": 1},
+    "gates": False,
+    "policies": [
+        {
+            **dict.fromkeys(("name", "triggers", "lanes", "selection", "error"), EVIL),
+            **dict.fromkeys(("value", "gain", "behind"), ESTIMATE),
+            "anchor": False,
+            "pareto": True,
+            "trainings": 1,
+            "train_seconds": 1.0,
+            "cost": 0.0,
+            "by_lane": {},
+            "verdicts": {},
+            "held": {},
+        }
+    ],
+    "left_out": [EVIL],
+    "freshness": [{"weeks": 1, "fresh": 0.5, "lost": ESTIMATE, "compared": 9}],
+    "answer": [EVIL],
+    "trained": 1,
+    "asked": 1,
+    "seconds": 1.0,
+}
 KEPT = {
     # columns that hold names, digests or words of our own, which no person chooses
     *("name", "task", "digest", "manifest_digest", "stage_digest", "feature_contract", "flavour"),
@@ -145,6 +176,8 @@ def add_monitors(session, model):
                                   outcome=EXPLAINED, enqueued_at=START),
             controller_tables.Job(id=2, kind="explain", payload=payload, state="failed",
                                   error=EVIL, enqueued_at=START),
+            controller_tables.Job(id=3, kind="backtest", payload=payload, state="succeeded",
+                                  outcome={"found": BACKTESTED}, enqueued_at=START),
         ]
     )  # fmt: skip
 
@@ -301,7 +334,8 @@ def page_paths(api):
             continue
         found.append(re.sub(r"{(\w+)(:\w+)?}", lambda match: values[match[1]], path))
     found += [f"/lineage/{quote(f'{kind}:{EVIL[:190]}', safe='')}" for kind in ("run", "nothing")]
-    found += [f"/models/{NAME}/explanations/2", f"/models/{NAME}/monitors?width=week&size=psi"]
+    found += [f"/models/{NAME}/backtests/3", f"/models/{NAME}/explanations/2"]
+    found += [f"/models/{NAME}/monitors?width=week&size=psi"]
     return [*found, f"/models/{quote(EVIL, safe='')}", f"/models/{NAME}/versions/9"]
 
 

@@ -238,6 +238,7 @@ def test_standings_gain_over_never_whatever_the_metric():
     assert found["weekly"].gain.estimate == pytest.approx(0.1)
     assert found["weekly"].gain.is_above_nothing
     assert found["never"].behind.is_above_nothing
+    assert str(found["never"].gain) == str(Interval95(0.0, 0.0, 0.0)), "no -0.0000"
     assert found["same"].behind == Interval95(0.0, 0.0, 0.0)
     lesser = stand("accuracy", measured, "never", draw_blocks(30, DRAWS, rng))
     assert lesser["weekly"].gain.estimate == pytest.approx(-0.1)

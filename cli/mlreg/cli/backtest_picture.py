@@ -49,7 +49,7 @@ def _draw_frontier(axes: Axes, found: Backtested) -> None:
         if value.low is not None and value.high is not None:
             axes.plot([one.train_seconds] * 2, [value.low, value.high], color=colour, alpha=0.2)
         axes.plot([one.train_seconds], [value.estimate], "o", color=colour, markersize=5)
-    front = sorted((one for one in found.policies if one.pareto), key=lambda one: one.train_seconds)
+    front = found.front
     axes.plot(
         [one.train_seconds for one in front],
         [one.value.estimate for one in front],

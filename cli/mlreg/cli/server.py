@@ -136,10 +136,15 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
 
 
 def _page_routers() -> list[APIRouter]:
-    from mlreg.controller.web import explanation_pages, monitor_pages
+    from mlreg.controller.web import backtest_pages, explanation_pages, monitor_pages
     from mlreg.registry.web import pages
 
-    return [pages.router, monitor_pages.router, explanation_pages.router]
+    return [
+        pages.router,
+        monitor_pages.router,
+        explanation_pages.router,
+        backtest_pages.router,
+    ]
 
 
 def serve(settings: Settings, descriptor: int | None = None, gate: int | None = None) -> None:

@@ -125,6 +125,15 @@ class Backtested(Answer):
     asked: int
     seconds: float
 
+    @property
+    def front(self) -> list[BacktestedPolicy]:
+        """The policies of the frontier, the cheapest first; of equally good ones only that one."""
+        found: dict[float, BacktestedPolicy] = {}
+        for one in sorted(self.policies, key=lambda one: one.train_seconds):
+            if one.pareto:
+                found.setdefault(round(one.value.estimate, 4), one)
+        return list(found.values())
+
 
 class BacktestAnswer(Answer):
     """A backtest that was asked for; `found` is there once it has succeeded.

@@ -102,7 +102,9 @@ def stand(
     values = np.array([measured[name].values(once)[0] for name in names])
     drawn = np.stack([measured[name].values(counts) for name in names], axis=1)
     base, best = names.index(never), int(np.nanargmax(sign * values))
-    gains = together(sign * (values - values[base]), sign * (drawn - drawn[:, [base]]), blocks)
+    gains = together(
+        sign * (values - values[base]) + 0.0, sign * (drawn - drawn[:, [base]]), blocks
+    )
     behind = together(sign * (values[best] - values), sign * (drawn[:, [best]] - drawn), blocks)
     return {
         name: Standing(
@@ -130,7 +132,7 @@ def together(estimates: Floats, drawn: Floats, blocks: int) -> list[Interval95]:
         most = np.nanquantile(np.nanmax(away, axis=1), CONFIDENCE)
         reach = float(most) * _widened(error, blocks)
     return [
-        Interval95(float(one), float(one - width), float(one + width))
+        Interval95(float(one), float(one - width) + 0.0, float(one + width))
         for one, width in zip(estimates, reach, strict=True)
     ]
 

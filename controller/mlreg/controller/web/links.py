@@ -25,5 +25,10 @@ def explanation_link(model: str, number: int) -> str:
     return f"/models/{quote(model, safe='')}/explanations/{number}"
 
 
+def backtest_link(model: str, number: int) -> str:
+    """Return the link to a backtest."""
+    return f"/models/{quote(model, safe='')}/backtests/{number}"
+
+
 def _query(chosen: dict[str, str]) -> str:
     return f"?{urlencode(chosen)}" if chosen else ""

@@ -13,7 +13,7 @@ from mlreg.controller.domain.bins import SCORE
 from mlreg.controller.domain.drift import SIZES
 from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.windows import DAY, Interval
-from mlreg.controller.services import drift, explaining
+from mlreg.controller.services import backtesting, drift, explaining
 from mlreg.controller.services.drift import DriftReport, NoReferenceError
 from mlreg.controller.services.feature_windows import FeatureWindow, find_feature_window
 from mlreg.controller.services.rollups import LENGTHS, Width
@@ -74,6 +74,7 @@ def monitors_page(
         verdicts = find_verdicts(session, found, (environment, size), width, report)
         raised = list(alerts.list_all(session, model=model, state="open"))
         explained = explaining.list_explanations(session, found, limit=5)
+        backtests = backtesting.list_backtests(session, found, limit=5)
         environments = [one.state.environment for one in status.list_status(session, model)]
     series = by_monitor(readings)
     return page(
@@ -92,6 +93,7 @@ def monitors_page(
         others=_trends((*WATCHED, *_business(series)), series, within, flags),
         heat=report and heat_map((model, environment), report, verdicts, size, width),
         explanations=explained,
+        backtests=backtests,
         frame=FRAME,
     )
 
