@@ -1,7 +1,6 @@
 """Alerts of readings just written: one for a cause, folded, explained, told of once."""
 
 import threading
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -179,7 +178,7 @@ def test_a_policy_may_want_none_of_a_kind(stream):
 def test_a_broken_invariant_is_as_loud_as_it_says(stream):
     def broken(number, name, alert):
         found = reading(number, "", "unusual", f"invariant:{name}")
-        return replace(found, evidence={"severity": "block", "alert": alert})
+        return found._replace(evidence={"severity": "block", "alert": alert})
 
     stream.reads(0, broken(0, "way", "info"))
     (alert,) = stream.alerts()
