@@ -221,13 +221,13 @@ def provenance_of(form: ProvenanceForm) -> Provenance:
     return Provenance(
         git=None if git is None else GitState(git.commit, git.dirty, git.remote),
         snapshots=snapshots_of(form),
-        data=None if data is None else tuple(DataItem(**item.model_dump()) for item in data),
+        data=None if data is None else tuple(DataItem(**dict(item)) for item in data),
         feature_contract=None
         if contract is None
-        else FeatureContract.from_json([feature.model_dump() for feature in contract]),
+        else FeatureContract.from_json([dict(feature) for feature in contract]),
         hyperparameters=form.hyperparameters,
         seeds=form.seeds,
-        environment=None if environment is None else EnvironmentRecord(**environment.model_dump()),
+        environment=None if environment is None else EnvironmentRecord(**dict(environment)),
         trainer=form.trainer,
         lane=form.lane,
         parent=form.parent,
