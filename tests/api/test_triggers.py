@@ -10,8 +10,10 @@ from mlreg.client.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.client.transport import Call, path
 from mlreg.client.wire.triggers import WhyAnswer
 from mlreg.controller.api import policies, triggers
+from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.services.calling import MAX_PAYLOAD_BYTES, MAX_WAITING
 from mlreg.controller.store import tables
+from mlreg.registry.store.clock import SystemClock
 from tests.automation_makers import Automation
 
 HOUR = timedelta(hours=1)
@@ -47,6 +49,20 @@ def test_a_call_is_judged_at_the_next_beat_and_its_payload_is_kept(client, autom
     assert evidence["payload"] == {"batch": "A7", "password": "[redacted]"}
     assert evidence["by"]
     assert automation.pass_to(taken.at + HOUR) == []
+
+
+def test_a_call_comes_now_whatever_the_clock_of_the_apis_machine_says(
+    client, automation, monkeypatch
+):
+    monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + 2 * HOUR)
+    client.policies.apply(CALLED.replace("1000", "2000"))
+    taken = client.triggers.call("flights", "new-prices", {})
+    (state,) = automation.all(tables.PolicyState)
+    judged = PolicyMemory.from_json(state.memory).judged_at
+    assert max(taken.at, judged) < datetime.now(UTC) + HOUR
+    monkeypatch.undo()
+    (fired,) = automation.pass_to(taken.at)
+    assert fired.triggers == ("webhook",)
 
 
 def test_one_key_calls_once(client, automation):

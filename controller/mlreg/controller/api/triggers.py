@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 from mlreg.client.wire.triggers import CallAnswer, CallRequest, FoundTrigger, WhyAnswer
 from mlreg.controller.services import calling, trigger_records
 from mlreg.controller.services.trigger_records import Look
-from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.context import Caller, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may
 
@@ -33,7 +33,7 @@ def call_trigger(  # noqa: PLR0913, PLR0917 - what a route is given
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
 ) -> Response:
     """Call a webhook trigger of a policy, or, as `manual`, fire the policy by hand."""
     call = calling.Caller(model, environment, trigger, body.payload, body.reason)

@@ -19,7 +19,7 @@ from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import UnauthenticatedError
-from mlreg.registry.store.clock import SystemClock
+from mlreg.registry.store.clock import DatabaseClock, SystemClock
 from mlreg.registry.store.database import ReadSession, WriteSession
 
 
@@ -50,6 +50,17 @@ async def now_of(parts: Parts) -> datetime:
     return await run_in_threadpool(parts.clock.now)
 
 
+async def shared_now_of(parts: Parts) -> datetime:
+    """Return business time as the controllers have it: real time is the database's.
+
+    For moments that they act by. This machine's clock may be wrong by an hour: a schedule would be
+    found to have been due before its policy was applied, a call would wait.
+    """
+    if isinstance(parts.clock, SystemClock):
+        return await run_in_threadpool(DatabaseClock(parts.database).now)
+    return await now_of(parts)
+
+
 async def _caller(request: Request) -> Actor:
     return caller_of(request)
 
@@ -70,4 +81,5 @@ Reading = Annotated[Callable[[], AbstractContextManager[ReadSession]], Depends(_
 Writing = Annotated[Callable[[], AbstractContextManager[WriteSession]], Depends(_writing)]
 Store = Annotated[ArtifactStore, Depends(_store)]
 Now = Annotated[datetime, Depends(now_of)]
+SharedNow = Annotated[datetime, Depends(shared_now_of)]
 Caller = Annotated[Actor, Depends(_caller)]
