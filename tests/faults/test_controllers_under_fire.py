@@ -138,6 +138,7 @@ def check(database, began):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(10 * STORM_SECONDS)
 def test_every_due_time_fires_once_and_none_is_missed(database, database_url, tmp_path):
     faults, watch, began, _ = storm(database, database_url, tmp_path, STORM_SECONDS)
     firings, runs = check(database, began)

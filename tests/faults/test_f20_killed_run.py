@@ -12,7 +12,7 @@ from mlreg.registry.services import audit, catalog
 from mlreg.registry.store.tables import Decision, Revision, Version
 from tests.automation_makers import HOUR
 from tests.faults.controllers import Plan, Watch, controller
-from tests.faults.workers import await_true, run_worker_process
+from tests.faults.workers import await_true, end_leases, run_worker_process
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -29,6 +29,8 @@ from tests.run_makers import (
     worker,
 )
 
+LEASE_SECONDS = 120.0  # who lives loses none, however slow the machine is
+PATIENCE_SECONDS = 180.0
 FIRST = START + 32 * DAY
 SECOND = FIRST + 20 * DAY
 POLICY = """
@@ -44,6 +46,8 @@ gates:
 """
 NIGHTLY = ["run_frozen", "run_trained", "run_judged", "run_promoted"]
 STEPS = ["run_registered", *(pytest.param(step, marks=pytest.mark.nightly) for step in NIGHTLY)]
+
+pytestmark = pytest.mark.timeout(4 * PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -82,11 +86,12 @@ def count(database, table):
 @pytest.mark.parametrize("step", STEPS)
 def test_it_goes_on_after_its_last_finished_step(database, database_url, tmp_path, champion, step):
     run_id = ask_by_policy(database, champion)
-    with run_worker_process(database_url, tmp_path, SECOND, step) as victim:
-        assert victim.wait(timeout=40) == -9
+    with run_worker_process(database_url, tmp_path, SECOND, step, LEASE_SECONDS) as victim:
+        assert victim.wait(PATIENCE_SECONDS) == -9
     assert get_run(database, run_id).state == "running"
-    with run_worker_process(database_url, tmp_path, SECOND):
-        run = await_end(database, run_id, seconds=40)
+    end_leases(database)
+    with run_worker_process(database_url, tmp_path, SECOND, lease_seconds=LEASE_SECONDS):
+        run = await_end(database, run_id, seconds=PATIENCE_SECONDS)
     assert (run.state, run.attempt) == ("succeeded", 2), log_of(database, run_id)
     assert count(database, Version) == 2
     assert count(database, Decision) == 2
@@ -117,9 +122,10 @@ def test_the_whole_cycle_goes_on_under_another_controller(
     due = SECOND + 3 * HOUR
     clock = f"{due.isoformat()},{due.isoformat()},0"  # time stands still
     with controller(Plan(database_url, "first", 1.0, clock), tmp_path) as first:
-        with run_worker_process(database_url, tmp_path, clock, step) as victim:
-            assert victim.wait(timeout=60) == -9
+        with run_worker_process(database_url, tmp_path, clock, step, LEASE_SECONDS) as victim:
+            assert victim.wait(PATIENCE_SECONDS) == -9
         first.kill()
+    end_leases(database)
     [fired] = firings(database)
     assert (fired.outcome, fired.fire_at) == ("run", due)
     with database.reading() as session:
@@ -127,11 +133,11 @@ def test_the_whole_cycle_goes_on_under_another_controller(
     with (
         Watch(database) as watch,
         controller(Plan(database_url, "second", 1.0, clock), tmp_path),
-        run_worker_process(database_url, tmp_path, clock),
+        run_worker_process(database_url, tmp_path, clock, lease_seconds=LEASE_SECONDS),
     ):
-        run = await_end(database, run_id, seconds=60)
-        watch.await_ticks(3)
-        await_true(lambda: count_jobs(database) == 0, 60)
+        run = await_end(database, run_id, seconds=PATIENCE_SECONDS)
+        watch.await_ticks(3, PATIENCE_SECONDS)
+        await_true(lambda: count_jobs(database) == 0, PATIENCE_SECONDS)
     assert (run.state, run.attempt) == ("succeeded", 2), log_of(database, run_id)
     assert len(firings(database)) == 1
     assert (count(database, Version), count(database, Decision)) == (2, 2)

@@ -53,10 +53,10 @@ def worker(url, folder, lease_seconds):
 
 
 @contextmanager
-def run_worker_process(url, folder, now, failpoint=""):
+def run_worker_process(url, folder, now, failpoint="", lease_seconds=RUN_LEASE_SECONDS):
     """A worker of the real jobs in a process of its own, at a moment, that may die at a point."""
     clock = now if isinstance(now, str) else now.isoformat()
-    words = [url, folder / "work", folder / "store", str(RUN_LEASE_SECONDS), clock]
+    words = [url, folder / "work", folder / "store", str(lease_seconds), clock]
     with (
         (folder / "worker.log").open("ab") as log,
         subprocess.Popen(
@@ -99,6 +99,12 @@ def await_true(condition, seconds=PATIENCE_SECONDS):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def end_leases(database):
+    """Let the leases of those who died run out now: who lives has none at this moment."""
+    with database.writing() as session:
+        session.execute(text("UPDATE job SET lease_until = now() WHERE state = 'running'"))
 
 
 def make_effect_table(admin_url):
