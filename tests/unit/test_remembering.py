@@ -1,6 +1,7 @@
 """Which older versions are looked at, on which rows, and which of them is the best."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from mlreg.controller.domain.remembering import MemoryRule, best_of, halves, spread_versions
 from mlreg.controller.domain.windows import Interval
+from mlreg.controller.services.recalling import CHILD_FAILED, ask_apart
+from mlreg.controller.services.run_folder import ChildRefusedError
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
 
@@ -58,3 +61,20 @@ def test_greater_or_smaller_is_better(metric, best):
 def test_the_main_metric_is_that_of_the_task():
     assert MemoryRule().metric_for("regression") == "rmse"
     assert MemoryRule(metric="mae").metric_for("regression") == "mae"
+
+
+@pytest.mark.parametrize("error", CHILD_FAILED)
+def test_a_version_that_ends_its_child_is_left_out_alone(error):
+    said = []
+
+    def ask(some):
+        if any(one.number == 2 for one in some):
+            why = {"code": "x", "message": "bad tree", "hint": ""}
+            raise error(**why) if error is ChildRefusedError else error("signal 11")
+        return {one.number: {"auc": 0.5} for one in some}
+
+    sources = [SimpleNamespace(number=number) for number in (3, 2, 1)]
+    assert set(ask_apart(ask, sources, said.append)) == {3, 1}
+    assert len(said) == 1
+    assert said[0].startswith("version 2 is left out: ")
+    assert ask_apart(ask, [], said.append) == {}

@@ -21,6 +21,9 @@ from mlreg.controller.services.judging_run import (
 )
 from mlreg.controller.services.run_folder import (
     ChildCall,
+    ChildCrashedError,
+    ChildOverLimitError,
+    ChildRefusedError,
     ModelSource,
     call_child,
     files_of,
@@ -40,6 +43,7 @@ from mlreg.registry.store.deployments import list_all_barred
 from mlreg.registry.store.tables import Model, Version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 ENTRY = "mlreg.controller.trainers.recall_child:measure"
 ROWS = "recall.parquet"
 Metrics = dict[int, dict[str, float]]
+CHILD_FAILED = (ChildCrashedError, ChildOverLimitError, ChildRefusedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def recall(attempt: Attempt, recalling: Recalling) -> Recalled | None:
     """Return an older version that is accepted as it is, None when something is to be trained.
 
     Raises:
-        ChildCrashedError, StoreUnreachableError, HaltedError: another attempt may go well.
+        StoreUnreachableError, HaltedError: another attempt may go well.
     """
     try:
         return _find(attempt, recalling)
@@ -154,10 +159,33 @@ def _measured(
         known: Metrics = rows.find_metrics(session, model_id, snapshot.digest, numbers)
         sources = [find_source(session, one) for one in versions if one.number not in known]
     new = [source for source in sources if source is not None]
-    found = _ask(attempt, recalling, snapshot, new) if new else {}
+    found = ask_apart(lambda some: _ask(attempt, recalling, snapshot, some), new, recalling.log.say)
     with attempt.effect() as session:
         rows.keep_metrics(session, model_id, snapshot.digest, found, attempt.clock.now())
     return {**known, **found}
+
+
+def ask_apart(
+    ask: Callable[[list[ModelSource]], Metrics],
+    sources: list[ModelSource],
+    say: Callable[[str], None],
+) -> Metrics:
+    """Return the metrics of all versions, asked one by one where their child does not survive all.
+
+    A version whose file ends its child is left out: it must neither end the run nor hide others.
+    """
+    if not sources:
+        return {}
+    try:
+        return ask(sources)
+    except CHILD_FAILED as error:
+        if len(sources) == 1:
+            say(f"version {sources[0].number} is left out: {error}")
+            return {}
+    found: Metrics = {}
+    for one in sources:
+        found |= ask_apart(ask, [one], say)
+    return found
 
 
 def _ask(
@@ -203,8 +231,12 @@ def _judge(
     attempt: Attempt, recalling: Recalling, number: int, snapshot: Snapshot
 ) -> Recalled | None:
     question = replace(recalling.question, challenger=number, snapshot=snapshot)
-    with open_folder(attempt, "recalled") as folder:
-        judged = judge_challenger(attempt, folder, question)
+    try:
+        with open_folder(attempt, "recalled") as folder:
+            judged = judge_challenger(attempt, folder, question)
+    except CHILD_FAILED as error:
+        recalling.log.say(f"version {number} does best, but cannot be judged: {error}")
+        return None
     verdict = judged.judgement["verdict"]
     if verdict != "accepted":
         reason = judged.judgement.get("reason", "")
