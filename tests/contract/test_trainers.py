@@ -189,3 +189,23 @@ def test_several_classes_have_a_score_each(kind, tmp_path):
     assert found.shape == (2000, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     assert (found.argmax(axis=1) == three_classes()["label"].to_numpy()).mean() > 0.8
+
+
+def test_a_class_that_the_parent_has_not_seen_makes_another_model(kind, tmp_path):
+    if kind != "sklearn":
+        pytest.skip("it takes any class that the target declares")
+    table = make_rows(days=1)
+    at = table.column_names.index("label")
+    seen, all_three = (np.arange(200.0) % classes for classes in (2, 3))
+    job = {"target": {"task": "multiclass", "classes": ["a", "b", "c"]}}
+    folder = train_job(
+        tmp_path / "a", table.set_column(at, "label", pa.array(seen)), **job_of(kind, **job)
+    )
+    train(folder)
+    contract = read_result(folder)["contract"]
+    (tmp_path / "b").mkdir()
+    shutil.copytree(folder / "out", tmp_path / "b/parent")
+    job |= {"lane": "continue", "contract": contract, "parent": files(kind, "parent")}
+    newer = table.set_column(at, "label", pa.array(all_three))
+    result = refused(tmp_path / "b", kind, newer, **job, schema=None)
+    assert result["code"] == "parent_mismatch"

@@ -214,7 +214,7 @@ def _fit(estimator: Any, task: TrainingTask, matrix: NDArray[np.float64], order:
     more = _weights(estimator.partial_fit, weights)
     try:
         estimator.partial_fit(matrix[places], labels[places], **more)
-    except ValueError as error:  # a class that the parent has not seen, `class_weight: balanced` …
+    except ValueError as error:  # a class that the parent has not seen, say
         cause = " ".join(str(error).split())[:500]
         raise ParentMismatchError(what="estimator", cause=cause) from error
 
