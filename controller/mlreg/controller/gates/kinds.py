@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from mlreg.controller.domain.gates import Gate
+from mlreg.controller.domain.plugins import load_kinds
 from mlreg.controller.gates.baseline import BaselineGate
 from mlreg.controller.gates.champion import ChampionGate
 from mlreg.controller.gates.slices import SlicesGate
@@ -15,8 +17,6 @@ from mlreg.registry.domain.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from mlreg.controller.domain.gates import Gate
 
 GROUP = "mlreg.gates"
 OURS: dict[str, type[Gate]] = {
@@ -38,9 +38,7 @@ class InvalidGateError(InvalidError):
 @cache
 def gate_kinds() -> dict[str, type[Gate]]:
     """Return every kind of gate, those of third parties (entry points `mlreg.gates`) included."""
-    others: dict[str, type[Gate]] = {
-        entry.name: entry.load() for entry in entry_points(group=GROUP)
-    }
+    others = load_kinds(entry_points(group=GROUP), Gate)  # type: ignore[type-abstract] # a base
     return {**others, **OURS}
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.plugins import load_kinds
+from mlreg.controller.domain.triggers import Trigger
 from mlreg.controller.triggers.drift import DriftTrigger
 from mlreg.controller.triggers.every import EveryTrigger
 from mlreg.controller.triggers.invariant import InvariantTrigger
@@ -15,9 +16,6 @@ from mlreg.controller.triggers.predictions import PredictionsTrigger
 from mlreg.controller.triggers.schedule import ScheduleTrigger
 from mlreg.controller.triggers.upstream import UpstreamTrigger
 from mlreg.controller.triggers.webhook import WebhookTrigger
-
-if TYPE_CHECKING:
-    from mlreg.controller.domain.triggers import Trigger
 
 GROUP = "mlreg.triggers"
 OURS: tuple[type[Trigger], ...] = (
@@ -36,7 +34,5 @@ OURS: tuple[type[Trigger], ...] = (
 @cache
 def trigger_kinds() -> dict[str, type[Trigger]]:
     """Return the triggers by kind; ours cannot be replaced by another's."""
-    others: dict[str, type[Trigger]] = {
-        entry.name: entry.load() for entry in entry_points(group=GROUP)
-    }
+    others = load_kinds(entry_points(group=GROUP), Trigger)  # type: ignore[type-abstract] # a base
     return {**others, **{trigger.kind: trigger for trigger in OURS}}
