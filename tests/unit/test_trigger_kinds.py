@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
+from mlreg.controller.domain.policy_schema import policy_schema
 from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.triggers import Event, View
 from mlreg.controller.domain.upstream import Upstream, parse_upstream
@@ -99,7 +100,9 @@ class TestPerformanceInOtherWays:
         for until in range(36, 42):
             assert not judge(trigger, *each("skill_auc", *values[:until])).holds
         assert judge(trigger, *each("skill_auc", *values[:36], 0.2)).holds
-        assert not judge(trigger, *each("skill_auc", *values[:10], 0.2)).holds  # too little past
+        young = judge(trigger, *each("skill_auc", *values[:10], 0.2))
+        assert young.because == "11 windows of this champion do not say yet what is usual"
+        assert (young.holds, young.missing) == (False, "14 windows before one to judge")
 
     def test_k_of_n_groups(self):
         trigger = PerformanceTrigger(performance="auc", below=0.7, windows={"k": 2, "of": 3})
@@ -243,6 +246,29 @@ def test_a_trigger_of_somebody_elses_package():
     assert not trigger.judge(View(START + DAY, START)).holds
     with pytest.raises(InvalidPolicyError, match=r"line 2: triggers\[0\]\.weekday"):
         read_policy("model: flights\ntriggers: [{weekday: holiday}]\n", kinds)
+
+
+@pytest.mark.parametrize(
+    ("module", "cause"),
+    [("import no_such_library", "ModuleNotFoundError"), ("Moon = 3", "moon_trigger:Moon is no")],
+)
+def test_one_that_cannot_be_loaded_stops_only_policies_that_name_it(
+    monkeypatch, tmp_path, module, cause
+):
+    (tmp_path / "moon_trigger.py").write_text(module)
+    (distribution := tmp_path / "moon-1.2.dist-info").mkdir()
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: moon\nVersion: 1.2\n")
+    (distribution / "entry_points.txt").write_text("[mlreg.triggers]\nmoon = moon_trigger:Moon\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        kinds = Kinds(trigger_kinds.__wrapped__(), {})
+    finally:
+        sys.modules.pop("moon_trigger", None)
+    assert read_policy("model: f\ntriggers: [{labelled_rows: 5}]\n", kinds).triggers
+    expected = rf"line 2: triggers\[0\]: .*'moon' of the package moon 1.2 .*cannot be .*{cause}"
+    with pytest.raises(InvalidPolicyError, match=expected):
+        read_policy("model: f\ntriggers: [{moon: full}]\n", kinds)
+    assert policy_schema(kinds)["$defs"]["moon:BrokenTrigger"]
 
 
 def test_without_the_package_it_is_unknown():

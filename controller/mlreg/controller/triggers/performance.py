@@ -12,7 +12,7 @@ from mlreg.controller.domain.border import ONE, Border, KOfN
 from mlreg.controller.domain.metrics import MetricName, greater_is_better
 from mlreg.controller.domain.performance import SKILLED
 from mlreg.controller.domain.readings import EVERYTHING, Pooled, WindowReading, pool, usable
-from mlreg.controller.domain.season import usual
+from mlreg.controller.domain.season import LEAST_ALL, usual
 from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
 
 if TYPE_CHECKING:
@@ -130,10 +130,18 @@ class PerformanceTrigger(Trigger):
         pools = _pools(compared, self.windows.of, self.min_rows)
         bad = [self._is_bad(one.value, first) for one in reversed(pools)]
         if not pools or (self._is_first_needed and first is None):
-            because = "too few labelled rows since the promotion"
-            return Finding.not_held(because, missing=f"{self.min_rows:,} labelled rows")
+            return self._too_few(found, compared)
         back = (EVERYTHING,) if EVERYTHING in view.spent and not self._is_out(pools, first) else ()
         return self._found(pools, bad, first, (view.spent.difference(back), back))
+
+    def _too_few(
+        self, found: Sequence[WindowReading], compared: Sequence[WindowReading]
+    ) -> Finding:
+        if found and not compared and self.against == "history":
+            because = f"{len(found)} windows of this champion do not say yet what is usual"
+            return Finding.not_held(because, missing=f"{LEAST_ALL} windows before one to judge")
+        because = "too few labelled rows since the promotion"
+        return Finding.not_held(because, missing=f"{self.min_rows:,} labelled rows")
 
     def _usable(self, view: View) -> Sequence[WindowReading]:
         readings = view.readings.get(self.monitor, ())

@@ -1,0 +1,51 @@
+"""Kinds of a part of the policy that others install: each is loaded, or stands in for itself.
+
+What always holds: one that cannot be loaded takes nothing away from the others: what names it is
+refused, with the cause and who has to mend it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import BaseModel, create_model, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def load_kinds(points: Iterable[EntryPoint], base: type[Part]) -> dict[str, type[Part]]:
+    """Return the kinds that these entry points are of, by name.
+
+    Args:
+        points: of one group.
+        base: what each of them has to derive from.
+    """
+    return {point.name: _load(point, base) for point in points}
+
+
+def _load(point: EntryPoint, base: type[Part]) -> type[Part]:
+    try:
+        found = point.load()
+    except Exception as error:  # noqa: BLE001 - whatever another's module does as it is imported
+        return _broken(point, base, f"{type(error).__name__}: {error}")
+    if not (isinstance(found, type) and issubclass(found, base)):
+        return _broken(point, base, f"{point.value} is no {base.__name__}")
+    return found
+
+
+def _broken(point: EntryPoint, base: type[Part], cause: str) -> type[Part]:
+    """Return a kind that is none of anything: reading it tells why."""
+    by = "" if point.dist is None else f" of the package {point.dist.name} {point.dist.version}"
+    message = f"{point.name!r}{by} is installed and cannot be loaded ({cause})"
+
+    def refuse(_form: Any) -> Any:  # noqa: ANN401 - whatever the file says
+        raise ValueError(message)
+
+    refusing = cast("Any", {"refuse": model_validator(mode="before")(refuse)})
+    made = create_model(f"Broken{base.__name__}", __base__=base, __validators__=refusing)
+    made.kind = point.name  # type: ignore[attr-defined]
+    return made
