@@ -1,12 +1,16 @@
 """Ticks over a real log: windows, outages, triggers, firings."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlmodel import select
 
+from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.services.policies import set_enabled
 from mlreg.controller.store import tables
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation
+from tests.makers import PERSON
 
 
 def test_a_closed_window_is_read_once_its_batches_are_drained(database, store):
@@ -205,15 +209,42 @@ def test_an_empty_window_holds_everything(database, store):
 
 
 def test_a_disabled_policy_does_nothing(database, store):
-    from mlreg.controller.services.policies import set_enabled
-    from tests.makers import PERSON
-
     automation = Automation(database, store)
     with database.writing() as session:
         set_enabled(session, "flights", "production", enabled=False, actor=PERSON, now=START)
     automation.log(START)
     assert automation.pass_to(START + 2 * DAY) == []
     assert automation.readings("rows") == []
+
+
+def test_what_was_due_while_it_was_disabled_is_not_caught_up(database, store):
+    policy = POLICY.replace('"0 3 * * *"', '"0 3 * * *", catch_up: all')
+    automation = Automation(database, store, policy=policy)
+    for enabled, now in ((False, START + DAY), (True, START + 9 * DAY + 4 * HOUR)):
+        with database.writing() as session:
+            set_enabled(session, "flights", "production", enabled=enabled, actor=PERSON, now=now)
+    automation.pass_to(START + 10 * DAY + 4 * HOUR)
+    found = [one.fire_at for one in automation.all(tables.Firing)]
+    assert found == [START + 3 * HOUR, START + 10 * DAY + 3 * HOUR]
+
+
+def test_a_comment_in_a_policy_arms_nothing_again_and_misses_nothing(database, store):
+    policy = POLICY.replace('{schedule: "0 3 * * *"}', "{labelled_rows: 900}\n  - {every: 1d}")
+    automation = Automation(database, store, policy=policy)
+
+    def memory():
+        return PolicyMemory.from_json(automation.all(tables.PolicyState)[0].memory)
+
+    with database.writing() as session:
+        state = session.exec(select(tables.PolicyState)).one()
+        was = replace(PolicyMemory.from_json(state.memory), spent={"labelled_rows": ("",)})
+        state.memory = was.to_json()
+        session.add(state)
+    automation.clock_now = START + DAY
+    assert automation.apply(policy.replace("rounds: 10", "rounds: 11") + "# why").number == 2
+    assert memory() == was
+    automation.apply(policy.replace("900", "901"))
+    assert (memory().judged_at, memory().spent) == (START + DAY, {})
 
 
 def test_all_needs_every_trigger_to_hold(database, store):

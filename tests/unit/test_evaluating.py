@@ -17,7 +17,7 @@ from mlreg.controller.domain.evaluating import (
     waits_already,
 )
 from mlreg.controller.domain.firing import Circumstances, judge_firing
-from mlreg.controller.domain.memory import Call, PolicyMemory
+from mlreg.controller.domain.memory import Call, PolicyMemory, Quiet
 from mlreg.controller.domain.policy_file import Kinds, read_policy
 from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.triggers import Event, View
@@ -328,3 +328,52 @@ def test_memory_is_read_as_it_was_written(memory):
 def test_nothing_to_judge_is_no_firing(state):
     source = Replay([psi(number, None, state=state) for number in range(5)])
     assert play(policy_of(DRIFT), source, days(5))[0] == []
+
+
+class TestDisabled:
+    """What falls due while a policy is disabled is never caught up, whatever `catch_up` says."""
+
+    OFF = (START + 2 * DAY + 6 * HOUR, START + 60 * DAY + 6 * HOUR)
+
+    def fired(self, catch_up, judged_at=START, until=START + 61 * DAY + 6 * HOUR):
+        policy = policy_of(
+            f'triggers: [{{schedule: "0 3 * * *", catch_up: {catch_up}}}]\ncooldown: 1h'
+        )
+        memory = memory_of(judged_at=judged_at).stopped(self.OFF[0]).resumed(self.OFF[1])
+        source, at, found = Replay(), self.OFF[1], []
+        while at <= until:
+            while due := due_moment(policy, memory, at):
+                memory = notice(memory, due, at)
+                memory, _, fires = judge_moment(policy, source, memory, due)
+                found += [one.finding.evidence[0] for one in fires]
+            memory = replace(memory, closed_until=due_day(at), matured_until=due_day(at) - DAY)
+            before, at = at, next_moment(policy, memory)
+            assert at > before
+        assert memory.disabled == ()
+        return [(one["due"][:10], one["missed"]) for one in found]
+
+    def test_latest_and_none_begin_anew(self):
+        for catch_up in ("latest", "none"):
+            assert self.fired(catch_up) == [("2013-08-31", 0)]
+
+    def test_all_catches_up_what_was_due_before(self):
+        due = ["2013-07-01", "2013-07-02", "2013-07-03", "2013-08-31"]
+        assert self.fired("all") == [(one, 0) for one in due]
+
+    def test_disabled_twice_before_anybody_looks(self):
+        memory = memory_of().stopped(START + DAY).resumed(START + 2 * DAY)
+        memory = memory.stopped(START + 3 * DAY).resumed(START + 4 * DAY)
+        memory = PolicyMemory.from_json(memory.to_json())
+        policy = policy_of('triggers: [{schedule: "0 3 * * *", catch_up: all}]')
+        assert due_moment(policy, memory, START + 5 * DAY) == START + 3 * HOUR
+        after = replace(memory, judged_at=START + 3 * HOUR)
+        assert due_moment(policy, after, START + 5 * DAY) == START + 2 * DAY + 3 * HOUR
+
+    def test_a_firing_that_waited_for_the_end_of_quiet_hours_is_over(self):
+        waiting = memory_of(quiet=Quiet(START + DAY, {"schedule": START}))
+        assert waiting.stopped(START).resumed(START + 2 * DAY).quiet is None
+        assert waiting.stopped(START).resumed(START + HOUR).quiet is not None
+
+
+def due_day(at):
+    return at.replace(hour=0, minute=0)

@@ -2,7 +2,7 @@
 
 What always holds: a due time is judged once, or counted as missed; `latest` makes one finding of
 all that passed, `all` judges each in its order (the newest `MOST_IN_ORDER` of them), `none` only
-what was looked at in time.
+what was looked at in time. What was due while the policy was disabled is never judged, nor counted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Literal
 from mlreg.controller.domain.triggers import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mlreg.controller.domain.triggers import View
 
 CatchUp = Literal["latest", "all", "none"]
+Span = tuple[datetime, datetime]
+"""The moments after the first, up to the second and with it."""
 MOST_IN_ORDER = 100
 MOST_COUNTED = 1_000
 IN_TIME = timedelta(minutes=5)
@@ -39,6 +41,26 @@ class Passed:
         """Return what passed; None: nothing did."""
         passed = list(islice(newest_first, MOST_COUNTED))
         return cls(passed[0], len(passed), passed[-1]) if passed else None
+
+
+def enabled_spans(span: Span, disabled: Sequence[Span], *, in_order: bool) -> Sequence[Span]:
+    """Return the parts of a span in which a policy was enabled, oldest first.
+
+    Args:
+        span: from the moment judged before to the one that is judged.
+        disabled: those in which it was not, oldest first.
+        in_order: whether each due time counts; else those before it was disabled do no more.
+    """
+    if not disabled:
+        return (span,)
+    found: list[Span] = []
+    after, until = span
+    for start, end in disabled:
+        if after < start:
+            found.append((after, min(start, until)))
+        after = max(after, min(end, until))
+    found.append((after, until))
+    return found if in_order else found[-1:]
 
 
 def due_of(newest_first: Iterable[datetime], catch_up: CatchUp) -> datetime | None:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from mlreg.controller.domain.catching_up import enabled_spans
 from mlreg.controller.domain.memory import PolicyMemory, Quiet
 from mlreg.controller.domain.triggers import Finding, Held, Trigger, View, combine, names_of
 from mlreg.controller.domain.windows import window_of
@@ -73,7 +74,7 @@ def due_moment(policy: Policy, memory: PolicyMemory, now: datetime) -> datetime 
         newest.append(memory.quiet.until)
     in_order: list[datetime] = []
     for trigger in policy.triggers:
-        due = trigger.due_by(memory.judged_at, now)
+        due = _due_by(trigger, memory, now)
         if due is not None:
             (in_order if trigger.in_order else newest).append(due)
     moments = [moment for moment in newest if memory.judged_at < moment <= now]
@@ -94,7 +95,7 @@ def next_moment(policy: Policy, memory: PolicyMemory) -> datetime:
         *((memory.quiet.until,) if memory.quiet else ()),
     ]
     for trigger in policy.triggers:
-        due = trigger.next_due(memory.judged_at)
+        due = _next_due(trigger, memory)
         if due is not None:
             moments.append(due)
     return min(moments)
@@ -121,6 +122,7 @@ def judge_moment(
         now=at,
         previous=memory.judged_at,
         late=_lateness(memory, at),
+        disabled=memory.disabled,
         width=policy.data.window,
     )
     memory = _under(memory, view.champion)
@@ -133,8 +135,7 @@ def judge_moment(
     by_hand = _asked_by_hand(memory, at)
     held = [*_held(policy, by_name, memory, findings, at), *by_hand]
     memory = replace(
-        memory,
-        judged_at=max(at, memory.judged_at),
+        memory.judged(at),
         noticed=None,
         woken=None,
         held={one.name: one.since for one in held if one.name != BY_HAND},
@@ -185,6 +186,22 @@ def waits_already(memory: PolicyMemory, fires: Collection[Held]) -> bool:
 
 _NOTHING = timedelta()
 _LEAST = timedelta(microseconds=1)
+
+
+def _due_by(trigger: Trigger, memory: PolicyMemory, now: datetime) -> datetime | None:
+    """Return the due time to be judged next of those that came while the policy was enabled."""
+    span = (memory.judged_at, now)
+    spans = enabled_spans(span, memory.disabled, in_order=trigger.in_order)
+    return next((due for one in spans if (due := trigger.due_by(*one)) is not None), None)
+
+
+def _next_due(trigger: Trigger, memory: PolicyMemory) -> datetime | None:
+    """Return the first due time after the judged moment that is not passed over."""
+    due = trigger.next_due(memory.judged_at)
+    for start, end in memory.disabled:
+        if due is not None and due <= end and (due > start or not trigger.in_order):
+            due = trigger.next_due(end)
+    return due
 
 
 def _lateness(memory: PolicyMemory, at: datetime) -> timedelta:

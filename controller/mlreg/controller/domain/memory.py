@@ -81,6 +81,8 @@ class PolicyMemory:
         called: how many there ever were.
         woken: when something came that an upstream trigger follows.
         collection: the rows that are collected after a change, or were trained on since.
+        disabled: the spans since `judged_at` in which the policy was not enabled, oldest first.
+        disabled_at: since when it is not; None: it is.
     """
 
     closed_until: datetime
@@ -97,6 +99,8 @@ class PolicyMemory:
     called: int = 0
     woken: datetime | None = None
     collection: Collection | None = None
+    disabled: tuple[tuple[datetime, datetime], ...] = ()
+    disabled_at: datetime | None = None
 
     @property
     def asked(self) -> tuple[datetime, ...]:
@@ -106,14 +110,28 @@ class PolicyMemory:
 
     def anew(self, at: datetime) -> PolicyMemory:
         """Return the memory under other triggers: what was read stays read, they begin anew."""
+        return replace(self.judged(at), held={}, noticed=None, quiet=None, spent={})
+
+    def stopped(self, at: datetime) -> PolicyMemory:
+        """Return the memory of a policy that is disabled."""
+        return replace(self, disabled_at=at)
+
+    def resumed(self, at: datetime) -> PolicyMemory:
+        """Return the memory of a policy that is enabled again: what was due meanwhile is not."""
+        since = self.judged_at if self.disabled_at is None else self.disabled_at
+        over = self.quiet is not None and self.quiet.until <= at
         return replace(
             self,
-            judged_at=max(at, self.judged_at),
-            held={},
-            noticed=None,
-            quiet=None,
-            spent={},
+            quiet=None if over else self.quiet,
+            disabled=(*self.disabled, (since, max(since, at))),
+            disabled_at=None,
         )
+
+    def judged(self, at: datetime) -> PolicyMemory:
+        """Return the memory after a moment was judged; judged moments only move forward."""
+        newest = max(at, self.judged_at)
+        left = tuple(span for span in self.disabled if span[1] > newest)
+        return replace(self, judged_at=newest, disabled=left)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -132,6 +150,8 @@ class PolicyMemory:
             "called": self.called,
             "woken": self.woken.isoformat() if self.woken else None,
             "collection": self.collection.to_json() if self.collection else None,
+            "disabled": [[one.isoformat() for one in span] for span in self.disabled],
+            "disabled_at": self.disabled_at.isoformat() if self.disabled_at else None,
         }
 
     @classmethod
@@ -154,6 +174,8 @@ class PolicyMemory:
             called=form.get("called", 0),
             woken=datetime.fromisoformat(form["woken"]) if form.get("woken") else None,
             collection=Collection.from_json(collection) if collection else None,
+            disabled=tuple(_pair(span) for span in form.get("disabled", ())),
+            disabled_at=datetime.fromisoformat(at) if (at := form.get("disabled_at")) else None,
         )
 
 

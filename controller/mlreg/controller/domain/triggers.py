@@ -53,6 +53,7 @@ class View:
         readings: by monitor, in any order, of every state.
         events: those that it asked for and was not shown before, oldest first.
         spent: the subjects whose present excursion it has fired for under this champion.
+        disabled: the spans since `previous` in which the policy was not enabled, oldest first.
     """
 
     now: datetime
@@ -66,6 +67,7 @@ class View:
     readings: Mapping[str, tuple[WindowReading, ...]] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     spent: frozenset[str] = frozenset()
+    disabled: tuple[tuple[datetime, datetime], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def apply_policy(
     )
     session.add(row)
     session.flush()
-    _point_state_at(session, row, policy, now)
+    _point_state_at(session, row, policy, now, None if before is None else before.body)
     body = {"number": row.number, "policy": row.body, "git": row.git}
     if reverts_to is not None:
         body["reverts_to"] = reverts_to
@@ -185,18 +185,20 @@ def set_enabled(
 ) -> PolicyInForce:
     """Enable or disable the automation of a deployment; repeating it changes nothing.
 
-    What a disabled policy wanted promoted waits for approvals no longer.
+    What falls due while it is disabled is never caught up. What a disabled policy wanted promoted
+    waits for approvals no longer.
 
     Raises:
         ModelNotFoundError, PolicyNotFoundError: there is none.
     """
     found = get_policy(session, model_name, environment)
-    if found.enabled == enabled:
+    state = rows.await_state(session, found.model_id, environment)
+    if state is None or state.enabled == enabled:
         return found
-    state = rows.find_state(session, found.model_id, environment)
-    if state is not None:
-        state.enabled = enabled
-        session.add(state)
+    memory = PolicyMemory.from_json(state.memory)
+    state.memory = (memory.resumed(now) if enabled else memory.stopped(now)).to_json()
+    state.enabled, state.next_fire_at = enabled, now
+    session.add(state)
     if not enabled:
         approvals.drop_waiting(session, model_name, environment, cause="policy", now=now)
     action = "policy.enable" if enabled else "policy.disable"
@@ -281,8 +283,18 @@ def _in_force(session: ReadSession, model: Model, row: PolicyRow) -> PolicyInFor
     )
 
 
-def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: datetime) -> None:
-    """Let the state follow the new policy: windows read so far stay read, triggers begin anew."""
+def _point_state_at(
+    session: WriteSession,
+    row: PolicyRow,
+    policy: Policy,
+    now: datetime,
+    before: Mapping[str, Any] | None,
+) -> None:
+    """Let the state follow the new policy.
+
+    Windows read so far stay read. Triggers begin anew, unless all is as it was `before` that they
+    are judged by: a comment or another number of rounds arms nothing again, and misses no due time.
+    """
     state = rows.await_state(session, row.model_id, row.environment)
     if state is None:
         start = window_of(now, policy.data.window).start
@@ -295,11 +307,21 @@ def _point_state_at(session: WriteSession, row: PolicyRow, policy: Policy, now: 
             memory=PolicyMemory(start, matured, now).to_json(),
         )
     state.policy_id = row.id or 0
-    state.memory = PolicyMemory.from_json(state.memory).anew(now).to_json()
+    if before is None or _judged_by(before) != _judged_by(row.body):
+        state.memory = PolicyMemory.from_json(state.memory).anew(now).to_json()
     state.next_fire_at = now
     session.add(state)
     session.flush()
     following.follow(session, state, policy)
+
+
+def _judged_by(body: Mapping[str, Any]) -> list[object]:
+    """Return what a written policy says of when to retrain."""
+    data = body["data"]
+    return [
+        *(body.get(key) for key in ("triggers", "combine", "quiet_hours")),
+        *(data.get(key) for key in ("window", "label_delay")),
+    ]
 
 
 def _record(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from mlreg.controller.domain.catching_up import Passed, due_of, find_due
+from mlreg.controller.domain.catching_up import Passed, due_of, enabled_spans, find_due
 from mlreg.controller.domain.triggers import Finding, Trigger, View
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class TimedTrigger(Trigger):
     @override
     def judge(self, view: View) -> Finding:
         """Say whether a due time lies after the previous moment and not after this one."""
-        passed = Passed.of(self.newest_first(view.previous, view.now))
+        span = (view.previous, view.now)
+        spans = enabled_spans(span, view.disabled, in_order=self.in_order)
+        passed = Passed.of(chain.from_iterable(self.newest_first(*one) for one in reversed(spans)))
         if passed is None:
             due = self.next_due(view.now).isoformat()
             return Finding.not_held(f"next due {due}", missing=f"its time, {due}")
