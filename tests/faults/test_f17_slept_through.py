@@ -51,6 +51,6 @@ def test_none_runs_only_what_is_looked_at_in_time_and_says_so(database, store):
     (missed,) = automation.all(tables.Firing)
     assert (missed.outcome, missed.readings[0]["readings"][0]["missed"]) == ("missed", 4)
     (record,) = automation.all(tables.TriggerRecord)
-    assert record.because.startswith("4 due times passed unseen")
+    assert record.found[0]["because"].startswith("4 due times passed unseen")
     (fired,) = automation.pass_to(START + 5 * HOUR + MINUTE)
     assert fired.outcome == "run"

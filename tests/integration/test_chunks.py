@@ -22,8 +22,7 @@ cooldown: 1h
 """
 REMEMBERED = text("SELECT memory, next_fire_at, evaluated_until FROM policy_state")
 RECORDED = text("""
-    SELECT moment, trigger, holds, because, missing, readings FROM trigger_record
-    ORDER BY moment, trigger
+    SELECT policy_id, moment, found FROM trigger_record ORDER BY moment, policy_id
 """)
 
 

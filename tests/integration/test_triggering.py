@@ -96,8 +96,8 @@ def test_each_look_is_kept_for_its_days(automation):
     automation.pass_to(START + DAY)
     with automation.database.reading() as session:
         look = find_look(session, "flights", "production", None)
-    assert [one.trigger for one in look.records] == ["upstream", "upstream:2"]
-    assert look.records[0].missing == "a new champion"
+    assert [one.trigger for one in look.found] == ["upstream", "upstream:2"]
+    assert look.found[0].missing == "a new champion"
     kept = len(automation.all(tables.TriggerRecord))
     settings = ChoreSettings(trigger_record_days=1)
     room = ChoreRoom(automation.database, automation.store, START, settings)

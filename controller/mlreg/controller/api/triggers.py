@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -71,9 +72,7 @@ def _answer(look: Look) -> WhyAnswer:
         number=look.in_force.number,
         moment=look.moment,
         needed=look.in_force.policy.combination.at_least,
-        triggers=[
-            FoundTrigger(**one.model_dump(exclude={"policy_id", "moment"})) for one in look.records
-        ],
+        triggers=[FoundTrigger(**asdict(one)) for one in look.found],
         outcome=look.outcome,
         run=look.run_id,
         held=look.held,

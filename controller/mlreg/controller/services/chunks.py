@@ -28,7 +28,7 @@ from mlreg.controller.services.known_policies import find_policies
 from mlreg.controller.store import chunks as rows
 from mlreg.controller.store.chunks import DueState, Shown
 from mlreg.controller.store.serving import Serving
-from mlreg.controller.store.trigger_records import MOST_READINGS
+from mlreg.controller.store.trigger_records import forms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,18 +130,13 @@ class _Case:
         self.memory, self.findings = judged.memory, judged.findings
         return True
 
-    def records(self) -> Iterator[dict[str, object]]:
-        """Yield what was found of each trigger."""
-        for name, one in self.findings.items():
-            yield {
-                "policy_id": self.state.policy_id,
-                "moment": self.view.now.isoformat(),
-                "trigger": name,
-                "holds": one.holds,
-                "because": one.because,
-                "missing": one.missing,
-                "readings": one.evidence[-MOST_READINGS:],
-            }
+    def as_look(self) -> dict[str, object]:
+        """Return what was found of its triggers."""
+        return {
+            "policy_id": self.state.policy_id,
+            "moment": self.view.now.isoformat(),
+            "found": forms_of(self.findings),
+        }
 
     def as_row(self) -> dict[str, object]:
         """Return what is to be remembered."""
@@ -167,7 +162,7 @@ def judge_chunk(session: WriteSession, ids: Sequence[int], now: datetime) -> Chu
     _fetch(session, cases)
     done = [case for case in cases if case.judge()]
     if done:
-        rows.record(session, [record for case in done for record in case.records()])
+        rows.record(session, [case.as_look() for case in done if case.findings])
         rows.remember(session, [case.as_row() for case in done])
     finished = {case.state.id for case in done}
     return Chunk(

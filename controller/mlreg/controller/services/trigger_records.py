@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.triggers import names_of
@@ -17,12 +17,12 @@ from mlreg.controller.services.chore import Chore
 from mlreg.controller.services.policies import PolicyInForce, get_policy, policy_of
 from mlreg.controller.store import policies as policy_rows
 from mlreg.controller.store import trigger_records as rows
-from mlreg.controller.store.tables import TriggerRecord
 from mlreg.registry.domain.errors import NotFoundError
 from mlreg.registry.store.clock import business_now
 
 if TYPE_CHECKING:
     from mlreg.controller.services.chore import ChoreRoom
+    from mlreg.controller.store.tables import TriggerRecord
     from mlreg.registry.store.database import ReadSession
 
 TURN_ROWS = 50_000
@@ -41,6 +41,17 @@ class NothingJudgedError(NotFoundError):
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What one trigger was found to be; `missing` is what would have to come for it to hold."""
+
+    trigger: str
+    holds: bool
+    because: str
+    missing: str
+    readings: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """One look at the triggers of a policy.
 
@@ -53,7 +64,7 @@ class Look:
 
     in_force: PolicyInForce
     moment: datetime
-    records: Sequence[TriggerRecord]
+    found: Sequence[Found]
     outcome: str | None
     run_id: int | None
     held: dict[str, datetime]
@@ -71,15 +82,15 @@ def find_look(session: ReadSession, model: str, environment: str, at: datetime |
     moment = rows.find_moment(session, place, at)
     if moment is None:
         raise NothingJudgedError(model=model, environment=environment, at=at)
-    found = rows.list_records(session, place, moment)
-    then = policy_of(session, found[-1].policy_id)
+    record = rows.get_record(session, place, moment)
+    then = policy_of(session, record.policy_id)
     firing = rows.find_firing(session, then.policy_id, moment)
     run = policy_rows.runs_of_firings(session, [firing.id]) if firing and firing.id else {}
     state = policy_rows.find_state(session, newest.model_id, environment)
     return Look(
         in_force=then,
         moment=moment,
-        records=_in_order(then, found),
+        found=_in_order(then, record),
         outcome=None if firing is None else firing.outcome,
         run_id=next(iter(run.values()), None),
         held={} if state is None else dict(PolicyMemory.from_json(state.memory).held),
@@ -87,9 +98,9 @@ def find_look(session: ReadSession, model: str, environment: str, at: datetime |
     )
 
 
-def _in_order(then: PolicyInForce, found: Sequence[TriggerRecord]) -> list[TriggerRecord]:
-    """Return what was found in the order of the policy file."""
-    by_name = {one.trigger: one for one in found if one.policy_id == then.policy_id}
+def _in_order(then: PolicyInForce, record: TriggerRecord) -> list[Found]:
+    """Return what was found in the order of the policy file; old records have another."""
+    by_name = {one["trigger"]: Found(**one) for one in record.found}
     return [by_name[name] for name in names_of(then.policy.triggers) if name in by_name]
 
 

@@ -29,7 +29,7 @@ from mlreg.controller.services.stored_views import StoredViews
 from mlreg.controller.store import costs
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.serving import Serving
-from mlreg.controller.store.trigger_records import write_records
+from mlreg.controller.store.trigger_records import write_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def judge_triggers(
     policy = automation.in_force.policy
     source = StoredViews(session, automation.in_force, automation.serving)
     memory, findings, fires = judge_moment(policy, source, automation.memory, fire_at)
-    write_records(session, automation.in_force.policy_id, fire_at, findings)
+    write_record(session, automation.in_force.policy_id, fire_at, findings)
     pending = collect(policy, source, memory, tuple(fires), fire_at)
     memory, fires = pending.memory, pending.fires
     if not fires:

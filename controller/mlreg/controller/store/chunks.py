@@ -71,10 +71,9 @@ _READINGS = text("""
         AND reading."end" > one.after AND reading."end" <= one.until
 """)
 _RECORD = text("""
-    INSERT INTO trigger_record (policy_id, moment, trigger, holds, because, missing, readings)
-    SELECT * FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS one (
-        policy_id bigint, moment timestamptz, trigger text, holds bool, because text, missing text,
-        readings jsonb)
+    INSERT INTO trigger_record (policy_id, moment, found)
+    SELECT * FROM jsonb_to_recordset(CAST(:looks AS jsonb)) AS one (
+        policy_id bigint, moment timestamptz, found jsonb)
     ON CONFLICT DO NOTHING
 """)
 _REMEMBER = text("""
@@ -163,12 +162,12 @@ def readings_of(session: ReadSession, wanted: Sequence[Wanted]) -> list[Shown]:
     return shown
 
 
-def record(session: WriteSession, found: Sequence[Mapping[str, object]]) -> None:
-    """Write down what was found of triggers, as `trigger_records.write_records` does.
+def record(session: WriteSession, looks: Sequence[Mapping[str, object]]) -> None:
+    """Write down what was found of triggers, as `trigger_records.write_record` does.
 
-    Each has policy_id, moment (text), trigger, holds, because, missing and readings.
+    Each has policy_id, moment (text) and found (as `trigger_records.forms_of` returns it).
     """
-    session.execute(_RECORD, {"found": json.dumps(found)})
+    session.execute(_RECORD, {"looks": json.dumps(looks)})
 
 
 def remember(session: WriteSession, states: Sequence[Mapping[str, object]]) -> None:

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from mlreg.controller.store.tables import Firing, Policy, TriggerRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from mlreg.controller.domain.triggers import Finding
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 MOST_READINGS = 5
 """How many readings of a finding are kept; a firing keeps them all."""
 _INSERT = text("""
-    INSERT INTO trigger_record (policy_id, moment, trigger, holds, because, missing, readings)
-    SELECT :policy_id, :moment, one.trigger, one.holds, one.because, one.missing, one.readings
-    FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS one(
-        trigger text, holds bool, because text, missing text, readings jsonb)
-    ON CONFLICT DO NOTHING
+    INSERT INTO trigger_record (policy_id, moment, found)
+    VALUES (:policy_id, :moment, CAST(:found AS jsonb)) ON CONFLICT DO NOTHING
 """)
 _PRUNE = text("""
     DELETE FROM trigger_record WHERE ctid = ANY(ARRAY(
@@ -35,11 +32,9 @@ _PRUNE = text("""
 """)
 
 
-def write_records(
-    session: WriteSession, policy_id: int, moment: datetime, findings: Mapping[str, Finding]
-) -> None:
-    """Insert what was found of every trigger at a moment, in one statement."""
-    found = [
+def forms_of(findings: Mapping[str, Finding]) -> list[dict[str, object]]:
+    """Return what was found of each trigger as it is kept."""
+    return [
         {
             "trigger": name,
             "holds": one.holds,
@@ -49,8 +44,16 @@ def write_records(
         }
         for name, one in findings.items()
     ]
-    values = {"policy_id": policy_id, "moment": moment, "found": json.dumps(found)}
-    session.execute(_INSERT, values)
+
+
+def write_record(
+    session: WriteSession, policy_id: int, moment: datetime, findings: Mapping[str, Finding]
+) -> None:
+    """Insert what was found of every trigger at a moment; of none there is nothing to tell."""
+    if not findings:
+        return
+    found = json.dumps(forms_of(findings))
+    session.execute(_INSERT, {"policy_id": policy_id, "moment": moment, "found": found})
 
 
 def find_moment(session: ReadSession, place: Place, at: datetime | None) -> datetime | None:
@@ -65,8 +68,8 @@ def find_moment(session: ReadSession, place: Place, at: datetime | None) -> date
     return session.exec(query).one()
 
 
-def list_records(session: ReadSession, place: Place, moment: datetime) -> Sequence[TriggerRecord]:
-    """Return what was found at a moment, in the order of their names."""
+def get_record(session: ReadSession, place: Place, moment: datetime) -> TriggerRecord:
+    """Return what was found at a moment: of the newest policy, where two were judged at it."""
     query = (
         select(TriggerRecord)
         .join(Policy, col(Policy.id) == TriggerRecord.policy_id)
@@ -75,9 +78,10 @@ def list_records(session: ReadSession, place: Place, moment: datetime) -> Sequen
             Policy.environment == place[1],
             TriggerRecord.moment == moment,
         )
-        .order_by(col(TriggerRecord.policy_id), col(TriggerRecord.trigger))
+        .order_by(col(TriggerRecord.policy_id).desc())
+        .limit(1)
     )
-    return session.exec(query).all()
+    return session.exec(query).one()
 
 
 def find_firing(session: ReadSession, policy_id: int, moment: datetime) -> Firing | None:

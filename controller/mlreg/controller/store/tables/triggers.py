@@ -8,11 +8,17 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index
 from sqlmodel import Field, SQLModel
 
-from mlreg.registry.store.columns import document, text
+from mlreg.registry.store.columns import document
 
 
 class TriggerRecord(SQLModel, table=True):
-    """What one trigger of a policy was found to be at one moment; kept for some months."""
+    """What the triggers of a policy were found to be at one look at them; kept for some months.
+
+    One row for all of them: with one for each, ten thousand policies wrote for half a second.
+
+    `found`: by trigger, in the order of the file: trigger (its name), holds, because, missing and
+    readings.
+    """
 
     __tablename__ = "trigger_record"
     __table_args__ = (Index("ix_trigger_record_moment", "moment", postgresql_using="brin"),)
@@ -21,11 +27,7 @@ class TriggerRecord(SQLModel, table=True):
         sa_column=Column(BigInteger, ForeignKey("policy.id"), primary_key=True, autoincrement=False)
     )
     moment: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
-    trigger: str = Field(primary_key=True)
-    holds: bool
-    because: str = text()
-    missing: str = text()
-    readings: list[dict[str, Any]] = document()
+    found: list[dict[str, Any]] = document()
 
 
 class PolicyUpstream(SQLModel, table=True):
