@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_
+from sqlalchemy import and_, or_, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.snapshots import SnapshotBody
     from mlreg.registry.store.database import ReadSession, WriteSession
 
+_NEXT = text("""
+    INSERT INTO snapshot_count AS counted (model_id, last) VALUES (:model_id, 1)
+    ON CONFLICT (model_id) DO UPDATE SET last = counted.last + 1 RETURNING last
+""")
+"""The row stays locked until the commit: who follows the numbers passes none over."""
+
 
 def keep_snapshot(
     session: WriteSession,
@@ -27,9 +33,13 @@ def keep_snapshot(
     created_by: str,
 ) -> Snapshot:
     """Write a snapshot unless it is there, and return the row that is."""
+    there = find_snapshot(session, body.digest)
+    if there is not None:
+        return there
     row = {
         "digest": body.digest,
         "model_id": model_id,
+        "serial": session.execute(_NEXT, {"model_id": model_id}).scalar_one(),
         "body": body.to_bytes().decode(),
         "start": body.range.start,
         "end": body.range.end,

@@ -19,7 +19,7 @@ _SERIAL = """CASE {what}
     WHEN 'champion' THEN (SELECT max(d.revision) FROM deployment d
         WHERE d.model_id = {model} AND d.environment = {environment})
     WHEN 'version' THEN (SELECT max(v.number) FROM version v WHERE v.model_id = {model})
-    ELSE (SELECT count(*) FROM snapshot s WHERE s.model_id = {model}) END"""
+    ELSE (SELECT s.last FROM snapshot_count s WHERE s.model_id = {model}) END"""
 _NEWEST = text(
     "SELECT "
     + _SERIAL.format(
@@ -73,11 +73,8 @@ _VERSIONS = text("""
     WHERE model_id = :model_id AND number > :seen AND created_at > :after ORDER BY number
 """)
 _SNAPSHOTS = text("""
-    SELECT serial, created_at, digest, created_by FROM (
-        SELECT row_number() OVER (ORDER BY created_at, digest) AS serial, created_at, digest,
-               created_by
-        FROM snapshot WHERE model_id = :model_id) AS all_of_it
-    WHERE serial > :seen AND created_at > :after ORDER BY serial
+    SELECT serial, created_at, digest, created_by FROM snapshot
+    WHERE model_id = :model_id AND serial > :seen AND created_at > :after ORDER BY serial
 """)
 _EVENTS = {"champion": _CHAMPIONS, "version": _VERSIONS, "snapshot": _SNAPSHOTS}
 _KEYS = {

@@ -20,6 +20,7 @@ from mlreg.controller.store.tables.feedback import (
     Retention,
     Segment,
     Snapshot,
+    SnapshotCount,
     WaitingBatch,
     WaitingSlot,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "RunLog",
     "Segment",
     "Snapshot",
+    "SnapshotCount",
     "SourceFile",
     "TriggerRecord",
     "VersionMetrics",

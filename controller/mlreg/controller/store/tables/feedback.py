@@ -141,14 +141,29 @@ class LostSegment(SQLModel, table=True):
 
 
 class Snapshot(SQLModel, table=True):
-    """A frozen selection of data, named by the digest of its canonical manifest in `body`."""
+    """A frozen selection of data, named by the digest of its canonical manifest in `body`.
+
+    `serial` counts up within the model, in the order in which snapshots were committed.
+    """
 
     __tablename__ = "snapshot"
 
     digest: str = Field(primary_key=True)
     model_id: int = model_reference()
+    serial: int = Field(sa_column=Column(BigInteger, nullable=False))
     body: str = text()
     start: datetime = moment()
     end: datetime = moment()
     created_at: datetime = moment()
     created_by: str
+
+
+class SnapshotCount(SQLModel, table=True):
+    """How many snapshots of a model there ever were; its row's lock puts them in their order."""
+
+    __tablename__ = "snapshot_count"
+
+    model_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    )
+    last: int = Field(sa_column=Column(BigInteger, nullable=False))
