@@ -8,8 +8,9 @@ import pytest
 from mlreg.cli.commands.policy_triggers import _lines
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.client.transport import Call, path
+from mlreg.client.wire.runs import RetrainRequest
 from mlreg.client.wire.triggers import WhyAnswer
-from mlreg.controller.api import policies, triggers
+from mlreg.controller.api import policies, runs, triggers
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.services.calling import MAX_PAYLOAD_BYTES, MAX_WAITING
 from mlreg.controller.store import tables
@@ -31,7 +32,7 @@ retrain: {rounds: 10}
 
 @pytest.fixture
 def extra_routers():
-    return (policies.router, triggers.router)
+    return (policies.router, triggers.router, runs.router)
 
 
 @pytest.fixture
@@ -59,7 +60,9 @@ def test_a_call_comes_now_whatever_the_clock_of_the_apis_machine_says(
     taken = client.triggers.call("flights", "new-prices", {})
     (state,) = automation.all(tables.PolicyState)
     judged = PolicyMemory.from_json(state.memory).judged_at
-    assert max(taken.at, judged) < datetime.now(UTC) + HOUR
+    run = client.runs.request("flights", RetrainRequest(lane="full"))
+    assert max(taken.at, judged, run.created_at) < datetime.now(UTC) + HOUR
+    client.runs.cancel(run.number)
     monkeypatch.undo()
     (fired,) = automation.pass_to(taken.at)
     assert fired.triggers == ("webhook",)

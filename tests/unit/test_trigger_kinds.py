@@ -148,6 +148,7 @@ def test_a_call_is_evidence():
     finding = WebhookTrigger(webhook="prices").judge(View(START, START, events=(event,)))
     assert finding.holds
     assert finding.evidence[0]["payload"] == {"batch": 7}
+    assert finding.because == "prices called by ci at 2013-07-01 00:00:00 UTC"
 
 
 def test_what_may_be_followed():

@@ -170,6 +170,8 @@ class TestSchedule:
         finding = self.trigger.judge(View(START + 5 * DAY, START))
         assert finding.holds
         assert finding.evidence[0]["missed"] == 4
+        assert finding.because.startswith("due at 2013-07-0")
+        assert " UTC; 4 missed before it" in finding.because
 
 
 @given(

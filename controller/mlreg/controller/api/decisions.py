@@ -12,7 +12,7 @@ from mlreg.controller.services import decisions, evaluations, retraining
 from mlreg.controller.services.decisions import DecisionNotFoundError
 from mlreg.controller.services.evaluations import Evaluation, EvaluationNotFoundError
 from mlreg.controller.services.retraining import Options
-from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.context import Caller, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.pages import MAX_PAGE, page_of
@@ -39,7 +39,7 @@ def request_evaluation(  # noqa: PLR0913, PLR0917 - what a route is given
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
 ) -> Response:
     """Ask for a version to be judged against the champion."""
     said = body.model_dump(exclude_none=True, exclude={"environment"})

@@ -12,7 +12,7 @@ from mlreg.controller.domain.snapshots import asked_range
 from mlreg.controller.services import freezing
 from mlreg.controller.services.freezing import Freeze, FreezeNotFoundError
 from mlreg.controller.services.sourcing import check_source
-from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.context import Caller, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.services import catalog
@@ -33,7 +33,7 @@ def request_freeze(  # noqa: PLR0913, PLR0917 - what a route is given
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
     declared: Declared,
 ) -> Response:
     """Ask for a snapshot of a source; naming one needs what writing a policy needs."""

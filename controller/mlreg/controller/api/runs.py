@@ -13,7 +13,7 @@ from mlreg.controller.services import retraining, runs
 from mlreg.controller.services.retraining import Options
 from mlreg.controller.services.runs import RunNotFoundError, RunView
 from mlreg.controller.services.waiting import why_waiting
-from mlreg.registry.api.context import Caller, Now, Reading, Writing
+from mlreg.registry.api.context import Caller, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.permission import may, permit
 from mlreg.registry.domain.actor import Actor
@@ -37,7 +37,12 @@ DATA = ("train_window", "evaluate_window", "label_delay")
     dependencies=[may("run.write")],
 )
 def request_run(
-    model: str, body: RetrainRequest, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+    model: str,
+    body: RetrainRequest,
+    writing: Writing,
+    once: OncePerKey,
+    caller: Caller,
+    now: SharedNow,
 ) -> Response:
     """Ask for a retrain."""
 
@@ -113,7 +118,7 @@ def cancel_run(
     writing: Writing,
     once: OncePerKey,
     caller: Caller,
-    now: Now,
+    now: SharedNow,
 ) -> Response:
     """End a queued or running run."""
     with writing() as session:
@@ -127,7 +132,7 @@ def cancel_run(
 
 @router.post("/runs/{number}/retry", response_model=RunAnswer, dependencies=[may("run.write")])
 def retry_run(
-    number: Number, writing: Writing, once: OncePerKey, caller: Caller, now: Now
+    number: Number, writing: Writing, once: OncePerKey, caller: Caller, now: SharedNow
 ) -> Response:
     """Queue a failed, cancelled or dead run again."""
     with writing() as session:

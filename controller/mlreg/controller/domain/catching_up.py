@@ -81,8 +81,8 @@ def find_due(passed: Passed, view: View, catch_up: CatchUp, said: Mapping[str, o
     """
     slept = catch_up == "none" and view.late + (view.now - passed.newest) > IN_TIME
     missed = passed.count if slept else passed.count - 1
-    due = passed.newest.isoformat()
-    evidence: dict[str, object] = {**said, "due": due, "missed": missed}
+    due = f"{passed.newest:%Y-%m-%d %H:%M} UTC"
+    evidence: dict[str, object] = {**said, "due": passed.newest.isoformat(), "missed": missed}
     if missed:
         evidence["first_missed"] = passed.first.isoformat()
     counted = f"{missed:,}" if missed < MOST_COUNTED - 1 else f"{missed:,} or more"

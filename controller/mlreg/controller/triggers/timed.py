@@ -58,6 +58,6 @@ class TimedTrigger(Trigger):
         spans = enabled_spans(span, view.disabled, in_order=self.in_order)
         passed = Passed.of(chain.from_iterable(self.newest_first(*one) for one in reversed(spans)))
         if passed is None:
-            due = self.next_due(view.now).isoformat()
+            due = f"{self.next_due(view.now):%Y-%m-%d %H:%M} UTC"
             return Finding.not_held(f"next due {due}", missing=f"its time, {due}")
         return find_due(passed, view, self.catch_up, self.said)

@@ -24,4 +24,4 @@ def told(events: Sequence[Event], said: Mapping[str, object]) -> Finding:
     newest = events[-1]
     more = f" (and {len(events) - 1} before it)" if len(events) > 1 else ""
     evidence = tuple({**said, "at": one.at.isoformat(), **one.evidence} for one in events[-SHOWN:])
-    return Finding.held(f"{newest.what} at {newest.at.isoformat()}{more}", evidence)
+    return Finding.held(f"{newest.what} at {newest.at:%Y-%m-%d %H:%M:%S} UTC{more}", evidence)
