@@ -1,6 +1,5 @@
 """Ticks over a real log: windows, outages, triggers, firings."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -237,7 +236,7 @@ def test_a_comment_in_a_policy_arms_nothing_again_and_misses_nothing(database, s
 
     with database.writing() as session:
         state = session.exec(select(tables.PolicyState)).one()
-        was = replace(PolicyMemory.from_json(state.memory), spent={"labelled_rows": ("",)})
+        was = PolicyMemory.from_json(state.memory)._replace(spent={"labelled_rows": ("",)})
         state.memory = was.to_json()
         session.add(state)
     automation.clock_now = START + DAY

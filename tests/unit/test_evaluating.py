@@ -34,7 +34,7 @@ def policy_of(text):
 
 
 def memory_of(**changes):
-    return replace(PolicyMemory(START, START, START), **changes)
+    return PolicyMemory(START, START, START)._replace(**changes)
 
 
 def psi(number, value, *, subject="temp", state="final"):
@@ -160,7 +160,7 @@ class TestQuietHours:
             more, memory = play(self.policy, source or Replay(), [due], memory)
             width = self.policy.data.window
             closed = START + (due - START) // width * width
-            memory = replace(memory, closed_until=closed, matured_until=closed - width)
+            memory = memory._replace(closed_until=closed, matured_until=closed - width)
             fired += more
         return fired, memory
 
@@ -346,7 +346,7 @@ class TestDisabled:
                 memory = notice(memory, due, at)
                 memory, _, fires = judge_moment(policy, source, memory, due)
                 found += [one.finding.evidence[0] for one in fires]
-            memory = replace(memory, closed_until=due_day(at), matured_until=due_day(at) - DAY)
+            memory = memory._replace(closed_until=due_day(at), matured_until=due_day(at) - DAY)
             before, at = at, next_moment(policy, memory)
             assert at > before
         assert memory.disabled == ()
@@ -366,7 +366,7 @@ class TestDisabled:
         memory = PolicyMemory.from_json(memory.to_json())
         policy = policy_of('triggers: [{schedule: "0 3 * * *", catch_up: all}]')
         assert due_moment(policy, memory, START + 5 * DAY) == START + 3 * HOUR
-        after = replace(memory, judged_at=START + 3 * HOUR)
+        after = memory._replace(judged_at=START + 3 * HOUR)
         assert due_moment(policy, after, START + 5 * DAY) == START + 2 * DAY + 3 * HOUR
 
     def test_a_firing_that_waited_for_the_end_of_quiet_hours_is_over(self):

@@ -14,7 +14,6 @@ excursion that a run came of does not fire again before it went back or another 
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - a named tuple's field
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -104,7 +103,7 @@ def next_moment(policy: Policy, memory: PolicyMemory) -> datetime:
 def notice(memory: PolicyMemory, due: datetime, now: datetime) -> PolicyMemory:
     """Remember when somebody first looked after a moment that is due."""
     known = memory.noticed is not None and memory.noticed[0] == due
-    return memory if known else replace(memory, noticed=(due, now))
+    return memory if known else memory._replace(noticed=(due, now))
 
 
 def judge_moment(
@@ -117,8 +116,7 @@ def judge_moment(
         trigger, and the triggers that make a firing, none if there is none. What comes of a firing
         is judged elsewhere (`firing.judge_firing`), and `settle` remembers it.
     """
-    view = replace(
-        view_source.look(at),
+    view = view_source.look(at)._replace(
         now=at,
         previous=memory.judged_at,
         late=_lateness(memory, at),
@@ -134,8 +132,7 @@ def judge_moment(
     memory = _back(memory, findings)
     by_hand = _asked_by_hand(memory, at)
     held = [*_held(policy, by_name, memory, findings, at), *by_hand]
-    memory = replace(
-        memory.judged(at),
+    memory = memory.judged(at)._replace(
         noticed=None,
         woken=None,
         held={one.name: one.since for one in held if one.name != BY_HAND},
@@ -167,8 +164,8 @@ def settle(
             if one.name in by_name and by_name[one.name].momentary
         }
         told = tuple(one.name for one in fires)
-        return replace(memory, quiet=Quiet(until, waiting, told))
-    memory = replace(memory, held={}, quiet=None)
+        return memory._replace(quiet=Quiet(until, waiting, told))
+    memory = memory._replace(held={}, quiet=None)
     if outcome != "run":
         return memory
     spent = dict(memory.spent)
@@ -176,7 +173,7 @@ def settle(
         if one.finding is not None and one.finding.subjects:
             already = spent.get(one.name, ())
             spent[one.name] = tuple(sorted({*already, *one.finding.subjects}))
-    return replace(memory, spent=spent)
+    return memory._replace(spent=spent)
 
 
 def waits_already(memory: PolicyMemory, fires: Collection[Held]) -> bool:
@@ -214,7 +211,7 @@ def _under(memory: PolicyMemory, champion: int | None) -> PolicyMemory:
     """Forget the excursions of another champion."""
     if memory.champion == champion:
         return memory
-    return replace(memory, champion=champion, spent={})
+    return memory._replace(champion=champion, spent={})
 
 
 def _show(
@@ -222,22 +219,22 @@ def _show(
 ) -> tuple[View, PolicyMemory]:
     """Return a trigger's own view, and the memory of the events in it."""
     if name in memory.spent:
-        view = replace(view, spent=frozenset(memory.spent[name]))
+        view = view._replace(spent=frozenset(memory.spent[name]))
     need = trigger.need(view)
     if need.monitors or need.families:
-        view = replace(view, readings=source.readings(need, view.now))
+        view = view._replace(readings=source.readings(need, view.now))
     if need.events is None:
         return view, memory
     if need.events.startswith(CALLED):
         called = need.events.removeprefix(CALLED)
         found = [call.event for call in memory.calls if call.trigger == called]
-        return replace(view, events=_until(found, view.now)), memory
+        return view._replace(events=_until(found, view.now)), memory
     found = list(source.events(need.events, memory.seen.get(need.events), view.previous))
     events = _until(found, view.now)
     if events:
         seen = {**memory.seen, need.events: max(event.serial for event in events)}
-        memory = replace(memory, seen=seen)
-    return replace(view, events=events), memory
+        memory = memory._replace(seen=seen)
+    return view._replace(events=events), memory
 
 
 def _until(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
@@ -254,7 +251,7 @@ def _back(memory: PolicyMemory, findings: Mapping[str, Finding]) -> PolicyMemory
         for name, subjects in memory.spent.items()
         if name in findings
     }
-    return replace(memory, spent={name: subjects for name, subjects in left.items() if subjects})
+    return memory._replace(spent={name: subjects for name, subjects in left.items() if subjects})
 
 
 def _asked_by_hand(memory: PolicyMemory, at: datetime) -> list[Held]:
@@ -277,7 +274,7 @@ def _held(
     newly = {name: Held(name, at, one) for name, one in findings.items() if one.holds}
     if memory.quiet is not None:
         for name, since in memory.quiet.waiting.items():
-            because = f"held at {since.isoformat()}, in quiet hours"
+            because = f"held at {since:%Y-%m-%d %H:%M} UTC, in quiet hours"
             newly.setdefault(name, Held(name, since, Finding(holds=True, because=because)))
     within = policy.combination.within
     still = {
@@ -290,4 +287,4 @@ def _held(
 
 def _end_quiet(memory: PolicyMemory, at: datetime) -> PolicyMemory:
     over = memory.quiet is not None and at >= memory.quiet.until
-    return replace(memory, quiet=None) if over else memory
+    return memory._replace(quiet=None) if over else memory

@@ -11,7 +11,7 @@ say. Readings come from a `ViewSource`: the store, or a history that is replayed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -92,14 +92,14 @@ def collect(
     """Return what comes of a moment's firing, or of a collection without one."""
     selection = policy.data.selection
     if not isinstance(selection, SinceChange):
-        return Pending(replace(memory, collection=None), fires)
+        return Pending(memory._replace(collection=None), fires)
     window = policy.data.train_window
     collection = passed(memory.collection, at, window)
     if fires:
         found = _find_change(source, fires, at, window)
         collection = begin(selection, collection, found, at)
     seen = look(selection, collection, at, lambda since: _count(source, since, at))
-    memory = replace(memory, collection=seen.collection)
+    memory = memory._replace(collection=seen.collection)
     return Pending(memory, _with_collection(fires, seen, at), seen.waits)
 
 
@@ -113,7 +113,7 @@ def conclude(
         outcome = "collecting"
     known = outcome == "quiet" and waits_already(memory, fires)
     memory = settle(policy, memory, fires, "run" if outcome == "collecting" else outcome, at)
-    memory = replace(memory, collection=_settled(policy, pending, outcome, at))
+    memory = memory._replace(collection=_settled(policy, pending, outcome, at))
     return Concluded(outcome, memory, not known and (outcome == "run" or not pending.is_collection))
 
 

@@ -12,7 +12,7 @@ what runs here have taken. Nothing is trained: `mlreg policy backtest` does that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -180,8 +180,7 @@ def _memory_at(policy: Policy, start: datetime) -> PolicyMemory:
 def _read_until(policy: Policy, memory: PolicyMemory, moment: datetime) -> PolicyMemory:
     """Move the borders: what was to be read by then was read, and drained in time."""
     width, delay = policy.data.window, policy.data.label_delay
-    return replace(
-        memory,
+    return memory._replace(
         closed_until=max(memory.closed_until, window_of(moment, width).start),
         matured_until=max(memory.matured_until, window_of(moment - delay, width).start),
     )

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlreg.client.redaction import redact_mapping
@@ -121,7 +121,7 @@ def call_trigger(session: WriteSession, call: Caller, *, actor: Actor, now: date
         raise TooManyCallsError(waiting=len(memory.calls))
     taken = Call(call.trigger, _event(call, memory.called + 1, actor, now))
     calls, called = (*memory.calls, taken), taken.event.serial
-    state.memory = replace(memory, calls=calls, called=called).to_json()
+    state.memory = memory._replace(calls=calls, called=called).to_json()
     state.next_fire_at = now
     session.add(state)
     audit.record(

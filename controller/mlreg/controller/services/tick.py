@@ -9,7 +9,7 @@ read, windows that matured are measured. A policy that fails does not stop the o
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -241,7 +241,7 @@ def _move_on(beat: _Beat, state: PolicyState) -> None:
     """Read what came late; where that is news, or the policy is due, read and judge."""
     before = PolicyMemory.from_json(state.memory)
     if _has_news(beat, before, _read_late(beat, before)):
-        before = replace(before, woken=beat.now)
+        before = before._replace(woken=beat.now)
     elif state.next_fire_at is None or state.next_fire_at > beat.now:
         return
     memory = _judge_due(beat, _read(beat, before))
@@ -316,7 +316,7 @@ def _read_closed(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         if beat.serving is not None and comparing.is_watched(beat.in_force):
             beat.report.jobs += comparing.enqueue_joint(beat.session, beat.in_force, window)
         beat.report.jobs += invariant_readings.enqueue_window(beat.session, beat.in_force, window)
-        memory = replace(memory, closed_until=window.end, suspicion=look.suspicion)
+        memory = memory._replace(closed_until=window.end, suspicion=look.suspicion)
         beat.report.windows += 1
     return memory
 
@@ -338,7 +338,7 @@ def _await_matured(beat: _Beat, memory: PolicyMemory) -> PolicyMemory:
         if not ready or asked >= MAX_WINDOWS_PER_TICK:
             break
         if asked == 0 and measuring.is_measured(beat.session, beat.in_force, window):
-            memory = replace(memory, matured_until=window.end)
+            memory = memory._replace(matured_until=window.end)
             beat.report.windows += 1
             continue
         looks, beat.looks = beat.looks, []  # one job does both
