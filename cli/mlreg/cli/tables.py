@@ -1,9 +1,10 @@
 """Tables as plain lines, and how a wide one comes to fit a terminal.
 
 What always holds: in a pipe or a file every cell is whole, and only the last one is folded, at 80
-columns. At a terminal no line is wider than it, or than 80 columns in a narrow one: the columns
-that a table can spare go first, then the widest texts lose their middles; numbers, times and what
-is meant to be copied (`whole`) are never cut. `--json` always has everything.
+columns, under its row where there is no room beside it. At a terminal no line is wider than it, or
+than 80 columns in a narrow one: the columns that a table can spare go first, then the widest texts
+lose their middles; numbers, times and what is meant to be copied (`whole`) are never cut. `--json`
+always has everything.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 GAP = "  "
 LEAST = 12  # what is left of a cut text
+UNDER = " " * 4  # before what stands under its row, for beside it there is no room
 LEAST_LAST = 24  # what the last column is given by dropping spare ones, where its text is longer
 _NUMBERS = re.compile(r"[-+:., \d]*")
 
@@ -141,14 +143,22 @@ def _total(widths: Sequence[int]) -> int:
 def _folded(before: str, last: str, width: int | None) -> Iterator[str]:
     """Yield a row, the words of its last cell folded below each other where it is too wide."""
     room = (width or WIDTH) - len(before)
-    if len(last.rstrip()) <= room or (width is None and room < LEAST):
+    if len(last.rstrip()) <= max(room, LEAST if width is None else 0):
         yield (before + last).rstrip()
         return
-    from textwrap import wrap
-
+    if width is None and room < LEAST:
+        yield before.rstrip()
+        yield from _wrapped(last, UNDER, WIDTH - len(UNDER))
+        return
     if width is not None:
         last = " ".join(shortened(word, room) for word in last.split())
-    lines = wrap(last, room, break_long_words=False, break_on_hyphens=False)
-    yield before + lines[0]
-    for line in lines[1:]:
-        yield " " * len(before) + line
+    first, *rest = _wrapped(last, " " * len(before), room)
+    yield before + first.lstrip()
+    yield from rest
+
+
+def _wrapped(text: str, indent: str, room: int) -> list[str]:
+    from textwrap import wrap
+
+    lines = wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return [indent + line for line in lines]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlreg.cli.forms import form, moment
+from mlreg.cli.options import TIME, Model
 from mlreg.cli.output import progress, say, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table, table_lines
@@ -28,15 +29,13 @@ if TYPE_CHECKING:
 
 
 def backtest(
-    model: Annotated[str, typer.Argument(help="The model.")],
+    model: Model,
     file: Annotated[
         Path | None,
         typer.Option("-f", "--file", help="The grid; - is stdin. Else the usual one."),
     ] = None,
-    start: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Rows since; else all.")
-    ] = "",
-    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Rows before.")] = "",
+    start: Annotated[str, typer.Option("--from", metavar=TIME, help="Rows since; else all.")] = "",
+    end: Annotated[str, typer.Option("--to", metavar=TIME, help="Rows before.")] = "",
     env: Annotated[str, typer.Option("--env", help="Whose policy is varied.")] = "production",
     seed: Annotated[int, typer.Option(help="Of the intervals' draws.", min=0)] = 0,
     seconds: Annotated[

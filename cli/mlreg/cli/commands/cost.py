@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlreg.cli.options import Limit
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -72,7 +73,7 @@ def set_budget(
 
 def cost(
     by: Annotated[By, typer.Option(help="What the sums are of.")] = "model",
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 100,
+    limit: Limit = 100,
 ) -> None:
     """Show what runs took and cost, failed ones included."""
     with open_client() as client:

@@ -10,6 +10,7 @@ import typer
 
 from mlreg.cli.commands.backtest import backtest
 from mlreg.cli.commands.policy_triggers import call, fire, why
+from mlreg.cli.options import Before, Environment, Limit, Model
 from mlreg.cli.output import OUTPUT, say, show, warn
 from mlreg.cli.policy_texts import change_lines, firings_table, next_words, preview_lines
 from mlreg.cli.session import open_client
@@ -23,10 +24,6 @@ app.command("why")(why)
 app.command("fire")(fire)
 app.command("call")(call)
 
-Model = Annotated[str, typer.Argument(help="The model.")]
-Environment = Annotated[str, typer.Option("--env", help="The environment.")]
-Before = Annotated[str | None, typer.Option(help="The cursor of the page before.")]
-Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=500)]
 Number = Annotated[int, typer.Argument(help="The number of a version of the policy.", min=1)]
 
 

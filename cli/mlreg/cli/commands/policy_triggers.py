@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from mlreg.cli.forms import document, moment
+from mlreg.cli.options import TIME, Environment, Model
 from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH
 from mlreg.client.errors import InvalidError
 from mlreg.client.wire.triggers import FoundTrigger, WhyAnswer
 
-Model = Annotated[str, typer.Argument(help="The model.")]
-Environment = Annotated[str, typer.Option("--env", help="The environment.")]
 INDENT = " " * 4
 
 
@@ -23,7 +22,7 @@ def why(
     model: Model,
     env: Environment = "production",
     at: Annotated[
-        str, typer.Option("--at", metavar="TIME", help="The newest look by then; else the newest.")
+        str, typer.Option("--at", metavar=TIME, help="The newest look by then; else the newest.")
     ] = "",
 ) -> None:
     """Say of each trigger whether it held at the newest look, why, and what was missing."""

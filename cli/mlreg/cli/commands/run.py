@@ -10,6 +10,7 @@ import typer
 
 from mlreg.cli.commands.cost import cost_table
 from mlreg.cli.commands.verdict import end_by_verdict
+from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import OUTPUT, progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
@@ -29,7 +30,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end and exit by
 
 
 def retrain(
-    model: Annotated[str, typer.Argument(help="The model.")],
+    model: Model,
     lane: Annotated[Lane | None, typer.Option(help="How; else as the policy says.")] = None,
     env: Annotated[str, typer.Option("--env", help="Whose champion to beat.")] = "production",
     start_from: Annotated[
@@ -77,8 +78,8 @@ def list_runs(
     model: Annotated[str, typer.Argument(help="Of this model only.")] = "",
     env: Annotated[str, typer.Option("--env", help="Of this environment only.")] = "",
     state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
-    before: Annotated[str | None, typer.Option(help="The cursor of the page before.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 50,
+    before: Before = None,
+    limit: Limit = 50,
     queue: Annotated[bool, typer.Option("--queue", help="What waits, in order, and why.")] = False,
     cost: Annotated[bool, typer.Option("--cost", help="What each took and cost.")] = False,
 ) -> None:
