@@ -165,6 +165,9 @@ def test_the_command_line(cli, tmp_path):
     dry = cli("policy", "apply", "-f", "policy.yaml", "--dry-run")
     assert "flights in production has no policy; this would be policy 1" in dry
     assert "the next run would take the lane full" in dry
+    unread = "{model: flights, triggers: [{labelled_rows: 5}, {drift: psi, above: 0.2}]}"
+    said = cli("policy", "apply", "-f", "-", "--dry-run", given=unread)
+    assert "looks, what would have fired is not known\n  labelled_rows: nothing was read of" in said
     cli("policy", "apply", "-f", "policy.yaml")
     cli("policy", "disable", "flights")
     again = cli("policy", "apply", "-f", "-", given=starter + "cooldown: 9h\n")

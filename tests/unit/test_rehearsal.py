@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlreg.controller.domain.readings import WindowReading
-from mlreg.controller.domain.rehearsal import MOST_MOMENTS, Past, rehearse
+from mlreg.controller.domain.rehearsal import MOST_MOMENTS, Past, Unread, rehearse
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.rehearsing import StoredReadings
@@ -78,6 +78,16 @@ def test_drift_fires_when_the_window_closes_and_labels_when_they_are_mature():
 def test_a_policy_without_readings_has_nothing_to_fire_on():
     found = rehearsed("triggers: [{drift: psi, above: 0.2}, {labelled_rows: 5}]")
     assert (found.firings, found.runs, found.moments) == ((), 0, 30)
+    assert found.unread == (Unread("drift", None), Unread("labelled_rows", None))
+
+
+def test_triggers_that_were_not_read_from_the_beginning_are_named():
+    text = 'triggers: [{drift: psi, above: 9}, {labelled_rows: 5}, {schedule: "0 3 * * *"}]'
+    empty = [(START, window("psi", day, None, "temp")) for day in range(5)]
+    later = [(START, window("psi", day, 0.1, "temp")) for day in range(5, 30)]
+    labelled = [(START, window("labelled", day, 0.0)) for day in range(30)]
+    found = rehearsed(text, empty + later + labelled)
+    assert found.unread == (Unread("drift", START + 5 * DAY),)
 
 
 def test_it_ends_and_says_how_far_it_came():

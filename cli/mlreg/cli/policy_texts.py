@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PolicyAnswer,
         PreviewAnswer,
         RehearsalForm,
+        UnreadForm,
     )
 
 SHOWN_FIRINGS = 10
@@ -45,7 +46,7 @@ def preview_lines(preview: PreviewAnswer) -> Iterator[str]:
         yield from change_lines(preview.changes)
     yield from _due_lines(preview.due)
     yield f"the next run would take the lane {preview.next_lane}"
-    yield from _rehearsal_lines(preview.rehearsal)
+    yield from _rehearsal_lines(preview.rehearsal, triggers=len(preview.due))
 
 
 def next_words(answer: PolicyAnswer) -> str:
@@ -96,6 +97,12 @@ def _value(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def _unread(missing: UnreadForm) -> str:
+    if missing.since is None:
+        return "nothing was read of it in these days, so nothing can be said"
+    return f"read since {missing.since:%Y-%m-%d %H:%M} UTC only; before, nothing can be said"
+
+
 def _due_lines(due: Sequence[DueForm]) -> Iterator[str]:
     yield "would be judged next"
     for one in due:
@@ -104,10 +111,13 @@ def _due_lines(due: Sequence[DueForm]) -> Iterator[str]:
         yield f"  {one.trigger}: {f'{moments} UTC{how}' if moments else 'when it is told'}"
 
 
-def _rehearsal_lines(found: RehearsalForm) -> Iterator[str]:
+def _rehearsal_lines(found: RehearsalForm, *, triggers: int) -> Iterator[str]:
     days = round((found.until - found.since).total_seconds() / 86_400)
     held = "".join(f", {count} held back by {why}" for why, count in found.held_back.items())
-    yield f"in the last {days} days: {found.moments} looks, {found.runs} runs{held}"
+    unknown = len(found.left_out) + sum(one.since is None for one in found.unread)
+    runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
+    came = "what would have fired is not known" if unknown == triggers else f"{runs}{held}"
+    yield f"in the last {days} days: {found.moments} looks, {came}"
     if found.until < found.asked_until:
         yield f"  (too many looks to go on after {found.until:%Y-%m-%d %H:%M} UTC)"
     for one in found.firings[-SHOWN_FIRINGS:]:
@@ -115,6 +125,8 @@ def _rehearsal_lines(found: RehearsalForm) -> Iterator[str]:
         yield f"  {one.fire_at:%Y-%m-%d %H:%M} {names}: {one.outcome} ({one.because})"
     if len(found.firings) > SHOWN_FIRINGS:
         yield f"  and {len(found.firings) - SHOWN_FIRINGS} before them (--json has them)"
+    for missing in found.unread:
+        yield f"  {missing.trigger}: {_unread(missing)}"
     for name in found.left_out:
         yield f"  {name}: waits for events, which are not rehearsed"
     if found.train_seconds is None or found.run_seconds is None:

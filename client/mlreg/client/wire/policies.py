@@ -134,12 +134,20 @@ class RehearsedForm(Answer):
     because: str
 
 
+class UnreadForm(Answer):
+    """A trigger whose readings begin after the rehearsal does; `since` null: there are none."""
+
+    trigger: str
+    since: datetime | None = None
+
+
 class RehearsalForm(Answer):
     """What a policy would have done from `since` to `until`.
 
     `asked_until` is later than `until` where it was too much to go through. `train_seconds` is what
     its runs would have taken at what runs here usually take; null where none has ended. `firings`
-    are the newest ones; `left_out` names triggers on what is not stored: calls, changes upstream.
+    are the newest ones; `left_out` names triggers on what is not stored: calls, changes upstream;
+    `unread` those that lack readings: that they did not fire says nothing.
     """
 
     since: datetime
@@ -152,6 +160,7 @@ class RehearsalForm(Answer):
     run_seconds: float | None = None
     firings: list[RehearsedForm]
     left_out: list[str] = Field(default_factory=list)
+    unread: list[UnreadForm] = Field(default_factory=list)
 
 
 class PreviewAnswer(Answer):

@@ -12,6 +12,7 @@ from mlreg.client.wire.policies import (
     PreviewAnswer,
     RehearsalForm,
     RehearsedForm,
+    UnreadForm,
 )
 
 if TYPE_CHECKING:
@@ -80,4 +81,5 @@ def _rehearsal(preview: Preview) -> RehearsalForm:
             for one in found.firings[-SHOWN_FIRINGS:]
         ],
         left_out=list(preview.left_out),
+        unread=[UnreadForm(trigger=one.trigger, since=one.since) for one in found.unread],
     )

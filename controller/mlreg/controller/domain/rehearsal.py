@@ -26,15 +26,15 @@ from mlreg.controller.domain.evaluating import (
 from mlreg.controller.domain.firing import TRAIN_WEEK, Circumstances, Outcome, PastRun, judge_firing
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
-from mlreg.controller.domain.triggers import View
+from mlreg.controller.domain.triggers import Need, View, names_of
 from mlreg.controller.domain.windows import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlreg.controller.domain.evaluating import ViewSource
     from mlreg.controller.domain.readings import WindowReading
-    from mlreg.controller.domain.triggers import Event, Held, Need
+    from mlreg.controller.domain.triggers import Event, Held
     from mlreg.controller.domain.windows import Interval
 
 MOST_MOMENTS = 5_000
@@ -77,6 +77,18 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A trigger that could not be judged in all of the span, for what it reads is not there.
+
+    Attributes:
+        since: when its first reading that has a value begins; None: there is none.
+    """
+
+    trigger: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What would have been.
 
@@ -84,6 +96,7 @@ class Rehearsal:
         until: how far it came; before `asked_until` where it was too much.
         moments: how many were judged.
         train_seconds: of all its runs; None: it is not known what one takes.
+        unread: the triggers whose not firing says nothing, at the beginning or in all of it.
     """
 
     since: datetime
@@ -92,6 +105,7 @@ class Rehearsal:
     moments: int
     firings: tuple[Rehearsed, ...]
     train_seconds: float | None
+    unread: tuple[Unread, ...] = ()
 
     @property
     def runs(self) -> int:
@@ -155,7 +169,22 @@ def rehearse(policy: Policy, past: Past, span: Interval) -> Rehearsal:
         firings += fired
     seconds = past.run_seconds
     total = None if seconds is None else seconds * len(stage.runs)
-    return Rehearsal(span.start, until, span.end, judged, tuple(firings), total)
+    unread = tuple(_unread(policy, past, span))
+    return Rehearsal(span.start, until, span.end, judged, tuple(firings), total, unread)
+
+
+def _unread(policy: Policy, past: Past, span: Interval) -> Iterator[Unread]:
+    """Yield the triggers of readings that were not there from the beginning on."""
+    width = policy.data.window
+    for name, trigger in zip(names_of(policy.triggers), policy.triggers, strict=True):
+        need = trigger.need(View(span.end, span.end, width=width))
+        if not need.monitors and not need.families:
+            continue
+        shown = past.readings.known(Need(need.monitors, span.start, need.families), span.end)
+        starts = [one.start for all_ in shown.values() for one in all_ if one.value is not None]
+        first = min(starts, default=None)
+        if first is None or first >= window_of(span.start, width).end:
+            yield Unread(name, first)
 
 
 def _judge(
