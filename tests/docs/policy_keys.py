@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import get_args
 
 from mlreg.controller.domain.metrics import MetricName
-from mlreg.controller.domain.policy_schema import policy_schema
+from mlreg.controller.domain.policy_schema import ZONES, policy_schema
+from mlreg.controller.domain.upstream import EDITED
+from mlreg.controller.domain.watchable import NAMED
 from mlreg.controller.gates.kinds import OURS as GATES
 from mlreg.controller.services.policy_texts import Kinds
 from mlreg.controller.triggers.kinds import OURS as TRIGGERS
@@ -73,6 +75,9 @@ def _kind(name):
 
 
 def _what(part, definitions):
+    listed = _listed_elsewhere(part)
+    if listed:
+        return listed
     if "anyOf" in part or "oneOf" in part:
         several = part.get("anyOf") or part["oneOf"]
         found = [_what(one, definitions) for one in several if one.get("type") != "null"]
@@ -80,16 +85,27 @@ def _what(part, definitions):
     if "$ref" in part:
         found = definitions[part["$ref"].rsplit("/", 1)[-1]]
         return "keys" if "properties" in found else _what(found, definitions)
-    if part.get("enum") == list(get_args(MetricName)):
-        return "[a metric](monitors.md)"
     if "enum" in part or "const" in part:
         values = part.get("enum", [part.get("const")])
         return ", ".join(f"`{json.dumps(one).strip(chr(34))}`" for one in values)
     return _NAMES.get(part.get("type"), _other)(part, definitions)
 
 
+def _listed_elsewhere(part):
+    """Return the words for values that are too many for a table."""
+    if part.get("anyOf") == NAMED["anyOf"]:
+        return "[a monitor](monitors.md)"
+    if set(get_args(MetricName)) <= set(part.get("enum", ())):
+        return "[a metric](monitors.md)"
+    return "time zone" if part.get("$ref", "").endswith(f"/{ZONES}") else ""
+
+
 def _text(part, _definitions):
     pattern = part.get("pattern", "")
+    if "format" in part:
+        return part["format"]
+    if pattern == EDITED:
+        return "what is followed"
     if pattern.endswith("[smhdw]$"):
         return "duration"
     return "size" if "MiB" in pattern else "name" if pattern else "text"

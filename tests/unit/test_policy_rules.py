@@ -64,6 +64,7 @@ def test_a_policy_of_defaults_contradicts_nothing():
         ("budget: {train_seconds_per_day: 0.5}", "budget.train_seconds_per_day", "no run"),
         ("gates: [{champion: auc, margin: 1}]", "gates.0.margin", "every challenger passes"),
         ("quiet_hours: {days: [sun], timezone: localtime}", "quiet_hours.timezone", "IANA"),
+        ("data: {source: /rows.parquet, timezone: localtime}", "data.timezone", "IANA"),
         (
             "retrain: {lanes: {continue: {rounds: 50, max_trees: 40}}}",
             "retrain.lanes.continue.rounds",

@@ -11,7 +11,10 @@ from jsonschema import Draft202012Validator
 from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
 from mlreg.controller.domain.policy_schema import policy_schema
 from mlreg.controller.domain.triggers import Finding, Trigger
+from mlreg.controller.domain.watchable import WATCHABLE
+from mlreg.controller.domain.zone import named_zones
 from mlreg.controller.services.policy_texts import kinds
+from mlreg.controller.triggers.performance import METRICS
 from tests.unit.test_policy_file import FILE
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +91,15 @@ MUTANTS = [
     ("share: 0.1", "share: 10%"),
     ("objective: binary", "objective: {a: b}"),
     ("triggers:", "triggerz:"),
+    ("drift: psi", "drift: pssi"),
+    ("drift: psi", 'drift: "business:Sales"'),
+    ("performance: auc", "performance: aucc"),
+    ("0 3 * * 1", "0 3 * *"),
+    ("Europe/Berlin", "Europe/Bärlin"),
+    ("{labelled_rows: 20000}", "{upstream: weather@best}"),
+    ("{labelled_rows: 20000}", '{upstream: "weather@version:staging"}'),
+    ("cooldown:  6h", 'quiet_hours: {from: "25:00", to: "06:00"}'),
+    ("cooldown:  6h", "quiet_hours: {days: [sun], timezone: Mars}"),
 ]
 
 
@@ -98,6 +110,33 @@ def test_what_one_refuses_the_other_refuses(old, new):
     with pytest.raises(InvalidPolicyError):
         read_policy(text, kinds())
     assert not VALIDATOR.is_valid(yaml.safe_load(text))
+
+
+TAKEN = [
+    *(f"triggers: [{{drift: {name}, above: 0.9}}]" for name in sorted(WATCHABLE)),
+    'triggers: [{drift: "business:sales.net", above: 2}]',
+    *(
+        f"triggers: [{{performance: {name}, drop: 0.1, against: history}}]"
+        for name in METRICS
+        if name != "bias"  # no side of it is worse
+    ),
+    "triggers: [{performance: skill_auc, below: 0.1}]",
+    *(f'triggers: [{{upstream: "w{what}"}}]' for what in ("", "@snapshot", "@champion:a.b")),
+    "triggers: [{schedule: ' */5  3 */2 jan-mar,5  mon '}]",
+    'triggers: [{every: 1d}]\nquiet_hours: {from: "23:59", to: "00:00", timezone: Asia/Kolkata}',
+]
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_what_the_reader_takes_the_schema_takes(text):
+    text = f"model: flights\n{text}\n"
+    policy = read_policy(text, kinds())
+    VALIDATOR.validate(yaml.safe_load(text))
+    VALIDATOR.validate(policy.to_json())
+
+
+def test_every_zone_is_offered_that_a_policy_may_name():
+    assert set(SCHEMA["$defs"]["Timezone"]["enum"]) == named_zones()
 
 
 def test_every_key_and_kind_is_described_and_third_parties_are_in_it():

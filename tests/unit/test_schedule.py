@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlreg.controller.domain.schedule import find_zone, next_due, parse_cron
+from mlreg.controller.domain.schedule import next_due, parse_cron
+from mlreg.controller.domain.zone import find_zone
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)

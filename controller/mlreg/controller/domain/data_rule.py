@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +31,7 @@ from mlreg.controller.domain.sources import (
     parse_source,
 )
 from mlreg.controller.domain.windows import DAY, HOUR
+from mlreg.controller.domain.zone import Timezone
 from mlreg.registry.domain.names import Name
 
 if TYPE_CHECKING:
@@ -48,17 +48,7 @@ def _checked_source(text: str) -> str:
     return text
 
 
-def _checked_timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        message = f"{name[:80]!r} is no time zone, as UTC or Europe/Berlin"
-        raise ValueError(message) from error
-    return name
-
-
 SourceText = Annotated[str, AfterValidator(_checked_source)]
-Timezone = Annotated[str, AfterValidator(_checked_timezone)]
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 SOURCE_KEYS = (
     "connection",

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from math import inf, isfinite
 from typing import TYPE_CHECKING, get_args
-from zoneinfo import available_timezones
 
 from mlreg.controller.domain.bootstrap import MIN_HOURS
 from mlreg.controller.domain.budget import LEAST_SECONDS
@@ -23,6 +22,7 @@ from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.domain.watchable import SHARES
 from mlreg.controller.domain.windows import HOUR
 from mlreg.controller.domain.yaml_file import Location
+from mlreg.controller.domain.zone import named_zones
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.policy import Policy
 
 METRICS: frozenset[str] = frozenset(get_args(MetricName))
-OF_THE_MACHINE = "localtime"
 NO_LABELS = 0.01
 """Below this share of the labels nothing can be judged."""
 
@@ -172,10 +171,11 @@ def _of_zones(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG
     named: list[tuple[Location, object]] = [
         *((("triggers", index), trigger) for index, trigger in enumerate(policy.triggers)),
         (("quiet_hours",), policy.quiet_hours),
+        (("data",), policy.data),
     ]
     for place, part in named:
         zone = getattr(part, "timezone", None)
-        if zone is not None and (zone == OF_THE_MACHINE or zone not in available_timezones()):
+        if zone is not None and zone not in named_zones():
             yield Complaint(
                 (*place, "timezone"),
                 f"{zone!r} is none of the IANA's names, such as Europe/Berlin or UTC",

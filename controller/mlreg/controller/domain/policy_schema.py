@@ -2,7 +2,8 @@
 
 What always holds: a policy that `read_policy` takes is valid by the schema; kinds of trigger and
 gate that are installed here, third parties' too, are in it with their docstrings. What a schema
-cannot say (times that are a cron, keys that go together) it lets pass, and `policy apply` refuses.
+cannot say (keys that go together, a whole number written as `2.0`, for JSON has one kind of number)
+it lets pass, and `policy apply` refuses.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing_extensions import override
 from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.policy import PolicyFrame
 from mlreg.controller.domain.policy_file import MOST_PARTS
+from mlreg.controller.domain.zone import FORMAT, named_zones
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "/api/v1/schemas/policy.json"
 DURATION = r"^[1-9][0-9]{0,8}[smhdw]$"
+ZONES = "Timezone"
 _PLACE = "#/$defs/{model}"
 _ATTRIBUTE = re.compile(r"^(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<text>.*)$")
 
@@ -64,6 +67,12 @@ def policy_schema(kinds: Kinds) -> dict[str, Any]:
     )
     for section, most in MOST_PARTS.items():
         properties[section]["maxItems"] = most
+    for one in (frame, *definitions.values()):
+        _name_zones(one)
+    definitions[ZONES] = {
+        "description": "A time zone by its IANA name.",
+        "enum": sorted(named_zones()),
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ADDRESS,
@@ -92,6 +101,21 @@ def _schema_of(kind: type[BaseModel], definitions: dict[str, Any]) -> dict[str, 
     for one in (schema, *definitions.values()):
         _describe(one)
     return schema
+
+
+def _name_zones(schema: dict[str, Any]) -> None:
+    """Let keys that take a time zone refer to the one list of them."""
+    for key, value in schema.get("properties", {}).items():
+        members = value.get("anyOf", [value])
+        for place, member in enumerate(members):
+            if member.get("format") != FORMAT:
+                continue
+            listed = {"$ref": f"#/$defs/{ZONES}"}
+            if member is not value:
+                members[place] = listed
+                continue
+            kept = {name: value[name] for name in ("default", "description") if name in value}
+            schema["properties"][key] = {**listed, **kept}
 
 
 def _describe(schema: dict[str, Any]) -> None:

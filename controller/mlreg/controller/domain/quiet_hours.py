@@ -13,10 +13,10 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mlreg.controller.domain.policy_part import PolicyPart
-from mlreg.controller.domain.schedule import find_zone
+from mlreg.controller.domain.zone import Timezone, find_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +35,11 @@ def _checked_wall(text: object) -> object:
     raise ValueError(message)
 
 
-def _checked_zone(name: str) -> str:
-    find_zone(name)
-    return name
-
-
-Wall = Annotated[str, BeforeValidator(_checked_wall)]
+Wall = Annotated[
+    str,
+    BeforeValidator(_checked_wall),
+    WithJsonSchema({"type": "string", "pattern": f"^{_WALL.pattern}$", "format": "HH:MM"}),
+]
 
 
 class QuietHours(PolicyPart):
@@ -48,7 +47,7 @@ class QuietHours(PolicyPart):
 
     from_: Wall | None = Field(default=None, alias="from")
     to: Wall | None = None
-    timezone: Annotated[str, AfterValidator(_checked_zone)] = "UTC"
+    timezone: Timezone = "UTC"
     days: tuple[Day, ...] = WEEK
 
     @model_validator(mode="after")

@@ -16,10 +16,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -32,6 +32,8 @@ _NAMES = {
     "weekday": {key: at for at, name in enumerate(_DAYS) for key in (name, name[:3])},
 }
 _PART = re.compile(r"(?:\*|(?P<first>[a-z0-9]+)(?:-(?P<last>[a-z0-9]+))?)(?:/(?P<step>[0-9]+))?")
+FIELDS = r"^\s*\S+(\s+\S+){4}\s*$"
+"""What five fields look like to an editor."""
 _HORIZON_DAYS = 366 * 40 + 2
 """From a 29 February to the next one on the same weekday, across a century that is no leap year."""
 _CYCLE_DAYS = 28 * 366
@@ -128,19 +130,6 @@ def _parse_number(word: str, name: str, low: int, high: int) -> int:
         message = f"{word!r} is no {name} ({low} to {high})"
         raise ValueError(message)
     return number
-
-
-def find_zone(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name.
-
-    Raises:
-        ValueError: there is no such zone.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        message = f"{name!r} is no time zone; use an IANA name such as Europe/Berlin or UTC"
-        raise ValueError(message) from error
 
 
 @lru_cache(maxsize=16_384)

@@ -15,6 +15,9 @@ FORM = re.compile(
     r"(?P<model>[a-z0-9][a-z0-9._-]{0,62})"
     r"(?:@(?P<what>champion|version|snapshot)(?::(?P<environment>[a-z0-9][a-z0-9._-]{0,62}))?)?"
 )
+_NAME = "[a-z0-9][a-z0-9._-]{0,62}"
+EDITED = f"^{_NAME}(@(version|snapshot|champion(:{_NAME})?))?$"
+"""The same for editors, whose patterns know no named groups."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,13 @@ WATCHABLE = frozenset(
     }
 )
 BUSINESS = re.compile(r"business:[a-z0-9][a-z0-9._-]{0,62}")
+NAMED = {
+    "anyOf": [
+        {"enum": sorted(WATCHABLE)},
+        {"type": "string", "pattern": f"^{BUSINESS.pattern}$"},
+    ]
+}
+"""What may be watched, as a JSON Schema."""
 LEAST_ROWS = 200
 """Below so many rows a distance of distributions is mostly noise."""
 

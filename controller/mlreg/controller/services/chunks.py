@@ -134,7 +134,7 @@ class _Case:
         """Return what was found of its triggers."""
         return {
             "policy_id": self.state.policy_id,
-            "moment": self.view.now.isoformat(),
+            "moment": self.view.now,
             "found": forms_of(self.findings),
         }
 
@@ -143,8 +143,8 @@ class _Case:
         return {
             "id": self.state.id,
             "memory": self.memory.to_json(),
-            "evaluated_until": self.memory.closed_until.isoformat(),
-            "next_fire_at": next_moment(self.policy, self.memory).isoformat(),
+            "evaluated_until": self.memory.closed_until,
+            "next_fire_at": next_moment(self.policy, self.memory),
         }
 
 

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -19,7 +20,13 @@ from typing_extensions import override
 from mlreg.controller.domain.border import ONE, Border, KOfN
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading, usable
 from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
-from mlreg.controller.domain.watchable import DETECTORS, OF_FEATURES, checked_monitor, least_rows
+from mlreg.controller.domain.watchable import (
+    DETECTORS,
+    NAMED,
+    OF_FEATURES,
+    checked_monitor,
+    least_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +59,7 @@ class DriftTrigger(Trigger):
 
     kind: ClassVar[str] = "drift"
 
-    drift: Annotated[str, AfterValidator(checked_monitor)]
+    drift: Annotated[str, AfterValidator(checked_monitor), WithJsonSchema(NAMED)]
     above: float | None = Field(default=None, allow_inf_nan=False)
     below: float | None = Field(default=None, allow_inf_nan=False)
     unusual: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from typing_extensions import override
 
 from mlreg.controller.domain.border import ONE, Border, KOfN
@@ -27,8 +27,11 @@ ESTIMATED = frozenset(
 )
 
 
+NAMED = (*METRICS, *(f"skill_{metric}" for metric in sorted(HAVE_SKILL)))
+
+
 def _checked_metric(name: str) -> str:
-    if name not in METRICS and name not in {f"skill_{metric}" for metric in HAVE_SKILL}:
+    if name not in NAMED:
         known = ", ".join(METRICS)
         message = f"there is no metric {name!r}; there are {known}, and skill_auc and its like"
         raise ValueError(message)
@@ -51,7 +54,9 @@ class PerformanceTrigger(Trigger):
 
     kind: ClassVar[str] = "performance"
 
-    performance: Annotated[str, AfterValidator(_checked_metric)]
+    performance: Annotated[
+        str, AfterValidator(_checked_metric), WithJsonSchema({"enum": list(NAMED)})
+    ]
     drop: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     above: float | None = Field(default=None, allow_inf_nan=False)
     below: float | None = Field(default=None, allow_inf_nan=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from typing_extensions import override
 
 from mlreg.controller.domain.catching_up import CatchUp
-from mlreg.controller.domain.schedule import find_zone, newest_first, next_due, parse_cron
+from mlreg.controller.domain.schedule import FIELDS, newest_first, next_due, parse_cron
+from mlreg.controller.domain.zone import Timezone, find_zone
 from mlreg.controller.triggers.timed import TimedTrigger
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ def _checked_cron(text: str) -> str:
     return text
 
 
-def _checked_zone(name: str) -> str:
-    find_zone(name)
-    return name
+CronText = Annotated[
+    str,
+    AfterValidator(_checked_cron),
+    WithJsonSchema({"type": "string", "pattern": FIELDS, "format": "cron"}),
+]
 
 
 class ScheduleTrigger(TimedTrigger):
@@ -34,8 +37,8 @@ class ScheduleTrigger(TimedTrigger):
 
     kind: ClassVar[str] = "schedule"
 
-    schedule: Annotated[str, AfterValidator(_checked_cron)]
-    timezone: Annotated[str, AfterValidator(_checked_zone)] = "UTC"
+    schedule: CronText
+    timezone: Timezone = "UTC"
     catch_up: CatchUp = "latest"
 
     @override

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from typing_extensions import override
 
 from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
-from mlreg.controller.domain.upstream import Upstream, parse_upstream
+from mlreg.controller.domain.upstream import EDITED, Upstream, parse_upstream
 from mlreg.controller.triggers.told import told
 
 FOLLOWED = "upstream:"
@@ -29,7 +29,11 @@ class UpstreamTrigger(Trigger):
     kind: ClassVar[str] = "upstream"
     momentary: ClassVar[bool] = True
 
-    upstream: Annotated[str, AfterValidator(_checked_upstream)]
+    upstream: Annotated[
+        str,
+        AfterValidator(_checked_upstream),
+        WithJsonSchema({"type": "string", "pattern": EDITED}),
+    ]
 
     @property
     def followed(self) -> Upstream:
