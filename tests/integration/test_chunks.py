@@ -128,7 +128,7 @@ def several_policies(database, store, environments):
 def test_without_a_database_the_rest_of_a_tick_is_left_to_the_next(
     database, store, monkeypatch, few, does, begun
 ):
-    automation = several_policies(database, store, "bcdefgh")
+    automation = several_policies(database, store, "bcdef")
     looks = []
 
     def cut_off(session, *of):

@@ -9,6 +9,8 @@ read, windows that matured are measured. A policy that fails does not stop the o
 from __future__ import annotations
 
 import logging
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ from mlreg.controller.services import (
     source_windows,
     watching,
 )
-from mlreg.controller.services.chunks import CHUNK, judge_chunk, uncollected
+from mlreg.controller.services.chunks import CHUNK, Chunk, judge_chunk, uncollected
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.leadership import LeadershipLostError
@@ -46,7 +48,8 @@ from mlreg.registry.services import catalog
 from mlreg.registry.store.database import WriteSession
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from mlreg.controller.domain.profile import Profile
     from mlreg.controller.services.leadership import Reign
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
 MAX_WINDOWS_PER_TICK = 31
 BREAKS_OFF = (LeadershipLostError, DatabaseUnreachableError)
 """What ends a tick; any other error is of one policy."""
+AT_ONCE = 2
+"""How many chunks are under way: one is judged while PostgreSQL reads or writes the other."""
 FEW = 8
 """Fewer policies than this are quicker taken one by one."""
 
@@ -131,21 +136,33 @@ def _judge_together(
         return due
     left: list[int] = []
     with uncollected():
-        for first in range(0, len(due), CHUNK):
-            ids = due[first : first + CHUNK]
-            left += _judge_some(database, ids, now, report, reign)
+        for chunk in _chunks(database, due, now, reign):
+            report.judged += chunk.judged
+            left += chunk.left
     return left
 
 
+def _chunks(
+    database: Database, due: Sequence[int], now: datetime, reign: Reign | None
+) -> Iterator[Chunk]:
+    """Yield what became of each chunk; once one ends the tick, no other is begun."""
+    begun: deque[Future[Chunk]] = deque()
+    with ThreadPoolExecutor(AT_ONCE, "tick") as threads:
+        for first in range(0, len(due), CHUNK):
+            if len(begun) == AT_ONCE:
+                yield begun.popleft().result()
+            if reign is not None:
+                reign.keep()
+            ids = due[first : first + CHUNK]
+            begun.append(threads.submit(_judge_some, database, ids, now, reign))
+        while begun:
+            yield begun.popleft().result()
+
+
 def _judge_some(
-    database: Database,
-    ids: Sequence[int],
-    now: datetime,
-    report: TickReport,
-    reign: Reign | None,
-) -> Sequence[int]:
-    if reign is not None:
-        reign.keep()
+    database: Database, ids: Sequence[int], now: datetime, reign: Reign | None
+) -> Chunk:
+    """Judge a chunk in a transaction of its own; what broke is left to be taken one by one."""
     try:
         with database.writing() as session:
             chunk = judge_chunk(session, ids, now)
@@ -155,9 +172,8 @@ def _judge_some(
         raise
     except Exception:  # the edge of a tick: what a chunk cannot, each may do alone
         log.exception("%d policies could not be judged together", len(ids))
-        return ids
-    report.judged += chunk.judged
-    return chunk.left
+        return Chunk(left=list(ids))
+    return chunk
 
 
 def _models_to_drain(database: Database, now: datetime) -> Sequence[int]:
