@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mlreg.cli.commands.cost import amount_of
 from mlreg.cli.tables import Table, table_lines
+from mlreg.client.wire.costs import CostAnswer
 
 
 def test_the_last_cell_is_folded_at_eighty_columns():
@@ -28,3 +32,19 @@ def test_where_there_is_no_room_beside_the_row_it_stands_under_it():
     assert " ".join(line.strip() for line in wide[2:-1]) == why
     assert max(map(len, wide[2:])) <= 80
     assert wide[-1].split() == ["y", "-"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        (0.0, "0.0000 EUR"),
+        (0.000016800, "0.0000168 EUR"),
+        (0.0099, "0.0099 EUR"),
+        (1234.5, "1,234.5000 EUR"),
+    ],
+)
+def test_what_a_short_run_cost_does_not_look_like_nothing(amount, said):
+    cost = CostAnswer(
+        name="churn", currency="EUR", runs=1, seconds=0.4, train_seconds=0.1, amount=amount
+    )
+    assert amount_of([cost]) == said

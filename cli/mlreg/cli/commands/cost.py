@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 budget = typer.Typer(add_completion=False)
 
+SMALL = 0.01
+
 Runs = Annotated[
     int | None, typer.Option(min=0, max=MAX_RUNS, metavar="N", help="Runs that may start.")
 ]
@@ -108,11 +110,16 @@ def cost_table(runs: Sequence[RunAnswer]) -> Table:
 def amount_of(costs: Sequence[CostAnswer]) -> str | None:
     """Return amounts with their currencies; None where nothing was priced."""
     priced = [
-        f"{one.amount:,.4f} {one.currency}" + (" + unpriced" if one.unpriced else "")
+        f"{_spelt(one.amount)} {one.currency}" + (" + unpriced" if one.unpriced else "")
         for one in costs
         if one.amount is not None
     ]
     return ", ".join(priced) or None
+
+
+def _spelt(amount: float) -> str:
+    """Return an amount with four decimals, or nine, as a price has, where four would hide it."""
+    return f"{amount:,.4f}" if amount >= SMALL or not amount else f"{amount:.9f}".rstrip("0")
 
 
 def _show(found: BudgetAnswer) -> None:
