@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from mlreg.client.errors import IntegrityError, MlregError, UnreachableError
@@ -133,20 +134,22 @@ def test_a_stalled_store_leaves_look_ups_and_lists_alone(client, api, store, pro
             return None
 
     def watch():
-        slowest = 0.0
+        took = []
         with api.client() as other:
             while not ended.wait(0.02):
                 began = time.monotonic()
                 other.models.list(limit=10)
                 other.deployments.status("flights")
-                slowest = max(slowest, time.monotonic() - began)
-        return slowest
+                took.append(time.monotonic() - began)
+        return took
 
     with ThreadPoolExecutor(UPLOADS + 1) as pool:
         watched = pool.submit(watch)
         answers = list(pool.map(hang, range(UPLOADS)))
         ended.set()
-        assert watched.result() < 1.5
+        took = watched.result()
+    # One may be late on a busy machine; behind the stalls each would be, by STALL_SECONDS or more.
+    assert np.quantile(took, 0.9) < 1.5
     assert all(isinstance(answer, UnreachableError) for answer in answers), answers
     proxy.faults.clear()
     put(client, CONTENT)
