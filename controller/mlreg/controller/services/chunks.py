@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.triggers import Event
     from mlreg.registry.store.database import WriteSession
 
-CHUNK = 500
+CHUNK = 1_000
 
 log = logging.getLogger("mlreg.controller")
 
