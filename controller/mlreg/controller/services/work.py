@@ -29,7 +29,7 @@ from mlreg.controller.executors.local import PRELOAD, LocalExecutor
 from mlreg.controller.services import jobs
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
 from mlreg.controller.services.handlers import HANDLERS
-from mlreg.controller.services.heartbeats import Heartbeats, log_lost
+from mlreg.controller.services.heartbeats import Heartbeats
 from mlreg.controller.services.jobs import Price
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.work_folder import own_folder
@@ -217,7 +217,7 @@ class Worker:
     def _record(self, lease: Lease, error: Exception) -> None:
         try:
             if isinstance(error, jobs.LeaseLostError):
-                log_lost(lease)
+                _log_lost(lease)
             elif isinstance(error, HaltedError):
                 self._give_back(lease, "the worker was stopped")
             elif isinstance(error, TooNewError):
@@ -226,7 +226,7 @@ class Worker:
             else:
                 self._fail(lease, error)
         except jobs.LeaseLostError:
-            log_lost(lease)
+            _log_lost(lease)
         except (DatabaseUnreachableError, SQLAlchemyError):
             log.exception("the end of job %d is not recorded; its lease will run out", lease.job_id)
 
@@ -254,6 +254,16 @@ class Worker:
         timer.start()
         pool.shutdown(wait=True)
         timer.cancel()
+
+
+def _log_lost(lease: Lease) -> None:
+    """Say that an attempt is abandoned; operators look for these two words."""
+    log.error(
+        "LEASE LOST: job %d (%s), attempt %d is abandoned without effect",
+        lease.job_id,
+        lease.kind,
+        lease.attempt,
+    )
 
 
 def run_worker(
