@@ -152,11 +152,6 @@ def next_due(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
     raise ValueError(message)
 
 
-def last_due(cron: Cron, zone: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
-    """Return the newest due time in (after, until], None where there is none."""
-    return next(newest_first(cron, zone, after, until), None)
-
-
 def newest_first(
     cron: Cron, zone: ZoneInfo, after: datetime, until: datetime
 ) -> Iterator[datetime]:
