@@ -27,7 +27,7 @@ from mlreg.controller.domain.blame import blame_losses
 from mlreg.controller.domain.mistakes import mistakes_of
 from mlreg.controller.executors.local import LocalExecutor
 from mlreg.controller.feedback.columns import training_columns
-from mlreg.controller.services import draining, explaining, feedback, jobs
+from mlreg.controller.services import claims, draining, explaining, feedback
 from mlreg.controller.services.attempt import Attempt
 from mlreg.controller.services.explaining import Asked
 from mlreg.controller.services.explaining_rows import features_of, scored_rows
@@ -116,7 +116,7 @@ def whole(table: pa.Table, labels: np.ndarray, folder: Path) -> float:
     executor = LocalExecutor(ENVIRONMENT)
     try:
         log(database, store, table, labels, folder)
-        lease = jobs.claim(database, "bench", [explaining.KIND], 60.0)
+        lease = claims.claim(database, "bench", [explaining.KIND], 60.0)
         if lease is None:
             raise RuntimeError("no job")
         attempt = Attempt(

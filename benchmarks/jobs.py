@@ -23,8 +23,9 @@ from sqlalchemy import text
 from benchmarks.report import report
 from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
-from mlreg.controller.services import jobs
-from mlreg.controller.services.jobs import Claim, JobRequest
+from mlreg.controller.services import claims, jobs, leases
+from mlreg.controller.services.claims import Claim
+from mlreg.controller.services.jobs import JobRequest
 from mlreg.registry.store.database import Database
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _FILL = text("""
 _LOCK = text("""
     UPDATE job SET lock_key = 'model', priority = 50 WHERE state = 'queued' AND kind = :kind
 """)
-_PLAN = text("EXPLAIN (COSTS OFF) " + str(jobs.rows._TAKE))  # noqa: SLF001 - its plan is the point
+_PLAN = text("EXPLAIN (COSTS OFF) " + str(claims.rows._TAKE))  # noqa: SLF001 - its plan is the point
 
 
 def fill(database: Database) -> None:
@@ -67,9 +68,9 @@ def vacuum(database: Database) -> None:
         connection.execute(text("VACUUM ANALYZE job"))
 
 
-def claim_of(count: int, database: Database) -> Sequence[jobs.Lease]:
+def claim_of(count: int, database: Database) -> Sequence[leases.Lease]:
     """Claim so many."""
-    return jobs.claim_all(database, Claim("benchmark", (KIND,), 30.0), count)
+    return claims.claim_all(database, Claim("benchmark", (KIND,), 30.0), count)
 
 
 def round_of(database: Database, count: int) -> list[float]:
@@ -82,7 +83,7 @@ def round_of(database: Database, count: int) -> list[float]:
     seconds.append(time.perf_counter())
     with database.writing() as session:
         for lease in leases:
-            jobs.complete(session, lease)
+            leases.complete(session, lease)
     seconds.append(time.perf_counter())
     return [after - before for before, after in itertools.pairwise(seconds)]
 

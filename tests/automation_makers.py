@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.connections import Connections
-from mlreg.controller.services import feedback, guarding, jobs, measuring, profiles
+from mlreg.controller.services import claims, feedback, guarding, measuring, profiles
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.policies import apply_policy
@@ -140,7 +140,7 @@ class Automation:
             **dict(extra),
         }
         done = []
-        while lease := jobs.claim(self.database, "test", sorted(handlers), 30.0):
+        while lease := claims.claim(self.database, "test", sorted(handlers), 30.0):
             attempt = Attempt(
                 lease,
                 self.database,

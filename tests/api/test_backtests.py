@@ -10,7 +10,7 @@ import pytest
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError, RunFailedError
 from mlreg.client.wire.backtests import BacktestRequest
 from mlreg.controller.api import backtests, policies
-from mlreg.controller.services import backtesting, jobs
+from mlreg.controller.services import backtesting, claims
 from mlreg.registry.domain import errors as registry
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.api.test_monitor_pages import page_of, titles
@@ -96,7 +96,7 @@ def test_it_says_how_far_it_is(api, client, automation, cli):  # noqa: F811
     """A worker tells lines; the bar of the command line is drawn from them."""
     log_days(automation, 2)
     asked = client.backtests.request("flights")
-    lease = jobs.claim(automation.database, "test", ["backtest"], 30.0)
+    lease = claims.claim(automation.database, "test", ["backtest"], 30.0)
     attempt = SimpleNamespace(database=automation.database, lease=lease)
     backtesting._tell(attempt, ["1 of 8 policies: never", "2 of 8 policies: weekly"])
     seen = client.backtests.get(asked.number)

@@ -19,7 +19,7 @@ from mlreg.client.wire.parity import ParityRequest
 from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
 from mlreg.controller.api import monitors, parity
 from mlreg.controller.executors.local import LocalExecutor
-from mlreg.controller.services import feedback, jobs, parity_chore, replaying
+from mlreg.controller.services import claims, feedback, parity_chore, replaying
 from mlreg.controller.services import parity as service
 from mlreg.controller.services.attempt import Attempt
 from mlreg.controller.services.chore import ChoreRoom
@@ -122,7 +122,7 @@ class Served:
 
     def work(self):
         """Do one replay as a worker would; return how it ended."""
-        lease = jobs.claim(self.database, "test", [service.KIND], 30.0)
+        lease = claims.claim(self.database, "test", [service.KIND], 30.0)
         attempt = Attempt(
             lease,
             self.database,

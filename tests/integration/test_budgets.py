@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from mlreg.controller.api import costs as costs_api
 from mlreg.controller.domain.budget import Budget
-from mlreg.controller.services import budgets, jobs, runs, training_run
+from mlreg.controller.services import budgets, claims, runs, training_run
+from mlreg.controller.services.claims import Claim, Price
 from mlreg.controller.services.costing import record_attempt
-from mlreg.controller.services.jobs import Claim, Price
 from mlreg.controller.store import costs
 from mlreg.controller.store.queue import list_waiting
 from mlreg.controller.store.tables import Run
@@ -104,7 +104,7 @@ def test_a_run_is_granted_the_seconds_that_are_left(database):
 def test_the_worker_puts_a_held_run_back_and_says_why(database, api):
     allow(database, runs_per_day=0)
     run_id = ask(database, make_model(database))
-    (lease,) = jobs.claim_all(database, CLAIM, 1)
+    (lease,) = claims.claim_all(database, CLAIM, 1)
     attempt = attempt_of(database, lease)
     training_run.perform(attempt)
     assert attempt.finished
@@ -116,7 +116,7 @@ def test_the_worker_puts_a_held_run_back_and_says_why(database, api):
         assert "runs_per_day: 0 of 0 are used; it never frees" in queued.because
         assert client.costs.budget().held == 1
     allow(database)  # no bound any more: it is free at once
-    (again,) = jobs.claim_all(database, CLAIM, 1)
+    (again,) = claims.claim_all(database, CLAIM, 1)
     assert (again.job_id, again.attempt) == (lease.job_id, 1)
 
 
@@ -147,7 +147,7 @@ def end(database, run_id, lease, seconds, *, version=None, train_seconds=None):
 
 def test_each_attempt_costs_and_a_finished_training_is_paid_once(database):
     run_id = ask(database, make_model(database))
-    (lease,) = jobs.claim_all(database, CLAIM, 1)
+    (lease,) = claims.claim_all(database, CLAIM, 1)
     end(database, run_id, lease, 20)  # failed: all of it counts as training
     end(database, run_id, lease, 10, version=1, train_seconds=4.0)
     end(database, run_id, lease, 5, version=1, train_seconds=4.0)  # judged again after a crash
@@ -162,7 +162,7 @@ def test_each_attempt_costs_and_a_finished_training_is_paid_once(database):
 
 def test_the_seconds_of_the_past_week_are_real_time(database):
     run_id = ask(database, make_model(database))
-    (lease,) = jobs.claim_all(database, CLAIM, 1)
+    (lease,) = claims.claim_all(database, CLAIM, 1)
     end(database, run_id, lease, 20)
     with database.reading() as session:
         now = NOW + timedelta(days=4000)  # business time may be anywhere

@@ -3,7 +3,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from mlreg.controller.services import jobs
+from mlreg.controller.services import claims, jobs, leases
 from mlreg.registry.store.database import WriteSession
 
 KINDS = ["count"]
@@ -15,7 +15,7 @@ def add(database, **options):
 
 
 def claim(database, seconds=30.0):
-    return jobs.claim(database, "tester", KINDS, seconds)
+    return claims.claim(database, "tester", KINDS, seconds)
 
 
 def state(database, job_id):
@@ -32,7 +32,7 @@ def expire_all(database):
 
 def take_back(database):
     with database.writing() as session:
-        return jobs.take_back(session, KINDS)
+        return claims.take_back(session, KINDS)
 
 
 def test_a_job_is_claimed_once_and_completed(database):
@@ -42,8 +42,8 @@ def test_a_job_is_claimed_once_and_completed(database):
     assert lease.payload == {"a": 1}
     assert claim(database) is None
     with database.writing() as session:
-        jobs.effect(session, lease)
-        jobs.complete(session, lease)
+        leases.effect(session, lease)
+        leases.complete(session, lease)
     assert state(database, job_id) == ("succeeded", 1)
 
 
@@ -60,7 +60,7 @@ def test_an_equal_job_is_not_added_while_one_waits_or_runs(database):
     lease = claim(database)
     assert add(database, dedupe_key="x") is None
     with database.writing() as session:
-        jobs.complete(session, lease)
+        leases.complete(session, lease)
     assert add(database, dedupe_key="x") is not None
 
 
@@ -73,7 +73,7 @@ def test_a_lock_key_runs_once_at_a_time_and_others_pass(database):
     assert (one.job_id, two.job_id) == (first, other)
     assert claim(database) is None
     with database.writing() as session:
-        jobs.complete(session, one)
+        leases.complete(session, one)
     assert claim(database).job_id == second
 
 
@@ -98,7 +98,7 @@ def test_a_racing_herd_claims_each_job_once(database):
             with guard:
                 done.append(lease.job_id)
             with database.writing() as session:
-                jobs.complete(session, lease)
+                leases.complete(session, lease)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     [t.start() for t in threads]
@@ -113,13 +113,13 @@ def test_a_lost_lease_has_no_effect(database):
     assert [job.state for job in take_back(database)] == ["queued"]
     successor = claim(database)
     assert successor.attempt == 2
-    with pytest.raises(jobs.LeaseLostError), database.writing() as session:
-        jobs.effect(session, zombie)
-    with pytest.raises(jobs.LeaseLostError):
-        jobs.heartbeat(database, zombie)
-    with pytest.raises(jobs.LeaseLostError), database.writing() as session:
-        jobs.complete(session, zombie)
-    jobs.heartbeat(database, successor)
+    with pytest.raises(leases.LeaseLostError), database.writing() as session:
+        leases.effect(session, zombie)
+    with pytest.raises(leases.LeaseLostError):
+        leases.heartbeat(database, zombie)
+    with pytest.raises(leases.LeaseLostError), database.writing() as session:
+        leases.complete(session, zombie)
+    leases.heartbeat(database, successor)
     assert state(database, job_id) == ("running", 2)
 
 
@@ -127,7 +127,7 @@ def test_a_late_holder_that_nobody_replaced_may_go_on(database):
     add(database)
     lease = claim(database)
     expire_all(database)
-    jobs.heartbeat(database, lease)
+    leases.heartbeat(database, lease)
     assert take_back(database) == []
 
 
@@ -146,13 +146,13 @@ def test_a_failed_attempt_waits_and_a_final_one_does_not_come_back(database):
     job_id = add(database)
     lease = claim(database)
     with database.writing() as session:
-        assert jobs.fail(session, lease, "no luck").state == "queued"
+        assert leases.fail(session, lease, "no luck").state == "queued"
     assert claim(database) is None
     with database.writing() as session:
         session.execute(text("UPDATE job SET not_before = now()"))
     lease = claim(database)
     with database.writing() as session:
-        assert jobs.fail(session, lease, "wrong input", final=True).state == "failed"
+        assert leases.fail(session, lease, "wrong input", final=True).state == "failed"
     assert state(database, job_id) == ("failed", 2)
 
 
@@ -161,7 +161,7 @@ def test_an_error_is_kept_as_plain_text_whatever_is_in_it(database):
     lease = claim(database)
     wild = "\x1b[31mno\0 rows\x1b[0m at \udcff\nline 2, password=hunter2"
     with database.writing() as session:
-        ended = jobs.fail(session, lease, wild, final=True)
+        ended = leases.fail(session, lease, wild, final=True)
     assert ended.error == "no rows at \\udcff line 2, password=[redacted]"
 
 
@@ -169,7 +169,7 @@ def test_a_released_job_keeps_its_attempts(database):
     job_id = add(database)
     lease = claim(database)
     with database.writing() as session:
-        jobs.release(session, lease, "the worker was stopped")
+        leases.release(session, lease, "the worker was stopped")
     assert state(database, job_id) == ("queued", 0)
     assert claim(database).attempt == 1
 
@@ -179,8 +179,8 @@ def test_a_cancelled_job_loses_its_lease(database):
     lease = claim(database)
     with database.writing() as session:
         assert jobs.cancel(session, job_id, "enough").state == "cancelled"
-    with pytest.raises(jobs.LeaseLostError):
-        jobs.heartbeat(database, lease)
+    with pytest.raises(leases.LeaseLostError):
+        leases.heartbeat(database, lease)
     with database.writing() as session:
         assert jobs.cancel(session, job_id, "enough") is None
 
@@ -199,11 +199,11 @@ def test_only_the_claim_does_not_wait_for_the_disk(database):
         session.execute(durable)
     job_id = add(database)
     lease = claim(database)
-    jobs.heartbeat(database, lease)
+    leases.heartbeat(database, lease)
     with database.writing() as session:
-        jobs.effect(session, lease)
+        leases.effect(session, lease)
         assert session.execute(asked).scalar_one() == "on"
-        jobs.complete(session, lease)
+        leases.complete(session, lease)
     assert state(database, job_id) == ("succeeded", 1)
 
 
@@ -214,11 +214,11 @@ def test_the_last_attempt_of_a_lost_job_is_for_an_idle_worker_and_others_pass_it
         assert (lease.job_id, lease.alone) == (lost, False)
         expire_all(database)
         take_back(database)
-    busy = jobs.Claim("busy", tuple(KINDS), 30.0, idle=False)
-    [beside] = jobs.claim_all(database, busy, 2)
+    busy = claims.Claim("busy", tuple(KINDS), 30.0, idle=False)
+    [beside] = claims.claim_all(database, busy, 2)
     assert (beside.job_id, beside.alone) == (other, False)
-    assert jobs.claim_all(database, busy, 1) == []
-    [alone] = jobs.claim_all(database, jobs.Claim("idle", tuple(KINDS), 30.0), 1)
+    assert claims.claim_all(database, busy, 1) == []
+    [alone] = claims.claim_all(database, claims.Claim("idle", tuple(KINDS), 30.0), 1)
     assert (alone.job_id, alone.alone, alone.attempt) == (lost, True, 3)
 
 
@@ -230,5 +230,5 @@ def test_after_an_hour_any_worker_takes_it(database):
         take_back(database)
     with database.writing() as session:
         session.execute(text("UPDATE job SET lease_until = now() - interval '61 minutes'"))
-    busy = jobs.Claim("busy", tuple(KINDS), 30.0, idle=False)
-    assert [one.job_id for one in jobs.claim_all(database, busy, 1)] == [lost]
+    busy = claims.Claim("busy", tuple(KINDS), 30.0, idle=False)
+    assert [one.job_id for one in claims.claim_all(database, busy, 1)] == [lost]

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from mlreg.controller.api import members as member_routes
 from mlreg.controller.api import runs as run_routes
 from mlreg.controller.domain.stranded import Wanted, Worker, why_stranded
-from mlreg.controller.services import jobs, leadership, stranding
+from mlreg.controller.services import claims, leadership, stranding
 from mlreg.controller.services.members import list_controllers, list_workers
 from mlreg.controller.services.policies import apply_policy
 from mlreg.controller.services.presence import Introduction, Presence
@@ -52,7 +52,7 @@ def names(database, role="worker"):
 
 
 def take(database, name, *labels, declined=()):
-    return jobs.claim(database, name, ["train"], 30.0, labels=labels, declined=declined)
+    return claims.claim(database, name, ["train"], 30.0, labels=labels, declined=declined)
 
 
 def ask_for_gpu(database):

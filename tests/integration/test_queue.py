@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from mlreg.controller.domain.budget import Hold
-from mlreg.controller.services import jobs
-from mlreg.controller.services.jobs import Claim, JobRequest, Price
+from mlreg.controller.services import claims, jobs, leases
+from mlreg.controller.services.claims import Claim, Price
+from mlreg.controller.services.jobs import JobRequest
 
 CLAIM = Claim("tester", ("count",), 30.0)
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -20,7 +21,7 @@ def add(database, *models, **options):
 
 
 def claimed(database, count, claim=CLAIM):
-    return [lease.payload["model_id"] for lease in jobs.claim_all(database, claim, count)]
+    return [lease.payload["model_id"] for lease in claims.claim_all(database, claim, count)]
 
 
 def test_a_model_with_many_jobs_does_not_starve_another(database):
@@ -42,7 +43,7 @@ def test_turns_are_within_a_priority(database):
 def test_of_one_lock_key_a_batch_takes_the_first(database):
     first, _ = add(database, 1, 1, lock_key="train:1")
     add(database, 2, lock_key="train:2")
-    leases = jobs.claim_all(database, CLAIM, 10)
+    leases = claims.claim_all(database, CLAIM, 10)
     assert leases[0].job_id == first
     assert [lease.payload["model_id"] for lease in leases] == [1, 2]
     assert claimed(database, 10) == []
@@ -56,12 +57,12 @@ def test_equal_jobs_of_one_batch_are_added_once(database):
 def hold(database, lease, **more):
     reason = {"whose": "overall", "bound": "runs_per_day", "used": 1.0, "allowed": 1.0}
     with database.writing() as session:
-        jobs.hold(session, lease, Hold(**reason, **more))
+        leases.hold(session, lease, Hold(**reason, **more))
 
 
 def test_a_held_job_waits_for_business_time_and_counts_no_attempt(database):
     add(database, 1)
-    (lease,) = jobs.claim_all(database, CLAIM, 1)
+    (lease,) = claims.claim_all(database, CLAIM, 1)
     hold(database, lease, frees_at=NOW + HOUR, is_real=False)
     with database.writing() as session:
         assert jobs.count_open(session) == 0  # virtual time need not wait for it
@@ -70,13 +71,13 @@ def test_a_held_job_waits_for_business_time_and_counts_no_attempt(database):
     assert claimed(database, 1) == []
     with database.writing() as session:
         assert jobs.release_held(session, NOW + HOUR) == 1
-    (again,) = jobs.claim_all(database, CLAIM, 1)
+    (again,) = claims.claim_all(database, CLAIM, 1)
     assert again.attempt == 1
 
 
 def test_a_job_that_is_held_in_real_time_is_free_when_that_has_come(database):
     add(database, 1)
-    (lease,) = jobs.claim_all(database, CLAIM, 1)
+    (lease,) = claims.claim_all(database, CLAIM, 1)
     with database.reading() as session:
         real = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     hold(database, lease, frees_at=real + HOUR, is_real=True)
@@ -102,9 +103,9 @@ def test_passing_jobs_are_forgotten_and_records_are_kept(database):
     for kind in ("drain", "explain"):
         with database.writing() as session:
             jobs.enqueue(session, kind=kind, payload={})
-    for lease in jobs.claim_all(database, Claim("tester", ("drain", "explain"), 30.0), 2):
+    for lease in claims.claim_all(database, Claim("tester", ("drain", "explain"), 30.0), 2):
         with database.writing() as session:
-            jobs.complete(session, lease)
+            leases.complete(session, lease)
     with database.writing() as session:
         assert jobs.prune(session, datetime.now(UTC) - HOUR, 10) == 0
         assert jobs.prune(session, datetime.now(UTC) + HOUR, 10) == 1
@@ -125,7 +126,7 @@ def test_a_claim_among_many_reads_only_the_head_of_the_queue(database):
         session.execute(text("ANALYZE job"))
         values = {"worker": "", "kinds": ["count"], "labels": [], "declined": [], "count": 2}
         values |= {"price": None, "currency": None, "lease_seconds": 30.0, "idle": True}
-        explain = text("EXPLAIN (COSTS OFF) " + str(jobs.rows._TAKE))
+        explain = text("EXPLAIN (COSTS OFF) " + str(claims.rows._TAKE))
         plan = "\n".join(session.execute(explain, values).scalars())
     assert "using ix_job_ready" in plan
     assert "Seq Scan" not in plan

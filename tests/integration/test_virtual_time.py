@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from mlreg.controller.services import jobs, virtual_time
+from mlreg.controller.services import claims, jobs, leases, virtual_time
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store import tables as controller_tables
@@ -30,12 +30,12 @@ def automation(database, store):
 def _work(automation, stop):
     while not stop.wait(0.01):
         automation.work()
-        lease = jobs.claim(automation.database, "runs", ["train"], 30.0)
+        lease = claims.claim(automation.database, "runs", ["train"], 30.0)
         if lease is not None:
             with automation.database.writing() as session:
                 run = session.get(controller_tables.Run, lease.payload["run_id"])
                 run.state = "succeeded"
-                jobs.complete(session, lease)
+                leases.complete(session, lease)
 
 
 def now_of(database):

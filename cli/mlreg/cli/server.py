@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from mlreg.cli.settings import Settings
-    from mlreg.controller.services.jobs import Price
+    from mlreg.controller.services.claims import Price
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.domain.clock import Clock
 
@@ -242,7 +242,7 @@ def work(settings: Settings) -> None:
 
 def _price_of(settings: Settings) -> Price | None:
     """Return what a second of this worker costs, if it was told."""
-    from mlreg.controller.services.jobs import Price
+    from mlreg.controller.services.claims import Price
 
     per_second = settings.price_per_second
     return None if per_second is None else Price(per_second, settings.currency)

@@ -19,7 +19,7 @@ from mlreg.registry.services import catalog
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mlreg.controller.services.jobs import Ended
+    from mlreg.controller.services.leases import Ended
     from mlreg.controller.store.tables import Run
     from mlreg.registry.services.deployments import Change, ChangedState
     from mlreg.registry.store.database import WriteSession

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
 from mlreg.controller.executors.executor import Executor
-from mlreg.controller.services import jobs
-from mlreg.controller.services.jobs import Ended, Lease
+from mlreg.controller.services import leases
+from mlreg.controller.services.leases import Ended, Lease
 from mlreg.controller.services.sourcing import SourceParts
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
@@ -82,7 +82,7 @@ class Attempt:
             LeaseLostError: it was taken back or cancelled; nothing is committed.
         """
         with self.database.writing() as session:
-            jobs.effect(session, self.lease)
+            leases.effect(session, self.lease)
             yield session
 
     @contextmanager
@@ -94,7 +94,7 @@ class Attempt:
         """
         with self.effect() as session:
             yield session
-            jobs.complete(session, self.lease, self.outcome)
+            leases.complete(session, self.lease, self.outcome)
         self.finished = True
 
     def hold(self, session: WriteSession, hold: Hold) -> None:
@@ -103,7 +103,7 @@ class Attempt:
         Raises:
             LeaseLostError: it was taken back or cancelled; nothing is committed.
         """
-        jobs.hold(session, self.lease, hold)
+        leases.hold(session, self.lease, hold)
         self.finished = True
 
     def check(self) -> None:

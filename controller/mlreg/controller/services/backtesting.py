@@ -29,7 +29,7 @@ from mlreg.controller.domain.metrics import WATCHED_OF_TASK
 from mlreg.controller.domain.specification import DEFAULT_GATES
 from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.executors.executor import Limits
-from mlreg.controller.services import draining, jobs
+from mlreg.controller.services import draining, jobs, leases
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.backtest_rows import read_rows, was_logged
@@ -258,7 +258,7 @@ def _tell(attempt: Attempt, lines: Sequence[str]) -> None:
     if lines:
         told = DONE.match(lines[-1])
         share = int(told[1]) / int(told[2]) if told else 0.0
-        jobs.note(attempt.database, attempt.lease, {"progress": lines[-1], "share": share})
+        leases.note(attempt.database, attempt.lease, {"progress": lines[-1], "share": share})
 
 
 def _base(session: ReadSession, model: Model, environment: str) -> dict[str, Any]:

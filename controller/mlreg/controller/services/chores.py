@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from mlreg.controller.services.jobs import Ended
+    from mlreg.controller.services.leases import Ended
     from mlreg.registry.store.database import Database, ReadSession, WriteSession
 
 KIND = "chore"

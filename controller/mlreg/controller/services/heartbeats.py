@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy.exc import OperationalError
 
-from mlreg.controller.services import jobs
+from mlreg.controller.services import leases
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from mlreg.controller.services.jobs import Lease
+    from mlreg.controller.services.leases import Lease
     from mlreg.registry.store.database import Database
 
 BEATS_PER_LEASE = 3
@@ -80,8 +80,8 @@ class Heartbeats:
 
     def _beat(self, lease: Lease, halt: threading.Event) -> None:
         try:
-            jobs.heartbeat(self._database, lease)
-        except jobs.LeaseLostError:
+            leases.heartbeat(self._database, lease)
+        except leases.LeaseLostError:
             halt.set()  # who abandons it says so; perhaps it just ended, and nothing is lost
         except (DatabaseUnreachableError, OperationalError) as error:
             log.warning("no heartbeat for job %d: %s", lease.job_id, error)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.controller.domain.reproduction import Finding
-from mlreg.controller.services import jobs
+from mlreg.controller.services import jobs, leases
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.rebuild_record import (
@@ -130,7 +130,9 @@ class _Work:
 
     def tell(self, step: str, done: int = 0, of: int = 1) -> None:
         """Say how far it is."""
-        jobs.note(self.attempt.database, self.attempt.lease, {"step": step, "done": done, "of": of})
+        leases.note(
+            self.attempt.database, self.attempt.lease, {"step": step, "done": done, "of": of}
+        )
 
 
 def perform(attempt: Attempt) -> None:

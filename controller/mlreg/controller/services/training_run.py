@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.sources import FrozenSource
     from mlreg.controller.domain.specification import RunWindows
     from mlreg.controller.domain.windows import Interval
-    from mlreg.controller.services.jobs import Ended
+    from mlreg.controller.services.leases import Ended
     from mlreg.controller.services.snapshots import Snapshot
     from mlreg.controller.store.tables import Run
     from mlreg.registry.store.database import ReadSession, WriteSession

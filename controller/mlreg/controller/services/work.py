@@ -26,11 +26,11 @@ from mlreg.controller.domain.too_new import TooNewError
 from mlreg.controller.executors.executor import Executor
 from mlreg.controller.executors.kinds import ExecutorSettings, open_executors
 from mlreg.controller.executors.local import PRELOAD, LocalExecutor
-from mlreg.controller.services import jobs
+from mlreg.controller.services import claims, leases
 from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
+from mlreg.controller.services.claims import Price
 from mlreg.controller.services.handlers import HANDLERS
 from mlreg.controller.services.heartbeats import Heartbeats
-from mlreg.controller.services.jobs import Price
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.work_folder import own_folder
 from mlreg.controller.store.jobs import CHANNEL
@@ -45,7 +45,7 @@ from mlreg.registry.store.database import Database
 from mlreg.registry.store.notifications import listen
 
 if TYPE_CHECKING:
-    from mlreg.controller.services.jobs import Lease
+    from mlreg.controller.services.leases import Lease
 
 DATABASE_PAUSE_SECONDS = 1.0
 CHILD_MODULES = (
@@ -150,7 +150,7 @@ class Worker:
         settings, database = self._settings, self._parts.database
         try:
             self._take_back()
-            claim = jobs.Claim(
+            claim = claims.Claim(
                 settings.name,
                 tuple(self._kinds),
                 settings.lease_seconds,
@@ -159,7 +159,7 @@ class Worker:
                 price=settings.price,
                 idle=idle,
             )
-            return next(iter(jobs.claim_all(database, claim, 1)), None)
+            return next(iter(claims.claim_all(database, claim, 1)), None)
         except (DatabaseUnreachableError, SQLAlchemyError) as error:
             log.warning("no jobs: %s", str(error).splitlines()[0])
             time.sleep(DATABASE_PAUSE_SECONDS)
@@ -175,7 +175,7 @@ class Worker:
             return
         self._took_back_at = now_seconds
         with self._parts.database.writing() as session:
-            for ended in jobs.take_back(session, self._kinds):
+            for ended in claims.take_back(session, self._kinds):
                 log.warning("job %d: %s; now %s", ended.job_id, ended.error, ended.state)
                 now = self._parts.clock.now()
                 self._parts.handlers[ended.kind].ended(session, ended, now)
@@ -216,7 +216,7 @@ class Worker:
 
     def _record(self, lease: Lease, error: Exception) -> None:
         try:
-            if isinstance(error, jobs.LeaseLostError):
+            if isinstance(error, leases.LeaseLostError):
                 _log_lost(lease)
             elif isinstance(error, HaltedError):
                 self._give_back(lease, "the worker was stopped")
@@ -225,7 +225,7 @@ class Worker:
                 self._give_back(lease, f"worker {self._settings.name} is too old: {error}")
             else:
                 self._fail(lease, error)
-        except jobs.LeaseLostError:
+        except leases.LeaseLostError:
             _log_lost(lease)
         except (DatabaseUnreachableError, SQLAlchemyError):
             log.exception("the end of job %d is not recorded; its lease will run out", lease.job_id)
@@ -233,7 +233,7 @@ class Worker:
     def _give_back(self, lease: Lease, why: str) -> None:
         now = self._parts.clock.now()
         with self._parts.database.writing() as session:
-            ended = jobs.release(session, lease, why)
+            ended = leases.release(session, lease, why)
             self._parts.handlers[lease.kind].ended(session, ended, now)
         log.info("job %d (%s) given back: %s", lease.job_id, lease.kind, why)
 
@@ -244,7 +244,7 @@ class Worker:
         now = self._parts.clock.now()
         line = str(error) or type(error).__name__
         with self._parts.database.writing() as session:
-            ended = jobs.fail(session, lease, line, final=final)
+            ended = leases.fail(session, lease, line, final=final)
             self._parts.handlers[lease.kind].ended(session, ended, now)
         log.warning("job %d (%s) is %s: %s", lease.job_id, lease.kind, ended.state, line)
 

@@ -1,0 +1,60 @@
+"""The queries of jobs that wait for a budget: held until business or real time frees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from mlreg.registry.store.database import ReadSession, WriteSession
+
+_RELEASE_HELD = text("""
+    UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
+    WHERE id IN (
+        SELECT late.id FROM job AS late
+        WHERE late.state = 'queued' AND late.held IS NOT NULL
+          AND coalesce(late.held_until <= :now, late.not_before <= clock_timestamp(), true)
+        FOR UPDATE SKIP LOCKED)
+    RETURNING kind
+""")
+_ANY_HELD = text("SELECT 1 FROM job WHERE state = 'queued' AND held IS NOT NULL LIMIT 1")
+_COUNT_HELD = text("SELECT count(*) FROM job WHERE state = 'queued' AND held IS NOT NULL")
+_NEXT_HELD = text("""
+    SELECT min(held_until) FROM job
+    WHERE state = 'queued' AND held IS NOT NULL AND held_until > :after
+""")
+_FREE_HELD = text("""
+    UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
+    WHERE state = 'queued' AND held IS NOT NULL
+    RETURNING kind
+""")
+
+
+def any_held(session: ReadSession) -> bool:
+    """Say whether any queued job is held."""
+    return session.execute(_ANY_HELD).first() is not None
+
+
+def count_held(session: ReadSession) -> int:
+    """Count the queued jobs that are held."""
+    return int(session.execute(_COUNT_HELD).scalar_one())
+
+
+def next_held(session: ReadSession, after: datetime) -> datetime | None:
+    """Return the first moment after this one at which business time frees a held job."""
+    moment: datetime | None = session.execute(_NEXT_HELD, {"after": after}).scalar_one()
+    return moment
+
+
+def release_held(session: WriteSession, now: datetime) -> Sequence[str]:
+    """Make the held jobs ready whose time has come; return their kinds."""
+    return session.execute(_RELEASE_HELD, {"now": now}).scalars().all()
+
+
+def free_held(session: WriteSession) -> Sequence[str]:
+    """Make every held job ready: what held it has changed; return their kinds."""
+    return session.execute(_FREE_HELD).scalars().all()
