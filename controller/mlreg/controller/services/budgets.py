@@ -23,6 +23,7 @@ from mlreg.controller.domain.budget import (
 )
 from mlreg.controller.services import jobs
 from mlreg.controller.services.policies import policy_of
+from mlreg.controller.services.runs import is_by_hand
 from mlreg.controller.store import costs as rows
 from mlreg.registry.services import audit
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from mlreg.controller.store.tables import OverallBudget, Run
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import ReadSession, WriteSession
-
-BY_HAND = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def admit(session: WriteSession, run: Run, wall_seconds: float, now: datetime) -
     """
     overall = _budget(rows.lock_budget(session))
     own = Budget() if run.policy_id is None else policy_of(session, run.policy_id).policy.budget
-    if run.cause == BY_HAND or (overall.is_empty and own.is_empty):
+    if is_by_hand(run) or (overall.is_empty and own.is_empty):
         run.granted_seconds = None
         return Admission()
     moment = Moment(now, rows.real_now(session))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.evaluating import BY_HAND
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services import jobs
 from mlreg.controller.services.costing import record_attempt
@@ -267,6 +268,11 @@ def job_key(run_id: int) -> str:
     return f"run:{run_id}"
 
 
+def is_by_hand(run: Run) -> bool:
+    """Say whether a person asked for a run: it goes before others, and no budget holds it."""
+    return BY_HAND in run.cause.split(", ")
+
+
 def recorded(
     session: WriteSession, run: Run, action: str, actor: Actor, now: datetime, **more: object
 ) -> RunView:
@@ -301,6 +307,6 @@ def _enqueue(session: WriteSession, run: Run) -> None:
         dedupe_key=job_key(run_id),
         lock_key=f"{KIND}:{run.model_id}",
         label=run.specification["retrain"].get("worker"),
-        priority=PRIORITY,
+        priority=PRIORITY_BY_HAND if is_by_hand(run) else PRIORITY,
         max_attempts=MAX_ATTEMPTS,
     )
