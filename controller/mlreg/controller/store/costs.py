@@ -1,7 +1,7 @@
 """Queries of what runs took and cost, and of the budget of all policies.
 
-What always holds: seconds are the database's own clock, from the claim of an attempt to its end;
-the price is the one that its worker was told, as it stood on the job at that moment.
+What always holds: seconds are the database's own clock, from the claim of an attempt to its end,
+or to that of its lease; the price is the one that its worker was told, as it stood on the job then.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ _RECORD = text("""
            job.price, job.currency, job.price * CAST(took.seconds AS numeric), clock_timestamp()
     FROM job
     CROSS JOIN LATERAL (
-        SELECT CAST(extract(epoch FROM clock_timestamp() - job.started_at) AS float8) AS seconds
+        SELECT CAST(extract(epoch FROM least(
+            clock_timestamp(), CASE WHEN job.lease_token IS NULL THEN job.lease_until END
+        ) - job.started_at) AS float8) AS seconds
     ) AS took
     WHERE job.id = :job_id AND job.started_at IS NOT NULL
 """)
-"""A training that an earlier attempt finished was paid for by that one."""
+"""A training that an earlier attempt finished was paid for by that one. A worker that was lost (it
+has no token any more) worked no longer than its lease, however late its job is taken back."""
 
 _SUMS = """
     SELECT {key} AS name, cost.currency, count(DISTINCT cost.run_id) AS runs,

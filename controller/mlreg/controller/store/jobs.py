@@ -53,7 +53,7 @@ Goyal, Vin and Cheng, SIGCOMM 1996, with jobs of equal weight.)"""
 _CANCEL = text("""
     UPDATE job
     SET state = 'cancelled', error = :reason, ended_at = clock_timestamp(),
-        lease_token = NULL, lease_until = NULL
+        lease_token = NULL, lease_until = least(lease_until, clock_timestamp())
     WHERE id = :id AND state IN ('queued', 'running')
     RETURNING id, kind, payload, attempt, state, error
 """)
