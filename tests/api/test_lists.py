@@ -1,4 +1,4 @@
-"""Every command that prints a list: one shape with `--json`, and 80 columns at a terminal.
+"""Every command that prints a list: one shape with `--json`, and 80 columns wherever it goes.
 
 The answers come from a server that makes the longest ones that the wire's types allow: names of 63
 characters, digests, texts without a space. To bring all of them about would take every mishap.
@@ -70,6 +70,7 @@ LISTS = {
 }
 TABLES = [words for words in LISTS if words not in {"card notes m", "monitor show m"}]
 NAME = "departure-delays-of-regional-flights-in-the-north-east-of-all-us"
+ORDINARY = "flights"
 assert len(NAME) > 60
 
 
@@ -89,7 +90,7 @@ def longest(schema, parts):
         "string": lambda: _text(schema),
         "integer": lambda: 1_234_567,
         "number": lambda: 0.123456789,
-        "boolean": lambda: True,
+        "boolean": lambda: NAME != ORDINARY,
     }
     return makers[schema["type"]]() if "type" in schema else NAME
 
@@ -173,6 +174,13 @@ def test_a_list_is_items_and_a_cursor(run, words):
     assert isinstance(document["items"], list)
     assert document["items"]
     assert document["next"] is None
+
+
+@pytest.mark.parametrize("words", TABLES)
+def test_a_table_of_ordinary_names_fits_eighty_columns_in_a_pipe(run, words, monkeypatch):
+    monkeypatch.setitem(globals(), "NAME", ORDINARY)
+    lines = run(words, stdout()).splitlines()
+    assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("words", TABLES)

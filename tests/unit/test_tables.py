@@ -34,6 +34,17 @@ def test_where_there_is_no_room_beside_the_row_it_stands_under_it():
     assert wide[-1].split() == ["y", "-"]
 
 
+def test_in_a_pipe_what_can_be_spared_goes_at_eighty_columns_and_nothing_is_cut():
+    rows = [[7, "n" * 30, "continue", "manual", "2026-11-21 16:40", "s" * 20, None]]
+    headers = ("run", "model", "lane", "cause", "asked", "version", "why")
+    lines = list(table_lines(Table(headers, rows, spare=("cause", "lane", "version"))))
+    assert lines[0].split() == ["RUN", "MODEL", "ASKED", "VERSION", "WHY"]
+    assert max(map(len, lines)) <= 80
+    assert "n" * 30 in lines[1]
+    wide = Table(headers, [[7, "n" * 63, *rows[0][2:]]], spare=("cause", "lane", "version"))
+    assert "n" * 63 in list(table_lines(wide))[1]
+
+
 @pytest.mark.parametrize(
     ("amount", "said"),
     [

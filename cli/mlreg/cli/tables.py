@@ -1,10 +1,10 @@
 """Tables as plain lines, and how a wide one comes to fit a terminal.
 
-What always holds: in a pipe or a file every cell is whole, and only the last one is folded, at 80
-columns, under its row where there is no room beside it. At a terminal no line is wider than it, or
-than 80 columns in a narrow one: the columns that a table can spare go first, then the widest texts
-lose their middles; numbers, times and what is meant to be copied (`whole`) are never cut. `--json`
-always has everything.
+What always holds: a line has as many columns as the terminal, at least 80; 80 in a pipe or a file.
+Where room lacks, the columns that a table can spare go first. Then, at a terminal, the widest texts
+lose their middles; numbers, times and what is meant to be copied (`whole`) are never cut. In a pipe
+or a file no cell is ever cut, so long names may make a line longer; the last cell is folded, under
+its row where there is no room beside it. `--json` always has everything.
 """
 
 from __future__ import annotations
@@ -70,14 +70,12 @@ def table_lines(table: Table, width: int | None = None) -> Iterator[str]:
 
     Args:
         table: what is printed.
-        width: of the terminal; None leaves every cell whole.
+        width: of the terminal; None: it is none, and every cell that is shown is whole.
     """
     if not table.rows:
         yield table.empty
         return
-    columns = _columns(table)
-    if width is not None:
-        columns = _spared(columns, table.spare, width)
+    columns = _spared(_columns(table), table.spare, width)
     most = _most(columns, width)
     last = columns[-1]
     before = zip(*(column.lines(most) for column in columns[:-1]), strict=True)
@@ -116,11 +114,12 @@ def _columns(table: Table) -> list[_Column]:
     return found
 
 
-def _spared(columns: Sequence[_Column], spare: Sequence[str], width: int) -> list[_Column]:
+def _spared(columns: Sequence[_Column], spare: Sequence[str], width: int | None) -> list[_Column]:
     """Return the columns without those that can be spared, as long as room lacks."""
-    kept = list(columns)
+    kept, least = list(columns), _widest(columns) if width is None else LEAST
     for header in spare:
-        if _total([*(one.least(LEAST) for one in kept[:-1]), kept[-1].least(LEAST_LAST)]) <= width:
+        widths = [*(one.least(least) for one in kept[:-1]), kept[-1].least(LEAST_LAST)]
+        if _total(widths) <= (width or WIDTH):
             break
         kept = [one for one in kept if one.header != header]
     return kept
@@ -128,12 +127,16 @@ def _spared(columns: Sequence[_Column], spare: Sequence[str], width: int) -> lis
 
 def _most(columns: Sequence[_Column], width: int | None) -> int:
     """Return how wide a text may be at most, so that all fit, and the last has its least."""
-    most = max(one.width for one in columns)
+    most = _widest(columns)
     if width is None:
         return most
     while most > LEAST and _total([one.least(most) for one in columns]) > width:
         most -= 1
     return most
+
+
+def _widest(columns: Sequence[_Column]) -> int:
+    return max(one.width for one in columns)
 
 
 def _total(widths: Sequence[int]) -> int:
