@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlreg.controller.domain.policy_diff import diff
-from mlreg.controller.services.policy_texts import parse_policy
+from mlreg.controller.services.policy_texts import parse_policy, written_policy
 from tests.unit.test_policy_file import FILE
 
 POLICY = parse_policy(FILE).to_json()
@@ -23,6 +23,15 @@ def test_comments_order_and_spelt_defaults_are_no_change():
     lines = FILE.splitlines(keepends=True)
     assert changes("".join([*lines[9:11], *lines[:9], *lines[11:]])) == []
     assert changes(FILE.replace("cooldown:  6h", "cooldown: 360m")) == []
+
+
+def test_a_large_number_that_the_database_writes_out_is_no_change():
+    policy = parse_policy(FILE.replace("num_leaves: 31", "num_leaves: 31, lambda_l1: 1.0e+300"))
+    written = json.dumps(policy.to_json()).replace("1e+300", "1" + "0" * 300)
+    read = written_policy(json.loads(written))
+    assert diff(read.to_json(), policy.to_json()) == []
+    assert read.retrain.params == policy.retrain.params
+    assert isinstance(read.retrain.params["num_leaves"], int)
 
 
 def test_a_key_by_its_path():

@@ -83,11 +83,17 @@ def read_written_policy(text: str, kinds: Kinds) -> Policy:
         InvalidPolicyError: it names a trigger or a gate that is not installed here.
         ValidationError: it is no such JSON.
     """
-    form: dict[str, Any] = json.loads(text)
+    form: dict[str, Any] = json.loads(text, parse_int=_written_number)
     triggers = [_written_part(one, kinds.triggers) for one in form.pop("triggers")]
     gates = [_written_part(one, kinds.gates) for one in form.pop("gates")]
     frame = PolicyFrame.model_validate_json(json.dumps(form), strict=True)
     return _whole(frame, triggers, gates, said=set(Policy.model_fields))
+
+
+def _written_number(digits: str) -> int | float:
+    """Return a number; a whole one beyond those of a policy was a float: JSONB writes 1e300 out."""
+    number = int(digits)
+    return number if abs(number) <= InvalidPolicyError.largest else float(number)
 
 
 def _written_part(form: Mapping[str, Any], kinds: Mapping[str, type[Part]]) -> Part:
