@@ -87,6 +87,7 @@ def test_a_model_of_scikit_learn_is_champion_and_a_programs_its_challenger(datab
         {"hashed"},
     ]
     assert all(step["seed"] for step in steps)
+    assert not {"trees", "new_trees"} & made.hyperparameters.keys()
     finding = reproduced(database, NOW, 1)
     assert finding["outcome"] == "identical", finding
     promote_by_hand(database, 1, now=NOW, actor=PERSON)

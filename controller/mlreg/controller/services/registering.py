@@ -112,13 +112,16 @@ def _provenance(training: Training, trained: Trained) -> Provenance:
 
 
 def hyperparameters_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyperparameters of a version, from what the child answered."""
+    """Return the hyperparameters of a version, from what the child answered.
+
+    Of trees nothing is said where the model is of none.
+    """
+    grown = {name: result[name] for name in ("trees", "new_trees") if result[name] is not None}
     steps = {"steps": result["steps"]} if result["steps"] else {}
     searched = {"search": result["search"]} if result.get("search") else {}
     return {
         **dict(result["params"]),
-        "trees": result["trees"],
-        "new_trees": result["new_trees"],
+        **grown,
         "outages": result["augmented"],
         **steps,
         **searched,
