@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
@@ -32,6 +33,12 @@ keep_in_memory()
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _NUMBERS = itertools.count(1)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile(
+    "any speed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any speed")
 
 
 @pytest.fixture(autouse=True)
