@@ -22,9 +22,10 @@ from mlreg.controller.domain.budget import (
     used_of,
 )
 from mlreg.controller.services import jobs
-from mlreg.controller.services.policies import policy_of
+from mlreg.controller.services.policies import find_policy
 from mlreg.controller.services.runs import is_by_hand
 from mlreg.controller.store import costs as rows
+from mlreg.controller.store.policies import model_of
 from mlreg.registry.services import audit
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def admit(session: WriteSession, run: Run, wall_seconds: float, now: datetime) -
         now: business time.
     """
     overall = _budget(rows.lock_budget(session))
-    own = Budget() if run.policy_id is None else policy_of(session, run.policy_id).policy.budget
+    own = _own_budget(session, run)
     if is_by_hand(run) or (overall.is_empty and own.is_empty):
         run.granted_seconds = None
         return Admission()
@@ -112,6 +113,17 @@ def admit(session: WriteSession, run: Run, wall_seconds: float, now: datetime) -
         left += [] if seconds is None else [seconds]
     run.granted_seconds = min([*left, wall_seconds]) if left else None
     return Admission(seconds=run.granted_seconds)
+
+
+def _own_budget(session: ReadSession, run: Run) -> Budget:
+    """Return the budget of its deployment's policy as it is now: what a run does is frozen, not it.
+
+    Else who raised a bound would wait for what the old one held, and be busy with it meanwhile.
+    """
+    if run.policy_id is None:
+        return Budget()
+    found = find_policy(session, model_of(session, run.model_id), run.environment)
+    return Budget() if found is None else found.policy.budget
 
 
 def _use(session: ReadSession, now: Moment, place: rows.Place | None, but: int) -> Use:

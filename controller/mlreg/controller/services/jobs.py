@@ -132,9 +132,9 @@ def release_held(session: WriteSession, now: datetime) -> int:
     return _wake(session, held_jobs.release_held(session, now))
 
 
-def free_held(session: WriteSession) -> int:
-    """Make every held job ready, for what held it has changed; return how many."""
-    return _wake(session, held_jobs.free_held(session))
+def free_held(session: WriteSession, model_id: int | None = None) -> int:
+    """Make the held jobs of a model (None: all) ready: what held them has changed; count them."""
+    return _wake(session, held_jobs.free_held(session, model_id))
 
 
 def _wake(session: WriteSession, kinds: Sequence[str]) -> int:

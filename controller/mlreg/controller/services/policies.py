@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.windows import window_of
-from mlreg.controller.services import following
+from mlreg.controller.services import following, jobs
 from mlreg.controller.services.policy_checks import check_policy, known_of
 from mlreg.controller.services.policy_texts import complete, parse_policy, written_policy
 from mlreg.controller.services.trigger_checks import trigger_complaints
@@ -121,6 +121,8 @@ def apply_policy(
     session.add(row)
     session.flush()
     _point_state_at(session, row, policy, now, None if before is None else before.body)
+    if before is not None and before.body.get("budget") != row.body.get("budget"):
+        jobs.free_held(session, row.model_id)
     body = {"number": row.number, "policy": row.body, "git": row.git}
     if reverts_to is not None:
         body["reverts_to"] = reverts_to

@@ -30,6 +30,7 @@ _NEXT_HELD = text("""
 _FREE_HELD = text("""
     UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
     WHERE state = 'queued' AND held IS NOT NULL
+      AND (CAST(:model_id AS bigint) IS NULL OR model_id = :model_id)
     RETURNING kind
 """)
 
@@ -55,6 +56,6 @@ def release_held(session: WriteSession, now: datetime) -> Sequence[str]:
     return session.execute(_RELEASE_HELD, {"now": now}).scalars().all()
 
 
-def free_held(session: WriteSession) -> Sequence[str]:
-    """Make every held job ready: what held it has changed; return their kinds."""
-    return session.execute(_FREE_HELD).scalars().all()
+def free_held(session: WriteSession, model_id: int | None) -> Sequence[str]:
+    """Make the held jobs of a model (None: all) ready: what held them has changed."""
+    return session.execute(_FREE_HELD, {"model_id": model_id}).scalars().all()
