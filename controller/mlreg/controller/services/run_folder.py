@@ -7,7 +7,6 @@ on the way in; a child's refusal ends the job, a crash is worth another attempt.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from mlreg.controller.executors.executor import (
     failure_line,
     is_over_limit,
 )
+from mlreg.controller.removal import remove_folder
 from mlreg.controller.services.trainer_commands import needs_network, seal
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import RefusedError, UnavailableError
@@ -126,7 +126,7 @@ def open_folder(attempt: Attempt, name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         pa.default_memory_pool().release_unused()  # Arrow would keep a run's rows for the next
 
 

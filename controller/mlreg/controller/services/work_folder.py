@@ -7,11 +7,12 @@ the kernel gives the lock back however the worker ends; so rows of a killed run 
 from __future__ import annotations
 
 import fcntl
-import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mlreg.controller.removal import remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +33,14 @@ def own_folder(parent: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
 
 
 def sweep(parent: Path) -> None:
     """Remove the folders of workers that are no more."""
     for lock_file in parent.glob(f"{PREFIX}*/{LOCK}"):
         if not _is_held(lock_file):
-            shutil.rmtree(lock_file.parent, ignore_errors=True)
+            remove_folder(lock_file.parent)
 
 
 def _is_held(lock_file: Path) -> bool:

@@ -45,6 +45,7 @@ import pyarrow.parquet as pq
 from mlreg.client.signal_names import name_of_signal
 from mlreg.controller.confinement import confined_words
 from mlreg.controller.domain.plain_text import plain_text
+from mlreg.controller.removal import remove_folder
 from mlreg.controller.trainers.command_answers import METRICS, SCORES, read_metrics, read_scores
 from mlreg.controller.trainers.errors import (
     LaneNotOfTrainerError,
@@ -195,7 +196,7 @@ def _folder(parent: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 def _columns(matrix: NDArray[np.float64], contract: FeatureContract) -> pa.Table:

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mlreg.controller.trainers.errors import TrainingFailedError
-from mlreg.registry.domain.manifests import MAX_FILES, Manifest, ManifestFile
+from mlreg.registry.domain.manifests import MAX_FILES, MAX_PATH_LENGTH, Manifest, ManifestFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,9 @@ def _copy_tree(source: Path, target: Path, max_bytes: int) -> None:
     left, count = max_bytes, 0
     for one in _walk(source):
         name = one.relative_to(source)
+        if len(str(name)) > MAX_PATH_LENGTH:
+            cause = f"the artifact holds a path of more than {MAX_PATH_LENGTH} letters"
+            raise TrainingFailedError(cause=cause)
         kind = one.lstat().st_mode
         if stat.S_ISDIR(kind):
             continue
