@@ -1,7 +1,7 @@
 """The thread that keeps a worker's leases alive, and halts the attempts that lost theirs.
 
 What always holds: an attempt is halted once its lease is known to be lost, never because the
-database was silent for a while: the check at its effect decides.
+database was silent for a while, or took no writes: the check at its effect decides.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.controller.services import leases
-from mlreg.registry.domain.errors import DatabaseUnreachableError
+from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,5 +83,5 @@ class Heartbeats:
             leases.heartbeat(self._database, lease)
         except leases.LeaseLostError:
             halt.set()  # who abandons it says so; perhaps it just ended, and nothing is lost
-        except (DatabaseUnreachableError, OperationalError) as error:
-            log.warning("no heartbeat for job %d: %s", lease.job_id, error)
+        except (RegistryError, SQLAlchemyError) as error:
+            log.warning("no heartbeat for job %d: %s", lease.job_id, str(error).splitlines()[0])

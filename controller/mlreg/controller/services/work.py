@@ -36,11 +36,7 @@ from mlreg.controller.services.work_folder import own_folder
 from mlreg.controller.store.jobs import CHANNEL
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.clock import Clock
-from mlreg.registry.domain.errors import (
-    DatabaseUnreachableError,
-    RegistryError,
-    UnavailableError,
-)
+from mlreg.registry.domain.errors import RegistryError, UnavailableError
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.notifications import listen
 
@@ -160,7 +156,7 @@ class Worker:
                 idle=idle,
             )
             return next(iter(claims.claim_all(database, claim, 1)), None)
-        except (DatabaseUnreachableError, SQLAlchemyError) as error:
+        except (RegistryError, SQLAlchemyError) as error:
             log.warning("no jobs: %s", str(error).splitlines()[0])
             time.sleep(DATABASE_PAUSE_SECONDS)
             return None
@@ -227,7 +223,7 @@ class Worker:
                 self._fail(lease, error)
         except leases.LeaseLostError:
             _log_lost(lease)
-        except (DatabaseUnreachableError, SQLAlchemyError):
+        except (RegistryError, SQLAlchemyError):
             log.exception("the end of job %d is not recorded; its lease will run out", lease.job_id)
 
     def _give_back(self, lease: Lease, why: str) -> None:
