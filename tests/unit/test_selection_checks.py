@@ -15,7 +15,8 @@ HEAD = "model: flights\ntriggers: [{labelled_rows: 500}]\n"
 
 
 def check(text):
-    model = Model(name="flights", task="binary", feature_schema=FEATURES, target_contract={})
+    target = {"task": "binary"}
+    model = Model(name="flights", task="binary", feature_schema=FEATURES, target_contract=target)
     known = Known(task="binary", longest_delay=timedelta(days=2))
     check_policy(HEAD + text, parse_policy(HEAD + text), model, known)
 

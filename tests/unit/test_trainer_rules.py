@@ -141,7 +141,8 @@ def test_what_is_no_command(wrong):
 def test_what_a_run_would_refuse_is_refused_when_the_policy_is_applied(task, lines, said):
     policy = parse_policy(START + "".join(f"  {line}\n" for line in lines))
     features = [{"name": "temp", "dtype": "float"}]
-    model = Model(name="flights", task=task, feature_schema=features)
+    target = {"task": task, "group_key": "query" if task == "ranking" else None}
+    model = Model(name="flights", task=task, feature_schema=features, target_contract=target)
     found = [*policy_checks._of_columns(policy, model), *policy_checks._of_trainer(policy, model)]
     assert [said in one.problem for one in found] == [True]
 

@@ -17,6 +17,7 @@ from mlreg.controller.domain.objectives import objective_problem
 from mlreg.controller.domain.policy_advice import advice
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.policy_rules import Complaint, Known, contradictions
+from mlreg.controller.domain.steps.hashed import Hashed
 from mlreg.controller.domain.steps.step import StepError
 from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS, MODEL_FILES
 from mlreg.controller.domain.yaml_file import read_yaml
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.yaml_file import Location
+    from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
 
@@ -100,18 +102,32 @@ def _of_columns(policy: Policy, model: Model) -> Iterator[Complaint]:
         return
     found = list(_unknown_columns(policy, model, frozenset(schema.names)))
     yield from found
-    try:
-        for step in () if found else policy.retrain.steps:
+    if not found:
+        yield from _of_steps(policy, schema, catalog.target_contract_of(model))
+
+
+def _of_steps(policy: Policy, schema: FeatureSchema, target: TargetContract) -> Iterator[Complaint]:
+    """Yield what data steps ask of features and labels that these cannot give."""
+    hashed: set[str] = set()
+    for index, step in enumerate(policy.retrain.steps):
+        place: Location = ("retrain", "steps", index)
+        try:
             schema = step.reserve(schema)
-    except StepError as error:
-        yield Complaint(("retrain", "steps"), str(error))
+        except StepError as error:
+            yield Complaint(place, str(error))
+        for problem in step.misfits(schema, target):
+            yield Complaint(place, str(StepError(step=step.kind, cause=problem)))
+        if step.kind == Hashed.kind:
+            for name in sorted(hashed.intersection(step.columns)):
+                yield Complaint(place, f"{name!r} has its buckets already, of an earlier step")
+            hashed.update(step.columns)
 
 
 def _unknown_columns(policy: Policy, model: Model, names: frozenset[str]) -> Iterator[Complaint]:
     steps, outages = policy.retrain.steps, policy.retrain.outages
     named: list[tuple[Location, Iterable[str]]] = [
         *((("triggers", place), one.columns) for place, one in enumerate(policy.triggers)),
-        *((("gates", place), one.columns) for place, one in enumerate(policy.gates)),
+        *((("gates", place), set(one.columns) - {LABEL}) for place, one in enumerate(policy.gates)),
         *((("retrain", "steps", place), one.columns) for place, one in enumerate(steps)),
         (("data", "select"), tuple(set(policy.data.selection.columns) - {LABEL})),
         (("retrain", "outages", "features"), outages.features if outages else ()),

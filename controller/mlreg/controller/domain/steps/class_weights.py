@@ -9,10 +9,18 @@ import numpy as np
 from pydantic import field_validator
 from typing_extensions import override
 
-from mlreg.controller.domain.steps.step import Floats, Step, StepError, TrainingRows
+from mlreg.controller.domain.steps.step import (
+    Floats,
+    Step,
+    StepError,
+    TrainingRows,
+    is_label,
+)
 
 if TYPE_CHECKING:
-    from mlreg.registry.domain.contracts import FeatureContract
+    from collections.abc import Iterator
+
+    from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
 
 MOST_CLASSES = 1_000
 
@@ -37,6 +45,20 @@ class ClassWeights(Step):
                 message = "must be balanced, or labels (0, 1 ...) with weights above 0"
                 raise ValueError(message)
         return given
+
+    @override
+    def misfits(self, schema: FeatureSchema, target: TargetContract) -> Iterator[str]:
+        """Yield the labels that are no classes of the task; or that it has none."""
+        del schema
+        if self.class_weights == "balanced":
+            if target.task == "regression":
+                yield "balances classes, and a regression has none"
+            return
+        if not self.class_weights:
+            yield "names no label: nothing would be weighed"
+        for label in self.class_weights:
+            if not is_label(float(label), target):
+                yield f"names the label {label!r}, and labels are 0 to {len(target.classes) - 1}"
 
     @override
     def apply(

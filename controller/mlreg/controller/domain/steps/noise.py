@@ -18,7 +18,14 @@ from mlreg.controller.domain.steps.step import (
 )
 
 if TYPE_CHECKING:
-    from mlreg.registry.domain.contracts import FeatureContract
+    from collections.abc import Iterator
+
+    from mlreg.registry.domain.contracts import (
+        Feature,
+        FeatureContract,
+        FeatureSchema,
+        TargetContract,
+    )
 
 _NUMBERS = frozenset({"float", "int"})
 
@@ -41,6 +48,18 @@ class Noise(Step):
     def columns(self) -> tuple[str, ...]:
         """The features that it names."""
         return () if self.noise == "all" else tuple(self.noise)
+
+    @override
+    def misfits(self, schema: FeatureSchema, target: TargetContract) -> Iterator[str]:
+        """Yield the features that are no numbers; or that it names none, and changes nothing."""
+        del target
+        named = self.columns or (schema.names if self.noise == "all" else ())
+        numbers = [name for name in named if schema[name].dtype in _NUMBERS]
+        if not self.columns and not numbers:
+            yield "has no number to change"
+        for name in self.columns:
+            if name not in numbers:
+                yield _no_number(schema[name])
 
     @override
     def apply(
@@ -66,6 +85,9 @@ class Noise(Step):
         for place in places:
             feature = contract.features[place]
             if feature.dtype not in _NUMBERS:
-                cause = f"names {feature.name!r}, which is {feature.dtype} and no number"
-                raise StepError(step=self.kind, cause=cause)
+                raise StepError(step=self.kind, cause=_no_number(feature))
         return places
+
+
+def _no_number(feature: Feature) -> str:
+    return f"names {feature.name!r}, which is {feature.dtype} and no number"

@@ -14,9 +14,14 @@ from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.registry.domain.errors import InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from mlreg.registry.domain.contracts import Feature, FeatureContract, FeatureSchema
+    from mlreg.registry.domain.contracts import (
+        Feature,
+        FeatureContract,
+        FeatureSchema,
+        TargetContract,
+    )
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -113,6 +118,13 @@ class Step(PolicyPart):
         """Return the features as this step needs them; most leave them as they are."""
         return schema
 
+    def misfits(self, schema: FeatureSchema, target: TargetContract) -> Iterator[str]:  # noqa: ARG002 - as the kinds need them
+        """Yield what it asks of features or labels that they cannot give, known before any row.
+
+        Every feature that it names is there.
+        """
+        yield from ()
+
     @abstractmethod
     def apply(
         self, rows: TrainingRows, contract: FeatureContract, rng: np.random.Generator
@@ -156,6 +168,13 @@ def places_of(step: Step, contract: FeatureContract, names: Sequence[str]) -> li
         cause = f"names {unknown[0]!r}, which the feature contract does not have"
         raise StepError(step=step.kind, cause=cause)
     return [contract.names.index(name) for name in names]
+
+
+def is_label(number: float, target: TargetContract) -> bool:
+    """Say whether a label can be this number: the place of a class, of a task with classes."""
+    if target.task not in {"binary", "multiclass"}:
+        return True
+    return number in range(len(target.classes))
 
 
 def draw_share(count: int, share: float, rng: np.random.Generator) -> Places:

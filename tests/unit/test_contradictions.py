@@ -1,0 +1,77 @@
+"""Policies that contradict themselves or their model: each refused with line, key and reason."""
+
+from datetime import timedelta
+
+import pytest
+
+from mlreg.controller.domain.policy_file import InvalidPolicyError
+from mlreg.controller.domain.policy_rules import Known
+from mlreg.controller.services.policy_checks import check_policy
+from mlreg.controller.services.policy_texts import complete, parse_policy
+from mlreg.registry.store.tables import Model
+
+FEATURES = [
+    {"name": "temp", "dtype": "float"},
+    {"name": "wind", "dtype": "int"},
+    {"name": "late", "dtype": "bool"},
+    {"name": "carrier", "dtype": "category"},
+    {"name": "origin", "dtype": "category", "categories": ["JFK", "EWR"]},
+]
+TARGETS = {
+    "binary": {"task": "binary", "classes": ["no", "yes"], "positive_class": "yes"},
+    "multiclass": {"task": "multiclass", "classes": ["a", "b", "c"]},
+    "regression": {"task": "regression"},
+}
+
+
+def problems_of(text, task="binary"):
+    trigger = "" if "triggers:" in text else "triggers: [{labelled_rows: 500}]\n"
+    text = f"model: flights\n{trigger}{text}\n"
+    target = {"max_label_delay_seconds": 172_800, **TARGETS[task]}
+    model = Model(name="flights", task=task, feature_schema=FEATURES, target_contract=target)
+    try:
+        policy = complete(parse_policy(text), model)
+        check_policy(text, policy, model, Known(task, timedelta(days=2)))
+    except InvalidPolicyError as error:
+        return error.problems
+    return ()
+
+
+def steps(step):
+    return f"retrain: {{steps: [{step}]}}"
+
+
+STEPS = [
+    ("{noise: [carrier], sigma: 1}", "names 'carrier', which is category and no number"),
+    ("{noise: [temp, late], sigma: 1}", "names 'late', which is bool and no number"),
+    ("{noise: [], sigma: 1}", "has no number to change"),
+    ("{subsample: 0.5, where: {label: 7}}", "asks for the label 7, and labels are 0 to 1"),
+    ("{subsample: 0.5, where: {label: [0, 0.5]}}", "asks for the label 0.5, and labels are 0 to 1"),
+    ('{subsample: 0.5, where: {label: "yes"}}', "asks for the label 'yes'; labels are numbers"),
+    ("{upsample: 3, where: {origin: LGA}}", "asks for origin: 'LGA', no category of it"),
+    ("{upsample: 3, where: {temp: hot}}", "asks for temp: 'hot', and that feature is float"),
+    ("{upsample: 3, where: {late: 2}}", "asks for late: 2, and it is bool"),
+    ("{upsample: 3, where: {wind: 2.5}}", "asks for wind: 2.5, and it is int"),
+    ("{upsample: 3, where: {origin: []}}", "asks for origin: [], which no row has"),
+    ('{class_weights: {"7": 3}}', "names the label '7', and labels are 0 to 1"),
+    ("{class_weights: {}}", "names no label: nothing would be weighed"),
+    (
+        "{hashed: [carrier]}, {hashed: [origin, carrier]}",
+        "'carrier' has its buckets already, of an earlier step",
+    ),
+]
+
+
+@pytest.mark.parametrize(("step", "problem"), STEPS)
+def test_a_step_that_could_never_do_anything_is_refused_before_there_are_rows(step, problem):
+    (found,) = problems_of(steps(step))
+    assert found.startswith("line 3: retrain.steps[")
+    assert found.endswith(problem)
+
+
+def test_what_the_task_allows_is_allowed():
+    assert problems_of(steps("{class_weights: {'2': 3}}"), "multiclass") == ()
+    assert problems_of(steps("{subsample: 0.5, where: {label: 17.5}}"), "regression") == ()
+    assert problems_of(steps("{upsample: 2, where: {carrier: ZZ, late: true, wind: 3.0}}")) == ()
+    (found,) = problems_of(steps("{class_weights: balanced}"), "regression")
+    assert "balances classes, and a regression has none" in found
