@@ -14,6 +14,9 @@ MODEL_FILES: Mapping[str, str] = {
     "sklearn": "model.skops",
     "command": "artifact",
 }
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where Linux keeps the semaphores that threads share
+SHARING = frozenset({"sklearn"})
+"""Trainers whose library (joblib) locks the threads of its pools with semaphores there."""
 ENTRY_POINTS = "mlreg.trainers"
 """Where third parties add theirs."""
 PARTIAL_FIT: frozenset[str] = frozenset(

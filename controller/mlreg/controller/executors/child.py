@@ -2,8 +2,8 @@
 
 What always holds: `be_child` never returns. The child leads a session of its own, dies with the
 fork server, holds no open file but its output, and lives under its limits before it imports
-anything named by the task: without network unless the task has it, and writing in its folder only,
-both where the kernel permits (`confinement.py`).
+anything named by the task: without network unless the task has it, and writing in its folder and
+those of the task only, both where the kernel permits (`confinement.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mlreg.controller.confinement import die_with_parent, leave_network, write_o
 from mlreg.controller.executors.executor import ERROR_FILE, OUT_OF_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE = "500"  # the kernel takes the child before the worker, the API or the database
@@ -40,7 +40,7 @@ def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:
     """Run the request in this freshly forked process and exit.
 
     Args:
-        request: `entry`, `folder`, and the limits by their names.
+        request: `entry`, `folder`, `network`, `writes`, and the limits by their names.
         output: the file descriptor that takes stdout and stderr.
         parent: the fork server's process id.
     """
@@ -52,7 +52,7 @@ def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:
         _redirect(output)
         _restrain(request)
         folder = Path(request["folder"])
-        _confine(folder, parent, network=bool(request["network"]))
+        _confine([folder, *map(Path, request["writes"])], parent, network=bool(request["network"]))
         gc.enable()
         os.chdir(folder)
         code = _call(str(request["entry"]), folder)
@@ -60,13 +60,16 @@ def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:
         os._exit(code)
 
 
-def _confine(folder: Path, parent: int, *, network: bool) -> None:
-    """Take away the network and what may be written beside the folder, where that is permitted."""
-    os.environ["TMPDIR"] = str(folder)  # noqa: TID251 - for what the child itself starts
+def _confine(folders: Sequence[Path], parent: int, *, network: bool) -> None:
+    """Take away the network and what may be written beside the folders, where that is permitted.
+
+    The first is the child's own.
+    """
+    os.environ["TMPDIR"] = str(folders[0])  # noqa: TID251 - for what the child itself starts
     if not network:
         leave_network()
         die_with_parent(parent)  # again: new rights take it back
-    write_only_in([folder])
+    write_only_in(folders)
 
 
 def _reset_signals() -> None:

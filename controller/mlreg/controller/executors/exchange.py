@@ -77,6 +77,7 @@ class Place:
             "mlreg": version,
             "entry": task.entry,
             "network": task.network,
+            "writes": task.writes,
             "limits": asdict(task.limits),
             "resources": asdict(task.resources),
             "inputs": None if inputs is None else inputs.body,

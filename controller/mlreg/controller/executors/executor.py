@@ -86,6 +86,7 @@ class ChildTask:
         network: whether the child may use it.
         executor: which one is to run it.
         resources: what a cluster sets aside for it.
+        writes: the folders beside its own that it may write in.
     """
 
     entry: str
@@ -95,6 +96,7 @@ class ChildTask:
     network: bool = False
     executor: str = LOCAL
     resources: Resources = field(default_factory=Resources)
+    writes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

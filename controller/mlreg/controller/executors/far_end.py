@@ -163,7 +163,14 @@ def _check_version(document: Mapping[str, Any]) -> None:
 
 def _task_of(document: Mapping[str, Any], folder: Path) -> ChildTask:
     limits = Limits(**document["limits"])
-    return ChildTask(document["entry"], folder, limits, _say, network=bool(document["network"]))
+    return ChildTask(
+        document["entry"],
+        folder,
+        limits,
+        _say,
+        network=bool(document["network"]),
+        writes=tuple(document["writes"]),
+    )
 
 
 def _watch(place: Place, halt: threading.Event, done: threading.Event) -> None:

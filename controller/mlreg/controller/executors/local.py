@@ -203,6 +203,7 @@ def _request(task: ChildTask) -> bytes:
         "entry": task.entry,
         "folder": str(task.folder.resolve()),
         "network": task.network,
+        "writes": task.writes,
         **asdict(task.limits),
     }
     return json.dumps(document).encode()

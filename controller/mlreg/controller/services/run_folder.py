@@ -28,7 +28,7 @@ from mlreg.controller.executors.executor import (
     is_over_limit,
 )
 from mlreg.controller.removal import remove_folder
-from mlreg.controller.services.trainer_commands import needs_network, seal
+from mlreg.controller.services.trainer_commands import needs_network, seal, writes_of
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import RefusedError, UnavailableError
 from mlreg.registry.domain.manifests import Manifest
@@ -148,15 +148,15 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
     for name in ("result.json", ERROR_FILE):
         (folder / name).unlink(missing_ok=True)
     (folder / "job.json").write_text(json.dumps(dict(call.job), allow_nan=False))
-    network = needs_network(call.job)
     task = ChildTask(
         call.entry,
         folder,
         call.limits,
         call.on_lines,
-        network=network,
+        network=needs_network(call.job),
         executor=call.executor,
         resources=call.resources,
+        writes=writes_of(call.job),
     )
     ended = attempt.executor.run(task, attempt.halt)
     attempt.check()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.commands import SealedCommand
+from mlreg.controller.domain.trainer_kinds import SHARED_MEMORY, SHARING
 from mlreg.registry.domain.digests import digest_of_json
 from mlreg.registry.domain.errors import RefusedError
 
@@ -52,11 +53,23 @@ def needs_network(job: Mapping[str, Any]) -> bool:
     return any(command["network"] for command in _commands_in(job))
 
 
+def writes_of(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where the child of a job may write beside its own folder.
+
+    A command's declared folders: it starts from the child, and can be confined further, never less.
+    """
+    declared = {place for command in _commands_in(job) for place in command["writes"]}
+    shares = any(part.get("trainer") in SHARING for part in _parts_of(job))
+    return tuple(sorted(declared | ({SHARED_MEMORY} if shares else set())))
+
+
 def _commands_in(job: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (part["command"] for part in _parts_of(job) if part.get("command"))
+
+
+def _parts_of(job: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     single = [job, job.get("parent"), job.get("model")]
-    for part in (*single, *job.get("models", ())):
-        if isinstance(part, dict) and part.get("command"):
-            yield part["command"]
+    return (part for part in (*single, *job.get("models", ())) if isinstance(part, dict))
 
 
 def _digest(path: Path) -> str:
