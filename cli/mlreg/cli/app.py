@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from mlreg.cli.output import OUTPUT
 from mlreg.cli.session import explain
+from mlreg.client.edge import Edge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,14 +182,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminated)
+    errors: list[Exception] = []
     try:
-        code = get_group(root).main(args=words, prog_name="mlreg", standalone_mode=False)
+        with Edge(errors.append):
+            code = get_group(root).main(args=words, prog_name="mlreg", standalone_mode=False)
+            sys.exit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the user gets one line
-        OUTPUT.json = OUTPUT.json or "--json" in words  # the options may not have been read yet
-        sys.exit(explain(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    OUTPUT.json = OUTPUT.json or "--json" in words  # the options may not have been read yet
+    sys.exit(explain(errors[0]))
 
 
 def _terminated(_number: int, _frame: object) -> None:

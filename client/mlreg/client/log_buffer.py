@@ -19,6 +19,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlreg.client.edge import Edge
 from mlreg.client.errors import InvalidError, MlregError, RefusedError
 from mlreg.client.row_buffer import BufferStats, RowBuffer
 
@@ -94,18 +95,14 @@ class LogBuffer:
 
     def add(self, row: Row) -> bool:
         """Hand over a row; False if it was dropped. Never blocks, never raises."""
-        try:
+        with Edge(self._refuse):
             taken = self._buffer.add(row, wake_at=self._bounds.batch_rows)
             if taken and self._thread is None:
                 self._start()
-        except Exception as error:  # noqa: BLE001 - whatever it was given, the caller goes on
-            with self._buffer.changed:
-                self._buffer.count(added=1, dropped=1)
-            self._warn(f"not a row: {type(error).__name__}")
-            return False
-        if not taken:
-            self._warn("the buffer is full" if not self._buffer.closed else "it is closed")
-        return taken
+            if not taken:
+                self._warn("the buffer is full" if not self._buffer.closed else "it is closed")
+            return taken
+        return False
 
     @property
     def stats(self) -> BufferStats:
@@ -150,6 +147,12 @@ class LogBuffer:
         """Send what waits, for a bounded time."""
         self.close()
 
+    def _refuse(self, error: Exception) -> None:
+        """Count what was given as lost, for it is no row."""
+        with self._buffer.changed:
+            self._buffer.count(added=1, dropped=1)
+        self._warn(f"not a row: {type(error).__name__}")
+
     def _start(self) -> None:
         with self._buffer.changed:
             if self._thread is None:
@@ -181,6 +184,10 @@ class LogBuffer:
 
     def _deliver(self, rows: Sequence[Row], batch_id: str) -> None:
         """Send a batch until the server has said yes or no to it, or this process ends."""
+        with Edge(lambda error: self._give_up(len(rows), error)):
+            self._send_on(rows, batch_id)
+
+    def _send_on(self, rows: Sequence[Row], batch_id: str) -> None:
         pause = PAUSE_SECONDS
         while not self._stopped.is_set():
             try:
@@ -196,9 +203,6 @@ class LogBuffer:
                 if self._hurry.wait(pause):
                     self._stopped.wait(HURRIED_PAUSE_SECONDS)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            except Exception as error:  # noqa: BLE001 - the edge of the thread: it must go on
-                self._give_up(len(rows), error)
-                return
             else:
                 self._buffer.settle(sent=len(rows))
                 return

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model, model_validator
 
+from mlreg.client.edge import Edge
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.metadata import EntryPoint
@@ -28,13 +30,13 @@ def load_kinds(points: Iterable[EntryPoint], base: type[Part]) -> dict[str, type
 
 
 def _load(point: EntryPoint, base: type[Part]) -> type[Part]:
-    try:
+    errors: list[Exception] = []
+    with Edge(errors.append):  # whatever another's module does as it is imported
         found = point.load()
-    except Exception as error:  # noqa: BLE001 - whatever another's module does as it is imported
-        return _broken(point, base, f"{type(error).__name__}: {error}")
-    if not (isinstance(found, type) and issubclass(found, base)):
-        return _broken(point, base, f"{point.value} is no {base.__name__}")
-    return found
+        if not (isinstance(found, type) and issubclass(found, base)):
+            return _broken(point, base, f"{point.value} is no {base.__name__}")
+        return found
+    return _broken(point, base, f"{type(errors[0]).__name__}: {errors[0]}")
 
 
 def _broken(point: EntryPoint, base: type[Part], cause: str) -> type[Part]:

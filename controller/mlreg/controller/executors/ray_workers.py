@@ -20,6 +20,7 @@ import ray
 import ray.train
 from ray.train.lightgbm import LightGBMTrainer, get_network_params
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.shards import ShardReport, ShardsDisagreeError, check_reports
 from mlreg.controller.executors.exchange import Exchange
 from mlreg.controller.executors.executor import ChildResult, ChildTask, Limits
@@ -105,11 +106,12 @@ def _fit(shared: SharedTask, desk: Any, halt: threading.Event) -> str | None:  #
             ),
         )
 
+        def tell(error: Exception) -> None:
+            failures.append(" ".join(str(error).split())[-800:] or type(error).__name__)
+
         def fit() -> None:
-            try:
+            with Edge(tell):
                 trainer.fit()
-            except Exception as error:  # noqa: BLE001 - the edge to Ray: whatever it raises is told
-                failures.append(" ".join(str(error).split())[-800:] or type(error).__name__)
 
         fitting = threading.Thread(target=fit, daemon=True)
         fitting.start()

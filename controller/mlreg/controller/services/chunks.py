@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.evaluating import due_moment, judge_moment, next_moment, notice
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
@@ -119,16 +120,15 @@ class _Case:
         """Judge the moment; False when something comes of it, and it is to be judged alone."""
         if self.due is None:
             return True
-        try:
+        with Edge(_leave_alone):
             judged = judge_moment(self.policy, self, self.memory, self.due)
-        except Exception:  # noqa: BLE001 - a trigger's bug stops no other policy: it is told alone
-            self.is_alone = True
-            return False
-        comes = judged.fires or any(one.missed for one in judged.findings.values())
-        if self.is_alone or comes:
-            return False
-        self.memory, self.findings = judged.memory, judged.findings
-        return True
+            comes = judged.fires or any(one.missed for one in judged.findings.values())
+            if self.is_alone or comes:
+                return False
+            self.memory, self.findings = judged.memory, judged.findings
+            return True
+        self.is_alone = True
+        return False
 
     def as_look(self) -> dict[str, object]:
         """Return what was found of its triggers."""
@@ -239,12 +239,16 @@ def _view(
     )
 
 
+def _leave_alone(error: Exception) -> None:
+    """Stop no other policy by a trigger's bug: it is told where its policy is judged alone."""
+    del error
+
+
 def _needs(policy: Policy, view: View) -> dict[Need, Shown] | None:
     """Return what the triggers need to be shown, still empty; None: one cannot even say that."""
-    try:
+    with Edge(_leave_alone):
         return {trigger.need(view): {} for trigger in policy.triggers}
-    except Exception:  # noqa: BLE001 - a trigger's bug stops no other policy: it is told alone
-        return None
+    return None
 
 
 def _fetch(session: WriteSession, cases: Sequence[_Case]) -> None:

@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.batches import InvalidRowsError, Kind
 from mlreg.controller.services.small_batches import (
     Outcome,
@@ -121,10 +122,10 @@ class GroupCommit:
 
     def _written(self, group: Sequence[SmallRequest]) -> Answered:
         """Write a group; what goes wrong with all of it is the answer to each."""
-        try:
+        errors: list[Exception] = []
+        with Edge(errors.append):
             return self._write(group)
-        except Exception as error:  # noqa: BLE001 - the edge of the thread: everybody is answered
-            return [(request, error) for request in group]
+        return [(request, errors[0]) for request in group]
 
     def _write(self, group: Sequence[SmallRequest]) -> Answered:
         name, kind = group[0].model, group[0].kind

@@ -11,8 +11,10 @@ import json
 import logging
 import threading
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.policy_file import read_written_policy
 from mlreg.controller.services.policy_texts import kinds
 from mlreg.controller.store.chunks import policy_bodies, policy_stamps
@@ -43,10 +45,8 @@ class _Known:
             stamps = dict(policy_stamps(session, ids))
             unknown = [one for one, stamp in stamps.items() if (one, stamp) not in self._policies]
             for number, body in policy_bodies(session, unknown) if unknown else ():
-                try:
+                with Edge(partial(_tell_unread, number)):  # it stops no other policy
                     self._policies[number, stamps[number]] = self._read(body)
-                except Exception:  # noqa: BLE001 - one policy that cannot be read stops no other
-                    log.warning("policy %d cannot be read", number)
             found = {
                 one: self._policies[one, stamp]
                 for one, stamp in stamps.items()
@@ -67,6 +67,10 @@ class _Known:
             for name in SHARED
         }
         return policy.model_copy(update=shared)
+
+
+def _tell_unread(number: int, _error: Exception) -> None:
+    log.warning("policy %d cannot be read", number)
 
 
 _KNOWN = _Known()

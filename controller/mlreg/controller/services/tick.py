@@ -13,8 +13,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.evaluating import due_moment, next_moment, notice
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import HOUR, Interval, closed_windows, window_of
@@ -112,14 +114,9 @@ def tick(database: Database, *, now: datetime, reign: Reign | None = None) -> Ti
     for state_id in _judge_together(database, due, now, report, reign):
         if reign is not None:
             reign.keep()
-        try:
-            with database.writing() as session:
-                _tick_policy(session, state_id, now, report, reign)
-        except BREAKS_OFF:
-            raise
-        except Exception as error:  # the edge of a tick: one policy's bug must not stop the others
-            log.exception("the policy of state %d could not be evaluated", state_id)
-            report.failed.append(str(error))
+        edge = Edge(partial(_tell_failed, report, state_id), but=BREAKS_OFF)
+        with edge, database.writing() as session:
+            _tick_policy(session, state_id, now, report, reign)
     watching.remind(database, now)
     return report
 
@@ -163,17 +160,24 @@ def _judge_some(
     database: Database, ids: Sequence[int], now: datetime, reign: Reign | None
 ) -> Chunk:
     """Judge a chunk in a transaction of its own; what broke is left to be taken one by one."""
-    try:
+    with Edge(partial(_tell_apart, len(ids)), but=BREAKS_OFF):
         with database.writing() as session:
             chunk = judge_chunk(session, ids, now)
             if reign is not None:
                 reign.check(session)
-    except BREAKS_OFF:
-        raise
-    except Exception:  # the edge of a tick: what a chunk cannot, each may do alone
-        log.exception("%d policies could not be judged together", len(ids))
-        return Chunk(left=list(ids))
-    return chunk
+        return chunk
+    return Chunk(left=list(ids))
+
+
+def _tell_failed(report: TickReport, state_id: int, error: Exception) -> None:
+    """Say that one policy failed; the others go on."""
+    log.error("the policy of state %d could not be evaluated", state_id, exc_info=error)
+    report.failed.append(str(error))
+
+
+def _tell_apart(policies: int, error: Exception) -> None:
+    """Say that a chunk failed; each of its policies may do alone."""
+    log.error("%d policies could not be judged together", policies, exc_info=error)
 
 
 def _models_to_drain(database: Database, now: datetime) -> Sequence[int]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.commands import Commands
 from mlreg.controller.domain.connections import Connections
 from mlreg.controller.domain.too_new import TooNewError
@@ -199,14 +200,11 @@ class Worker:
             commands=self._settings.commands,
         )
         started = time.monotonic()
-        try:
+        with Edge(lambda error: self._record(lease, error)):
             parts.handlers[lease.kind].perform(attempt)
             if not attempt.finished:
                 with attempt.finish():
                     pass
-        except Exception as error:  # noqa: BLE001 - the edge of a job: every end is recorded
-            self._record(lease, error)
-        else:
             seconds = time.monotonic() - started
             log.info("job %d (%s) done in %.3f s", lease.job_id, lease.kind, seconds)
 

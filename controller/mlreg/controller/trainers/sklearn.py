@@ -26,6 +26,7 @@ import sklearn.base
 import skops.io
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
+from mlreg.client.edge import Edge
 from mlreg.controller.trainers.archive import canonical_archive
 from mlreg.controller.trainers.errors import (
     LaneNotOfTrainerError,
@@ -254,14 +255,13 @@ def _loaded(path: Path) -> tuple[Any, Prepared, int]:
     Raises:
         ModelNotReadableError: it holds what is not trusted, or is broken.
     """
-    try:
+    errors: list[Exception] = []
+    with Edge(errors.append):  # a broken file may raise anything
         form = skops.io.loads(path.read_bytes(), trusted=list(TRUSTED))
         return form["estimator"], Prepared.from_form(form["preparation"]), int(form["classes"])
-    except UntrustedTypesFoundException as error:
-        raise ModelNotReadableError(cause=str(error)[:300]) from error
-    except Exception as error:
-        cause = f"{type(error).__name__}: {error}"[:300]
-        raise ModelNotReadableError(cause=cause) from error
+    fault = errors[0]
+    of = "" if isinstance(fault, UntrustedTypesFoundException) else f"{type(fault).__name__}: "
+    raise ModelNotReadableError(cause=f"{of}{fault}"[:300]) from fault
 
 
 _PROOF: type[Trainer] = SklearnTrainer

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
+from mlreg.client.edge import Edge
 from mlreg.client.wire.deployments import DeploymentAnswer
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.errors import DatabaseUnreachableError
@@ -130,13 +131,16 @@ class Caches:
         ):
             if occasion == "unreachable":
                 continue
-            try:
+            with Edge(_tell):  # a dead thread would honour revoked tokens
                 self.refresh()
                 self._stop.wait(PAUSE_SECONDS)
-            except DatabaseUnreachableError as error:
-                LOG.warning("the caches grow old: %s", error)
-            except Exception:  # the edge of a refresh: a dead thread would honour revoked tokens
-                LOG.exception("refreshing the caches failed; the next second tries again")
+
+
+def _tell(error: Exception) -> None:
+    if isinstance(error, DatabaseUnreachableError):
+        LOG.warning("the caches grow old: %s", error)
+    else:
+        LOG.error("refreshing the caches failed; the next second tries again", exc_info=error)
 
 
 def _is_newer(state: DeploymentState, known: DeploymentState) -> bool:

@@ -23,6 +23,8 @@ from model_signing import verifying
 from model_signing._hashing.hashing import Digest  # the one class its public API does not export
 from OpenSSL import crypto
 
+from mlreg.client.edge import Edge
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -62,13 +64,15 @@ def main() -> None:
     """Check and answer."""
     asked = json.load(sys.stdin)
     with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:
-        try:
+        faults: list[Exception] = []
+        with Edge(faults.append):  # whatever it is, it is a no
             check(asked, Path(folder))
-            answer: dict[str, Any] = {"holds": True}
-        except Exception as error:  # noqa: BLE001 - the edge of a process: whatever it is, it is a no
-            cause = str(error).splitlines()
-            answer = {"holds": False, "cause": cause[0][:500] if cause else type(error).__name__}
-    json.dump(answer, sys.stdout)
+    json.dump(_refusal(faults[0]) if faults else {"holds": True}, sys.stdout)
+
+
+def _refusal(fault: Exception) -> dict[str, object]:
+    lines = str(fault).splitlines()
+    return {"holds": False, "cause": lines[0][:500] if lines else type(fault).__name__}
 
 
 def check(asked: Mapping[str, Any], folder: Path) -> None:
