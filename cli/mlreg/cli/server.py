@@ -97,16 +97,16 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
     from mlreg.controller.services.run_signing import key_id_of
     from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
     from mlreg.controller.services.snapshots import find_times
+    from mlreg.controller.services.standing_in import StandIn
     from mlreg.controller.store import alerts as alert_rows
     from mlreg.registry.api.app import create_api
     from mlreg.registry.api.parts import LOCAL_HOSTS, ApiParts
     from mlreg.registry.services.dispatch import Dispatcher
     from mlreg.registry.services.posting import Postman
 
+    dispatcher = Dispatcher(Postman(settings.posts), read_targets(settings))
     silence = SilenceWatch(
-        parts.database,
-        Dispatcher(Postman(settings.posts), read_targets(settings)),
-        SilenceSettings(settings.silent_after_seconds),
+        parts.database, dispatcher, SilenceSettings(settings.silent_after_seconds)
     )
     return create_api(
         ApiParts(
@@ -129,7 +129,7 @@ def api_of(parts: Parts, settings: Settings) -> FastAPI:
             },
             posts=settings.posts,
             rate=settings.rate,
-            companions=(silence,),
+            companions=(silence, StandIn(parts.database, dispatcher)),
             controller_state=silence.state,
         )
     )

@@ -1,6 +1,6 @@
-"""Jobs that nobody can take: they wait for a worker with a label, or of a newer mlreg.
+"""Jobs that nobody can take: they wait for a worker with a label, of a newer mlreg, or for any.
 
-What always holds: what nobody can take stays queued, and is no failure. Once it has been so for
+What always holds: what nobody can take stays as it is, and is no failure. Once it has been so for
 five minutes it is told: in the log, and in an incident of the deployment that the job is for. A job
 is told once; of one deployment at most one such incident is open, and it is closed once every job
 of it can be taken.

@@ -18,6 +18,12 @@ _START = text("""
     INSERT INTO chore (name, last_at) VALUES (:name, clock_timestamp())
     ON CONFLICT (name) DO UPDATE SET last_at = excluded.last_at
 """)
+_TAKE_TURN = text("""
+    INSERT INTO chore (name, last_at) VALUES (:name, clock_timestamp())
+    ON CONFLICT (name) DO UPDATE SET last_at = excluded.last_at
+    WHERE chore.last_at < clock_timestamp() - make_interval(secs => :seconds)
+    RETURNING name
+""")
 _PRUNE_JOBS = text("""
     DELETE FROM job WHERE id IN (
         SELECT id FROM job WHERE kind = 'chore' AND ended_at < clock_timestamp() - interval '1 day'
@@ -41,6 +47,12 @@ def last_starts(session: ReadSession) -> Mapping[str, datetime]:
 def note_start(session: WriteSession, name: str) -> None:
     """Write down that a chore was started now."""
     session.execute(_START, {"name": name})
+
+
+def take_turn(session: WriteSession, name: str, seconds: float) -> bool:
+    """Note a start unless there was one in the last seconds; say whether it was noted."""
+    values = {"name": name, "seconds": seconds}
+    return session.execute(_TAKE_TURN, values).first() is not None
 
 
 def note_outcome(session: WriteSession, name: str, outcome: str) -> None:

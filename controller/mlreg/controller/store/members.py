@@ -44,9 +44,11 @@ _STRANDED = text("""
     SELECT job.id, job.kind, job.label, model.id AS model_id,
            coalesce(job.payload ->> 'environment', 'production') AS environment
     FROM job JOIN model ON model.id = CAST(job.payload ->> 'model_id' AS bigint)
-    WHERE job.state = 'queued' AND job.held IS NULL
-      AND greatest(job.enqueued_at, job.not_before)
-          < clock_timestamp() - make_interval(secs => :seconds)
+    WHERE (job.state = 'queued' AND job.held IS NULL
+           AND greatest(job.enqueued_at, job.not_before)
+               < clock_timestamp() - make_interval(secs => :seconds)
+        OR job.state = 'running'
+           AND job.lease_until < clock_timestamp() - make_interval(secs => :seconds))
       AND NOT EXISTS (
           SELECT 1 FROM member
           WHERE member.role = 'worker' AND member.until >= clock_timestamp()
@@ -103,7 +105,10 @@ def workers_there(session: ReadSession) -> Sequence[RowMapping]:
 
 
 def stranded_jobs(session: ReadSession, seconds: float, limit: int) -> Sequence[RowMapping]:
-    """Return jobs that could start for so long, if a worker that is there would fit them."""
+    """Return jobs that could start for so long, if a worker that is there would fit them.
+
+    So could one that was lost with its worker: it runs no more, and any other takes it back.
+    """
     return session.execute(_STRANDED, {"seconds": seconds, "limit": limit}).mappings().all()
 
 
