@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from mlreg.controller.domain.judging import judge
-from mlreg.controller.domain.trial import (
+from mlreg.controller.domain.judging_input import (
     Contestant,
     JudgingInput,
-    MetricNotOfTaskError,
     SliceColumn,
     TrainedOnEvaluationError,
 )
+from mlreg.controller.domain.trial import MetricNotOfTaskError
 from mlreg.controller.gates.kinds import InvalidGateError, read_gates
 
 START = np.datetime64("2013-03-01T00:00", "us")

@@ -146,7 +146,6 @@ def test_evaluating_before_labels_have_come_is_refused_once_that_is_known():
         ("data: {evaluate_window: 3d, label_delay: 5d}", {}, "data.evaluate_window", "few days"),
         ("cooldown: 2d", {}, "cooldown", "most of them will start no run"),
         ("gates: []", {}, "gates", "no challenger is ever accepted"),
-        ("", {"task": "ranking"}, "gates", "no gate compares ranking models yet"),
         (
             "guards: [{metric: brier, worse_than_champion: 0.1}]",
             {"champions": 1},

@@ -173,8 +173,11 @@ class _Expected:
         self, positives: Floats, hits: Floats, f1: Floats, auc: Floats
     ) -> dict[str, Floats]:
         rows = positives.sum(axis=(1, 2))  # estimated class by class: about those of the window
+        negatives = self.window.counts - positives
+        squares = positives * self.positive_square + negatives * self.negative_square
         return {
             "log_loss": (positives * self.positive_loss).sum(axis=(1, 2)) / rows,
+            "brier": squares.sum(axis=(1, 2)) / 2 / rows,
             "accuracy": hits.sum(axis=1) / rows,
             "macro_f1": f1.mean(axis=1),
             "macro_auc": auc.mean(axis=1),

@@ -9,11 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlreg.controller.domain.metrics.ranking import PLACED, USUAL_PLACES
 
 if TYPE_CHECKING:
+    from mlreg.controller.domain.metrics import MetricName
     from mlreg.controller.domain.trial import Trial
 
 Outcome = Literal["pass", "fail", "inconclusive"]
@@ -63,6 +66,33 @@ class Gate(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """The features that `judge` cuts the rows by; the trial has no others."""
         return ()
+
+
+class MetricGate(Gate):
+    """A gate that compares by one metric.
+
+    Attributes:
+        at: how many places of a ranking count, for `ndcg` and `map`; not said: 10.
+    """
+
+    at: int | None = Field(default=None, ge=1, le=1_000, exclude_if=lambda at: at is None)
+
+    @property
+    @abstractmethod
+    def compared(self) -> MetricName:
+        """The metric."""
+
+    @property
+    def places(self) -> int:
+        """How many places of a ranking count."""
+        return USUAL_PLACES if self.at is None else self.at
+
+    @model_validator(mode="after")
+    def _looks_at_places(self) -> Self:
+        if self.at is not None and self.compared not in PLACED:
+            message = f"`at` goes with {' and '.join(sorted(PLACED))}, not with {self.compared}"
+            raise ValueError(message)
+        return self
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from mlreg.controller.domain.gates import Gate, GateReport, Outcome, worst
-from mlreg.controller.domain.trial import CONFIDENCE, DRAWS, JudgingInput, Trial
+from mlreg.controller.domain.trial import CONFIDENCE, DRAWS, Trial
 
 if TYPE_CHECKING:
-    import numpy as np
+    from mlreg.controller.domain.judging_input import JudgingInput
 
 Verdict = Literal["accepted", "rejected", "inconclusive"]
 
@@ -91,6 +93,7 @@ def _evidence(trial: Trial, given: JudgingInput, draws: int) -> dict[str, Any]:
         "rows": len(trial.rows),
         "unlabelled": trial.unlabelled,
         "positives": int((trial.rows.labels > 0).sum()) if trial.task == "binary" else None,
+        **_of_task(trial),
         "blocks": {"unit": trial.blocks.unit, "count": trial.blocks.count},
         "window": _window(trial),
         "prior": {"value": trial.prior, "of": "these rows" if given.prior is None else "training"},
@@ -99,6 +102,17 @@ def _evidence(trial: Trial, given: JudgingInput, draws: int) -> dict[str, Any]:
         "metrics": trial.metrics() if trial.problem is None else {},
         "context": dict(given.context),
     }
+
+
+def _of_task(trial: Trial) -> dict[str, Any]:
+    """Return how many rows each class has, or how many groups there are to order."""
+    if trial.task == "ranking":
+        count = trial.units(np.ones(len(trial.rows), dtype=bool))
+        return {"groups": count, "rows_left_out": trial.left_out}
+    if trial.task != "multiclass" or trial.problem is not None:
+        return {}
+    counts = np.bincount(trial.rows.labels.astype(np.intp), minlength=len(trial.classes))
+    return {"classes": dict(zip(trial.classes, counts.tolist(), strict=True))}
 
 
 def _window(trial: Trial) -> dict[str, str] | None:

@@ -27,11 +27,13 @@ from mlreg.controller.domain.metrics import (
     greater_is_better,
     measure,
 )
+from mlreg.controller.domain.metrics.priors import constant_scores, prior_of
 
 SKILLED: dict[str, tuple[MetricName, ...]] = {
     "binary": ("auc", "log_loss", "brier"),
-    "multiclass": ("log_loss",),
+    "multiclass": ("log_loss", "brier"),
     "regression": ("rmse", "mae"),
+    "ranking": ("ndcg", "map", "mrr"),
 }
 """The metrics that a constant has a fair value of, which skill is measured against."""
 
@@ -70,7 +72,8 @@ class LabelledWindow:
         labels: NaN where there is none.
         scores: NaN where there is none; of a multiclass model one column per class.
         times: of the predictions.
-        groups: of a ranking, the group of each row.
+        groups: of a ranking, the group of each row; below 0: none, and the row does not count.
+        known: which rows count.
     """
 
     labels: Floats
@@ -82,7 +85,10 @@ class LabelledWindow:
 
     def __post_init__(self) -> None:
         one = self.scores if self.scores.ndim == 1 else self.scores.sum(axis=1)
-        object.__setattr__(self, "known", np.isfinite(self.labels) & np.isfinite(one))
+        known = np.isfinite(self.labels) & np.isfinite(one)
+        if self.groups is not None:
+            known &= self.groups >= 0
+        object.__setattr__(self, "known", known)
 
     def where(self, mask: Booleans) -> LabelledWindow:
         """Return some of the rows."""
@@ -103,7 +109,8 @@ def measure_window(
     blocks, count = window_blocks(window.times)
     rows = Rows(window.labels, window.weights, blocks, count, window.groups)
     counts = draw_blocks(count, DRAWS, rng)
-    prior = _prior(task, rows, window.scores)
+    classes = window.scores.shape[1] if window.scores.ndim > 1 else 1
+    prior = constant_scores(prior_of(task, rows, classes), len(rows))
     return [
         _performance(task, metric, (rows, window.scores, prior), counts, options)
         for metric in metrics
@@ -148,14 +155,6 @@ class _Gain:
 def _fits(task: str, scores: Floats) -> bool:
     """Say whether there is a probability for each class, where the task has several."""
     return (scores.ndim > 1) == (task == "multiclass")
-
-
-def _prior(task: str, rows: Rows, scores: Floats) -> Floats:
-    """Return the scores of the best constant on these rows."""
-    if task == "multiclass":
-        shares = np.bincount(rows.labels.astype(np.intp), rows.weights, scores.shape[1])
-        return np.tile(shares / shares.sum(), (len(rows), 1))
-    return np.full(len(rows), float(np.average(rows.labels, weights=rows.weights)))
 
 
 def _on_all(measured: BlockMetric, counts: Floats) -> float | None:

@@ -122,11 +122,11 @@ class RetrainRule(PolicyPart):
 class GuardRule(PolicyPart):
     """Roll back when the live model is worse than the previous champion on the same rows.
 
-    `worse_than_champion` is in units of the metric's loss per row; `watch` is how long after a
-    promotion the guard looks.
+    `worse_than_champion` is in units of the metric's loss per row, of a ranking (`ndcg`, `map`,
+    `mrr`) of the metric per group; `watch` is how long after a promotion the guard looks.
     """
 
-    metric: Literal["log_loss", "brier", "mae"]
+    metric: Literal["log_loss", "brier", "mae", "ndcg", "map", "mrr"]
     worse_than_champion: float = Field(gt=0)
     watch: Duration = timedelta(days=14)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.durations import spell_duration
-from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.policy_rules import Complaint, Known
 from mlreg.controller.domain.windows import DAY, HOUR
 
@@ -59,10 +58,8 @@ def _of_labels(policy: Policy, known: Known) -> Iterator[Complaint]:
 
 
 def _of_judging(policy: Policy, known: Known) -> Iterator[Complaint]:
-    if not policy.gates and known.task in OF_TASK:
+    if not policy.gates:
         yield Complaint(("gates",), "without a gate no challenger is ever accepted")
-    elif known.task not in OF_TASK:
-        yield Complaint(("gates",), f"no gate compares {known.task} models yet: a person promotes")
     if policy.guards and known.champions < 2:  # noqa: PLR2004 - the live one and one before it
         yield Complaint(("guards",), "there is no previous champion yet to compare with or go to")
     more = policy.retrain.lanes.continue_

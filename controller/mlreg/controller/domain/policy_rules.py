@@ -18,7 +18,9 @@ from mlreg.controller.domain.budget import LEAST_SECONDS
 from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.lanes import LANES
 from mlreg.controller.domain.metrics import OF_TASK, WATCHED_OF_TASK, MetricName, bounds_of
+from mlreg.controller.domain.soundness import CLASSIFIED
 from mlreg.controller.domain.trainer_kinds import lanes_of
+from mlreg.controller.domain.trial import LABEL
 from mlreg.controller.domain.watchable import SHARES
 from mlreg.controller.domain.windows import HOUR
 from mlreg.controller.domain.yaml_file import Location
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.policy import Policy
 
 METRICS: frozenset[str] = frozenset(get_args(MetricName))
+OF_ONE_CLASS = ("log_loss", "brier", "accuracy")
+"""The metrics that mean something of rows of one class alone."""
 NO_LABELS = 0.01
 """Below this share of the labels nothing can be judged."""
 
@@ -66,6 +70,7 @@ def contradictions(policy: Policy, known: Known) -> Iterator[Complaint]:
     for rule in (
         _of_windows,
         _of_metrics,
+        _of_classes,
         _of_borders,
         _of_margins,
         _of_zones,
@@ -98,12 +103,11 @@ def _of_windows(policy: Policy, known: Known) -> Iterator[Complaint]:
 
 
 def _of_metrics(policy: Policy, known: Known) -> Iterator[Complaint]:
-    """Yield the metrics that the task does not have; of a task that no gate knows, none is said."""
-    compared = OF_TASK.get(known.task)
-    watched = WATCHED_OF_TASK.get(known.task, ())
+    """Yield the metrics that the task does not have."""
+    compared, watched = OF_TASK[known.task], WATCHED_OF_TASK[known.task]
     sections: tuple[tuple[str, Sequence[BaseModel], Collection[str]], ...] = (
         ("triggers", policy.triggers, watched),
-        ("gates", policy.gates if compared else (), compared or ()),
+        ("gates", policy.gates, compared),
         ("guards", policy.guards, watched),
     )
     for section, parts, allowed in sections:
@@ -118,7 +122,22 @@ def _of_metrics(policy: Policy, known: Known) -> Iterator[Complaint]:
 
 
 def _listed(allowed: Collection[str]) -> str:
-    return f"there are {', '.join(allowed)}" if allowed else "it has none"
+    return f"there are {', '.join(allowed)}"
+
+
+def _of_classes(policy: Policy, known: Known) -> Iterator[Complaint]:
+    """Yield the gates that cut by classes where there are none, or by what one has not."""
+    for index, gate in enumerate(policy.gates):
+        if LABEL not in gate.columns:
+            continue
+        metric = getattr(gate, "metric", None)
+        if known.task not in CLASSIFIED:
+            problem = f"a {known.task} model has no classes, so it cannot be cut by {LABEL}"
+            yield Complaint(("gates", index), problem)
+        elif metric is not None and metric not in OF_ONE_CLASS:
+            there = ", ".join(OF_ONE_CLASS)
+            problem = f"rows of one class have no {metric}; cut by {LABEL} with {there}"
+            yield Complaint(("gates", index, "metric"), problem)
 
 
 def _of_borders(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules

@@ -27,7 +27,15 @@ DEFAULT_GATES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"champion": "log_loss", "margin": 0.001},
         {"baseline": "prior", "metric": "log_loss"},
     ),
+    "multiclass": (
+        {"champion": "log_loss", "margin": 0.001},
+        {"baseline": "prior", "metric": "log_loss"},
+    ),
     "regression": ({"champion": "mae"}, {"baseline": "prior", "metric": "mae"}),
+    "ranking": (
+        {"champion": "ndcg", "margin": 0.002},
+        {"baseline": "prior", "metric": "ndcg"},
+    ),
 }
 """The gates of a run without a policy, by task."""
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.durations import spell_duration
-from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.objectives import OBJECTIVES
 from mlreg.controller.domain.windows import HOUR
 
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA_FILE = "policy.schema.json"
-SKILLS = {"binary": "auc", "regression": "mae"}
-LOSSES = {"binary": "log_loss", "regression": "mae"}
-MARGINS = {"auc": "0.002", "log_loss": "0.001"}
+SKILLS = {"binary": "auc", "multiclass": "log_loss", "regression": "mae", "ranking": "ndcg"}
+LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae", "ranking": "ndcg"}
+MARGINS = {"auc": "0.002", "log_loss": "0.001", "ndcg": "0.002"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,12 @@ def _head(subject: Subject) -> Iterator[str]:
 
 
 def _triggers(subject: Subject) -> Iterator[str]:
-    skill = SKILLS.get(subject.task)
+    skill = SKILLS[subject.task]
     yield "triggers:                   # when to retrain; each look is recorded with its readings"
     yield '  - {schedule: "0 3 * * 1"} # Mondays at three, UTC; or {…, timezone: Europe/Berlin}'
     if subject.features:
         yield "  # - {drift: psi, above: 0.25, features: any, windows: 2}"
-    if skill is not None:
-        yield f"  # - {{performance: {skill}, drop: 0.02}}"
+    yield f"  # - {{performance: {skill}, drop: 0.02}}"
     yield "  # - {labelled_rows: 20000}"
     yield "# combine: any              # any, all, or {at_least: 2}"
     yield "# cooldown: 6h              # the least time between two runs"
@@ -92,18 +90,13 @@ def _rest(subject: Subject) -> Iterator[str]:
     yield ""
     yield from _gates(subject)
     yield "# rollout: immediate        # or manual: a person promotes what was accepted"
-    loss = LOSSES.get(subject.task)
-    if loss is not None:
-        yield f"# guards: [{{metric: {loss}, worse_than_champion: 0.01}}]   # roll back by itself"
+    loss = LOSSES[subject.task]
+    yield f"# guards: [{{metric: {loss}, worse_than_champion: 0.01}}]   # roll back by itself"
     if subject.categories:
         yield f"# monitors: {{slices: [{', '.join(subject.categories[:3])}]}}"
 
 
 def _gates(subject: Subject) -> Iterator[str]:
-    if subject.task not in OF_TASK:
-        yield f"# No gate compares {subject.task} models yet: verdicts are inconclusive,"
-        yield "# and a person promotes."
-        return
     loss = LOSSES[subject.task]
     margin = f", margin: {MARGINS[loss]}" if loss in MARGINS else ""
     yield "# gates:                    # what a challenger must pass; these are the usual ones"

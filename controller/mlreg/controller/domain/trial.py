@@ -1,16 +1,16 @@
 """A trial: challenger, champion and anchor scored on the same labelled rows, ready for gates.
 
 What always holds: every comparison of a trial uses the same rows, the same blocks and the same
-draws; rows without a label are left out for all; scores and labels are finite (what is not is named
-in `problem`, and then nothing may be concluded).
+draws; rows without a label are left out for all, and so are the groups of a ranking whose order
+cannot be wrong; a group of a ranking lies in the block of its first row, and in a slice with all
+its rows or not at all; scores and labels are sound (what is not is named in `problem`, and then
+nothing may be concluded).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,36 +23,37 @@ from mlreg.controller.domain.bootstrap import (
     draw_blocks,
     paired_interval,
 )
+from mlreg.controller.domain.judging_input import (
+    JudgingInput,
+    Role,
+    SliceColumn,
+    check_not_trained_on,
+)
 from mlreg.controller.domain.metrics import (
     OF_TASK,
     BlockMetric,
     Floats,
+    Integers,
     MetricName,
+    Options,
     Rows,
     greater_is_better,
     measure,
 )
-from mlreg.registry.domain.errors import InvalidError, RefusedError
+from mlreg.controller.domain.metrics.priors import Prior, constant_scores, prior_of
+from mlreg.controller.domain.metrics.ranking import USUAL_PLACES, counted_rows, whole_groups
+from mlreg.controller.domain.soundness import CLASSIFIED, problem_of_rows, problem_of_scores
+from mlreg.registry.domain.errors import InvalidError
 
-Role = Literal["challenger", "champion", "anchor", "prior"]
-TrialTask = Literal["binary", "regression"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Mask = NDArray[np.bool_]
 
+LABEL = "label"
+"""The slices that a gate cuts by it are the classes."""
 DRAWS = 1_000
 CONFIDENCE = 0.95
-
-
-class TrainedOnEvaluationError(RefusedError):
-    """A model would be judged on rows that it was trained on."""
-
-    code = "trained_on_evaluation"
-    hint = "Choose an evaluation window that begins after the training windows of both models."
-
-    def __init__(self, *, role: str, version: int | None, train_end: str, start: str) -> None:
-        super().__init__(
-            f"the {role} (version {version}) was trained on rows up to {train_end},"
-            f" and the evaluation begins at {start}"
-        )
 
 
 class MetricNotOfTaskError(InvalidError):
@@ -63,20 +64,6 @@ class MetricNotOfTaskError(InvalidError):
     def __init__(self, *, metric: str, task: str) -> None:
         known = ", ".join(OF_TASK[task])
         super().__init__(f"a {task} model has no {metric}; it has {known}")
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """A version and its scores of all rows of the trial.
-
-    Attributes:
-        version: None for a model that is not registered yet.
-        train_end: the end (exclusive) of the rows that it was trained on, if known.
-    """
-
-    version: int | None
-    scores: Floats
-    train_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,83 +82,41 @@ class Comparison:
     gain: Difference | None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceColumn:
-    """A column to cut rows by: the code of each row (-1: missing) and what the codes stand for."""
-
-    codes: NDArray[np.integer]
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class JudgingInput:
-    """What is to be judged, on which rows.
-
-    Attributes:
-        times: UTC datetime64 of each row's prediction.
-        labels: NaN where no label came.
-        weights: None: every row counts once.
-        slices: the columns that a gate may cut by.
-        prior: the constant that knows nothing but the challenger's training labels (their mean);
-            None: the mean label of these very rows, which no model could know: harder to beat.
-        context: copied into the evidence as it is (snapshot digest, windows, seeds ...).
-    """
-
-    task: TrialTask
-    times: Times
-    labels: Floats
-    challenger: Contestant
-    champion: Contestant | None = None
-    anchor: Contestant | None = None
-    weights: Floats | None = None
-    slices: Mapping[str, SliceColumn] = field(default_factory=dict)
-    prior: float | None = None
-    context: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def contestants(self) -> dict[Role, Contestant]:
-        """The models that take part, by role."""
-        found: dict[Role, Contestant | None] = {
-            "challenger": self.challenger,
-            "champion": self.champion,
-            "anchor": self.anchor,
-        }
-        return {role: one for role, one in found.items() if one is not None}
-
-
 class Trial:
     """Rows, blocks, draws and scores; gates ask it for metrics and intervals."""
 
     def __init__(self, given: JudgingInput, rng: np.random.Generator, *, draws: int) -> None:
         check_not_trained_on(given)
+        self.task, self.classes = given.task, given.classes
         labelled = ~np.isnan(given.labels)
-        self.task = given.task
+        whole = _rows_of(given, labelled)
+        unsound = problem_of_rows(self.task, whole, len(self.classes))
+        kept = labelled.copy()
+        if self.task == "ranking":
+            kept[labelled] = counted_rows(whole)
         self.unlabelled = int(len(labelled) - labelled.sum())
-        self.times = given.times[labelled]
-        self.blocks: Blocks = day_or_hour_blocks(self.times)
-        weights = np.ones(len(labelled)) if given.weights is None else given.weights
-        self.rows = Rows(
-            given.labels[labelled], weights[labelled], self.blocks.index, self.blocks.count
-        )
+        self.left_out = int(labelled.sum() - kept.sum())
+        self.times = given.times[kept]
+        self.rows = _rows_of(given, kept)
+        self.blocks: Blocks = day_or_hour_blocks(_starts(self.times, self.rows.groups))
+        self.rows = replace(self.rows, blocks=self.blocks.index, block_count=self.blocks.count)
         self.counts = draw_blocks(self.blocks.count, draws, rng)
         self.scores: dict[Role, Floats] = {
-            role: one.scores[labelled] for role, one in given.contestants.items()
+            role: one.scores[kept] for role, one in given.contestants.items()
         }
         self.versions = {role: one.version for role, one in given.contestants.items()}
-        self.slices = {
-            name: SliceColumn(column.codes[labelled], column.values)
-            for name, column in given.slices.items()
-        }
-        self.prior: float | None = None
-        self.problem = self._find_problem()
+        self.problem = unsound or self._problem_of_scores() or self._problem_of_blocks()
+        self.prior: Prior | None = None
+        self.slices = self._slices(given, kept)
         if self.problem is None:
-            self.prior = given.prior
-            if self.prior is None:
-                self.prior = float(np.average(self.rows.labels, weights=self.rows.weights))
-            self.scores["prior"] = np.full(len(self.rows), self.prior)
-        self._measured: dict[tuple[Role, MetricName], BlockMetric] = {}
+            usual = prior_of(self.task, self.rows, len(self.classes))
+            self.prior = usual if given.prior is None else given.prior
+            self.scores["prior"] = constant_scores(self.prior, len(self.rows))
+        self._measured: dict[tuple[Role, MetricName, int], BlockMetric] = {}
 
-    def measured(self, role: Role, metric: MetricName, mask: Mask | None = None) -> BlockMetric:
+    def measured(
+        self, role: Role, metric: MetricName, mask: Mask | None = None, at: int = USUAL_PLACES
+    ) -> BlockMetric:
         """Return a metric of a model by block, on all rows or on those of a mask.
 
         Raises:
@@ -179,11 +124,12 @@ class Trial:
         """
         if metric not in OF_TASK[self.task]:
             raise MetricNotOfTaskError(metric=metric, task=self.task)
+        options = Options(at=at)
         if mask is not None:
-            return measure(metric, self.rows.where(mask), self.scores[role][mask])
-        key = (role, metric)
+            return measure(metric, self.rows.where(mask), self.scores[role][mask], options)
+        key = (role, metric, at)
         if key not in self._measured:
-            self._measured[key] = measure(metric, self.rows, self.scores[role])
+            self._measured[key] = measure(metric, self.rows, self.scores[role], options)
         return self._measured[key]
 
     def value(self, role: Role, metric: MetricName) -> float | None:
@@ -196,10 +142,20 @@ class Trial:
         metric: MetricName,
         *,
         mask: Mask | None = None,
+        at: int = USUAL_PLACES,
         confidence: float = CONFIDENCE,
     ) -> Comparison:
-        """Compare the challenger with another, on all rows or on those of a mask."""
-        mine, theirs = (self.measured(role, metric, mask) for role in ("challenger", over))
+        """Compare the challenger with another, on all rows or on those of a mask.
+
+        Args:
+            over: the other.
+            metric: by what.
+            mask: a slice, as `cut` has it.
+            at: how many places of a ranking count.
+            confidence: of each bound alone.
+        """
+        roles: tuple[Role, Role] = ("challenger", over)
+        mine, theirs = (self.measured(role, metric, mask, at) for role in roles)
         better, worse = (mine, theirs) if greater_is_better(metric) else (theirs, mine)
         blocks = self.blocks.count if mask is None else self.blocks_with_rows(mask)
         gain = None
@@ -212,6 +168,19 @@ class Trial:
         """Return how many blocks have rows of the mask."""
         return len(np.unique(self.rows.blocks[mask]))
 
+    def cut(self, column: str) -> Iterator[tuple[str, Mask]]:
+        """Yield the value and the mask of each slice of a column; missing values are no slice."""
+        codes, values = self.slices[column].codes, self.slices[column].values
+        for code in np.unique(codes[codes >= 0]):
+            mask = codes == code
+            groups = self.rows.groups
+            yield values[code], mask if groups is None else whole_groups(mask, groups)
+
+    def units(self, mask: Mask) -> int:
+        """Return how many rows a mask has, or how many groups of a ranking."""
+        groups = self.rows.groups
+        return int(mask.sum()) if groups is None else len(np.unique(groups[mask]))
+
     def metrics(self) -> dict[str, dict[str, float | None]]:
         """Return every metric of the task for every model on the same rows."""
         return {
@@ -219,57 +188,48 @@ class Trial:
             for role in self.scores
         }
 
-    def _find_problem(self) -> str | None:
-        """Say why nothing can be concluded from these rows, or None."""
-        return self._problem_of_rows() or self._problem_of_scores() or self._problem_of_blocks()
-
-    def _problem_of_rows(self) -> str | None:
-        labels, weights = self.rows.labels, self.rows.weights
-        if not np.isfinite(labels).all() or not np.isfinite(weights).all():
-            return "a label or a weight is not finite"
-        if not len(labels) or not weights.sum() > 0:
-            return "there are no labelled rows"
-        if self.task != "binary":
-            return None
-        if not np.isin(labels, (0.0, 1.0)).all():
-            return "a label is neither 0 nor 1"
-        return "the rows have one class only" if len(np.unique(labels)) == 1 else None
+    def _slices(self, given: JudgingInput, kept: Mask) -> dict[str, SliceColumn]:
+        found = {
+            name: SliceColumn(column.codes[kept], column.values)
+            for name, column in given.slices.items()
+        }
+        if self.problem is None and self.task in CLASSIFIED:
+            codes = self.rows.labels.astype(np.intp)
+            found[LABEL] = SliceColumn(codes, self.classes or ("0", "1"))
+        return found
 
     def _problem_of_scores(self) -> str | None:
-        unusable = [role for role, scores in self.scores.items() if not self._is_usable(scores)]
-        return (
-            f"scores of the {unusable[0]} are not finite, or no probabilities" if unusable else None
-        )
+        for role, scores in self.scores.items():
+            problem = problem_of_scores(self.task, scores, len(self.classes))
+            if problem is not None:
+                return f"scores of the {role} {problem}"
+        return None
 
     def _problem_of_blocks(self) -> str | None:
         unit, count, needed = self.blocks.unit, self.blocks.count, self.blocks.minimum
         if self.blocks.is_enough:
             return None
-        return f"there are rows in {count} {unit}s only, {needed} are needed"
-
-    def _is_usable(self, scores: Floats) -> bool:
-        if not np.isfinite(scores).all():
-            return False
-        return self.task != "binary" or bool(((scores >= 0) & (scores <= 1)).all())
+        what = "groups" if self.task == "ranking" else "rows"
+        return f"there are {what} in {count} {unit}s only, {needed} are needed"
 
 
-def check_not_trained_on(given: JudgingInput) -> None:
-    """Check that no model was trained on rows of the trial.
+def _rows_of(given: JudgingInput, mask: Mask) -> Rows:
+    """Return some of the rows, in no blocks yet."""
+    size = int(mask.sum())
+    weights = np.ones(size) if given.weights is None else given.weights[mask]
+    groups = given.groups[mask] if given.task == "ranking" and given.groups is not None else None
+    return Rows(given.labels[mask], weights, np.zeros(size, dtype=np.intp), 1, groups)
 
-    Raises:
-        TrainedOnEvaluationError: one was.
-    """
-    if not len(given.times):
-        return
-    start = given.times.min()
-    for role, one in given.contestants.items():
-        if one.train_end is None:
-            continue
-        end = np.datetime64(one.train_end.replace(tzinfo=None), "us")
-        if end > start:
-            raise TrainedOnEvaluationError(
-                role=role, version=one.version, train_end=str(end), start=str(start)
-            )
+
+def _starts(times: Times, groups: Integers | None) -> Times:
+    """Return the time of each row, or of the first row of its group."""
+    if groups is None or not len(times):
+        return times
+    places = np.unique(groups, return_inverse=True)[1]
+    starts = np.full(int(places.max()) + 1, times.max())
+    np.minimum.at(starts, places, times)
+    found: Times = starts[places]
+    return found
 
 
 def _on_all(measured: BlockMetric, blocks: int) -> float | None:

@@ -31,6 +31,7 @@ from mlreg.controller.domain.batches import (
     WEIGHT,
     InvalidRowsError,
 )
+from mlreg.controller.domain.metrics.ranking import MAX_GRADE
 from mlreg.controller.feedback.casting import (
     cast_column,
     check_size,
@@ -209,7 +210,10 @@ def _check_scores(column: pa.Array, rules: RowRules) -> None:
 
 
 def _check_class_scores(column: pa.Array, rules: RowRules) -> None:
-    """Refuse lists that are not a probability of each class (their sum is the model's affair)."""
+    """Refuse lists that are not a probability of each class.
+
+    What they add up to is the model's affair (each class against all others), but not to nothing.
+    """
     lengths = pc.list_value_length(column)
     problem = f"is not one score for each of {rules.classes} classes"
     _refuse(SCORES, column, pc.not_equal(lengths, rules.classes), problem)
@@ -221,6 +225,18 @@ def _check_class_scores(column: pa.Array, rules: RowRules) -> None:
         row = first_row(pc.greater_equal(pc.cumulative_sum(pc.fill_null(lengths, 0)), place))
         problem = f"{shown_at(scores, place - 1)} is not a probability"
         raise InvalidRowsError(column=SCORES, problem=problem, row=row)
+    _check_chances(column, rules)
+
+
+def _check_chances(column: pa.Array, rules: RowRules) -> None:
+    """Refuse lists of zeros, which say nothing of any class."""
+    flat = column.drop_null().flatten().to_numpy(zero_copy_only=False)
+    empty = np.zeros(len(column), dtype=bool)
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    empty[there] = flat.reshape(-1, rules.classes).max(axis=1) <= 0.0
+    row = first_row(pa.array(empty))
+    if row is not None:
+        raise InvalidRowsError(column=SCORES, problem="gives no class a chance", row=row)
 
 
 def _check_arms(column: pa.Array, _rules: RowRules) -> None:
@@ -239,6 +255,11 @@ def _check_labels(column: pa.Array, rules: RowRules) -> None:
         whole = pc.equal(pc.floor(column), column)
         wrong = pc.invert(pc.and_(known, whole))
         _refuse(LABEL, column, wrong, f"is not a class; labels are 0 to {classes - 1}")
+    elif rules.task == "ranking":
+        known = pc.and_(pc.greater_equal(column, 0), pc.less_equal(column, MAX_GRADE))
+        whole = pc.equal(pc.floor(column), column)
+        wrong = pc.invert(pc.and_(known, whole))
+        _refuse(LABEL, column, wrong, f"is not a grade; labels are whole, 0 to {MAX_GRADE}")
 
 
 def _check_weights(column: pa.Array, _rules: RowRules) -> None:

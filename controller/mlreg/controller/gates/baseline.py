@@ -1,7 +1,8 @@
 """`{baseline: prior, metric: log_loss}`: shown to be better than knowing nothing.
 
 The prior is a constant score: the mean label of the challenger's training rows where the job says
-it, else that of the very rows of the trial (no model can know it, so it is harder to beat). Pass
+it, else that of the very rows of the trial (no model can know it, so it is harder to beat); of
+several classes their shares; of a ranking the order of chance. Pass
 when the gain over it is above the margin with 95 % confidence, fail when it is below with as much,
 else inconclusive.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.gates import Gate, GateReport, Outcome
+from mlreg.controller.domain.gates import GateReport, MetricGate, Outcome
 from mlreg.controller.domain.metrics import MetricName
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.trial import Trial
 
 
-class BaselineGate(Gate):
+class BaselineGate(MetricGate):
     """Better than the prior.
 
     Attributes:
@@ -32,10 +33,16 @@ class BaselineGate(Gate):
     metric: MetricName = "log_loss"
     margin: float = Field(default=0.0, ge=0)
 
+    @property
+    @override
+    def compared(self) -> MetricName:
+        """The metric."""
+        return self.metric
+
     @override
     def judge(self, trial: Trial) -> GateReport:
         """Compare with the prior."""
-        compared = trial.compare("prior", self.metric)
+        compared = trial.compare("prior", self.metric, at=self.places)
         gain = compared.gain
         return GateReport(
             gate=f"baseline {self.baseline} {self.metric}",

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.gates import Gate, GateReport, Outcome, worst
+from mlreg.controller.domain.gates import GateReport, MetricGate, Outcome, worst
 from mlreg.controller.domain.metrics import MetricName
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.bootstrap import Difference
-    from mlreg.controller.domain.trial import Role, Trial
+    from mlreg.controller.domain.judging_input import Role
+    from mlreg.controller.domain.trial import Trial
 
 AGAINST: tuple[Role, ...] = ("champion", "anchor")
 
 
-class ChampionGate(Gate):
+class ChampionGate(MetricGate):
     """Not worse than champion and anchor.
 
     Attributes:
@@ -34,6 +35,12 @@ class ChampionGate(Gate):
     champion: MetricName
     margin: float = Field(default=0.0, ge=0)
 
+    @property
+    @override
+    def compared(self) -> MetricName:
+        """The metric."""
+        return self.champion
+
     @override
     def judge(self, trial: Trial) -> GateReport:
         """Compare with the champion and with the anchor, where there are such."""
@@ -41,7 +48,7 @@ class ChampionGate(Gate):
         if "champion" not in trial.scores:
             return GateReport(name, "pass", "there is no champion to compare with")
         present = [role for role in AGAINST if role in trial.scores]
-        gains = {role: trial.compare(role, self.champion).gain for role in present}
+        gains = {role: trial.compare(role, self.champion, at=self.places).gain for role in present}
         over_champion = gains["champion"]
         return GateReport(
             gate=name,

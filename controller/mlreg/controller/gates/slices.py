@@ -5,17 +5,19 @@ lost, and asking each for proof would hold every challenger. So the gate fails w
 slice is shown to be worse than the champion by more than the margin, at 95 % confidence for all
 slices together (Bonferroni), and is inconclusive when no slice at all could be judged. Slices with
 fewer than `min_rows` rows, with one class, or with rows in too few blocks are named as skipped.
+
+`{slices: [label], metric: log_loss}` cuts by class. Of a ranking the unit is the group: one lies in
+a slice with all its rows or not at all, and `min_rows` counts groups.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.gates import Gate, GateReport, Outcome
+from mlreg.controller.domain.gates import GateReport, MetricGate, Outcome
 from mlreg.controller.domain.metrics import MetricName
 from mlreg.controller.domain.trial import CONFIDENCE, Mask, Trial
 
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 SHOWN_SLICES = 500
 
 
-class SlicesGate(Gate):
+class SlicesGate(MetricGate):
     """No slice shown to be worse than the champion by more than the margin.
 
     Attributes:
         slices: the columns to cut by, each on its own.
         margin: in units of the metric.
-        min_rows: slices with fewer labelled rows are skipped.
+        min_rows: slices with fewer labelled rows, or groups of a ranking, are skipped.
     """
 
     slices: tuple[str, ...] = Field(min_length=1)
@@ -44,6 +46,12 @@ class SlicesGate(Gate):
     def columns(self) -> tuple[str, ...]:
         """The columns to cut by."""
         return self.slices
+
+    @property
+    @override
+    def compared(self) -> MetricName:
+        """The metric."""
+        return self.metric
 
     @override
     def judge(self, trial: Trial) -> GateReport:
@@ -60,20 +68,22 @@ class SlicesGate(Gate):
 
     def _large_slices(self, trial: Trial) -> Iterator[tuple[str, str, Mask]]:
         for column in self.slices:
-            for value, mask in cut(trial, column):
-                if mask.sum() >= self.min_rows:
+            for value, mask in trial.cut(column):
+                if trial.units(mask) >= self.min_rows:
                     yield column, value, mask
 
     def _judged(
         self, trial: Trial, column: str, value: str, mask: Mask, *, together: int
     ) -> dict[str, Any]:
         confidence = 1 - (1 - CONFIDENCE) / together
-        found = trial.compare("champion", self.metric, mask=mask, confidence=confidence)
+        found = trial.compare(
+            "champion", self.metric, mask=mask, at=self.places, confidence=confidence
+        )
         gain = found.gain
         return {
             "column": column,
             "value": value,
-            "rows": int(mask.sum()),
+            "rows": trial.units(mask),
             "challenger": found.challenger,
             "champion": found.other,
             "gain": gain and gain.to_json(),
@@ -97,10 +107,3 @@ class SlicesGate(Gate):
             "slices": found[:SHOWN_SLICES],
         }
         return GateReport(name, outcome, reason, evidence=evidence)
-
-
-def cut(trial: Trial, column: str) -> Iterator[tuple[str, Mask]]:
-    """Yield the value and the mask of each slice of a column; missing values are no slice."""
-    codes, values = trial.slices[column].codes, trial.slices[column].values
-    for code in np.unique(codes[codes >= 0]):
-        yield values[code], codes == code

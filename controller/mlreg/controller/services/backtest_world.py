@@ -18,8 +18,8 @@ from mlreg.controller.domain.batches import LABEL
 from mlreg.controller.domain.bins import Bins, make_bins
 from mlreg.controller.domain.drift import SIZES
 from mlreg.controller.domain.judging import judge
+from mlreg.controller.domain.judging_input import Contestant, JudgingInput, SliceColumn
 from mlreg.controller.domain.labels import label_bins, label_profile
-from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.performance import LabelledWindow
 from mlreg.controller.domain.profile import Profile, profile_rows
@@ -27,7 +27,6 @@ from mlreg.controller.domain.readings import EVERYTHING, WindowReading
 from mlreg.controller.domain.season import past_starts
 from mlreg.controller.domain.snapshots import clipped
 from mlreg.controller.domain.stack import ProfileStack
-from mlreg.controller.domain.trial import Contestant, JudgingInput, SliceColumn, TrialTask
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.monitors.labels import (
     DETECTORS,
@@ -40,7 +39,7 @@ from mlreg.controller.monitors.labels import (
 from mlreg.controller.monitors.monitor import History as PastWindows
 from mlreg.controller.monitors.monitor import WindowView
 from mlreg.controller.services.backtest_models import Models, specification_of
-from mlreg.controller.services.judging import slice_column, slice_columns
+from mlreg.controller.services.judging import ONE_PRIOR, is_cut, slice_column, slice_columns
 from mlreg.controller.services.label_drift import classes_of
 from mlreg.controller.services.label_readings import Taken, awaited, label_readings
 from mlreg.controller.services.labelled_rows import LabelledRows, RowShape
@@ -108,8 +107,8 @@ class ReplayedWorld:
 
     def judge(self, contest: Contest) -> Found:
         """Judge a challenger on the evaluation window of its run; see `World`."""
-        task, rows = self._shape.task, self._judged_rows(contest)
-        if task not in OF_TASK or rows is None:
+        rows = self._judged_rows(contest)
+        if rows is None:
             return Found("inconclusive")
         roles = {"challenger": contest.challenger, "champion": contest.champion}
         if contest.anchor is not None and contest.anchor.key != contest.champion.key:
@@ -120,15 +119,17 @@ class ReplayedWorld:
         policy, history = contest.wanted.policy, self.history
         known = history.known_by(rows, contest.wanted.at)
         given = JudgingInput(
-            task=cast("TrialTask", task),
+            task=history.target.task,
             times=history.times[rows],
             labels=np.where(known, history.labels[rows], np.nan),
             challenger=models["challenger"],
             champion=models["champion"],
             anchor=models.get("anchor"),
             weights=None if history.weights is None else history.weights[rows],
+            groups=None if history.groups is None else history.groups[rows],
+            classes=history.target.classes if history.target.task == "multiclass" else (),
             slices=self._slices(slice_columns(policy.gates), rows),
-            prior=self.models.get(contest.challenger).prior,
+            prior=self._prior(contest.challenger),
         )
         judgement = judge(given, policy.gates, np.random.default_rng(policy.retrain.seed))
         return Found(judgement.verdict, judgement.superior)
@@ -164,9 +165,14 @@ class ReplayedWorld:
         rows = self.history.part(Interval(start, evaluate.end))
         return rows if rows.start < rows.stop else None
 
+    def _prior(self, challenger: Made) -> float | None:
+        """Return the mean training label, where that is what knows nothing."""
+        one = self.history.target.task in ONE_PRIOR
+        return self.models.get(challenger).prior if one else None
+
     def _slices(self, names: Sequence[str], rows: slice) -> dict[str, SliceColumn]:
         table = self.history.table.slice(rows.start, rows.stop - rows.start)
-        return {name: slice_column(table, name) for name in names if name in table.column_names}
+        return {name: slice_column(table, name) for name in names if is_cut(table, name)}
 
     def _read(self, champion: Made, window: Interval) -> list[WindowReading]:
         profile, state = self._profile(window), self._state(window)

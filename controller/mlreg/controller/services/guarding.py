@@ -9,23 +9,19 @@ job's lease, and only if the deployment is still the one that was judged.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
-
-import numpy as np
-import pyarrow.compute as pc
 
 from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.guards import GuardFinding, HourDifference, judge_guard
-from mlreg.controller.domain.metrics import row_losses
 from mlreg.controller.domain.readings import WindowReading
 from mlreg.controller.domain.windows import Interval, closed_windows
 from mlreg.controller.services import incidents, jobs
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
-from mlreg.controller.services.logged_rows import floats, read_rows, select_rows
+from mlreg.controller.services.guard_differences import Pair, differences
+from mlreg.controller.services.logged_rows import read_rows, select_rows
 from mlreg.controller.services.policies import PolicyInForce, policy_of
-from mlreg.controller.services.shadow import score_rows
 from mlreg.controller.store import guards, policies, readings
 from mlreg.controller.store.serving import Serving, find_serving
 from mlreg.registry.domain.actor import Actor
@@ -33,14 +29,11 @@ from mlreg.registry.services import deployments
 from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mlreg.controller.domain.policy import GuardRule
     from mlreg.registry.store.database import WriteSession
 
 KIND = "guard"
 WATCHED_CAUSES = ("promote", "policy")
-_HOUR_MICROSECONDS = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,36 +161,8 @@ def _differences(
     with attempt.database.reading() as session:
         body = select_rows(session, watch.model, window, window.end + delay)
     rows = read_rows(attempt.store, body)
-    if rows is None:
-        return []
-    mine = pc.equal(rows.column("version"), watch.serving.champion)
-    usable = pc.and_(pc.and_(mine, pc.is_valid(rows.column("label"))), _scored(rows))
-    rows = rows.filter(pc.fill_null(usable, False))  # noqa: FBT003 - Arrow's own signature
-    if rows.num_rows == 0:
-        return []
-    previous = score_rows(attempt, watch.model, watch.previous, rows)
-    labels, live = floats(rows, "label"), floats(rows, "score")
-    losses = row_losses(rule.metric, labels, live) - row_losses(rule.metric, labels, previous)
-    return by_hour(rows, losses)
-
-
-def _scored(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.is_finite(rows.column("score"))
-
-
-def by_hour(rows: pa.Table, differences: np.ndarray) -> list[HourDifference]:
-    """Sum differences by the hour of the prediction, in order of time."""
-    hour = rows.column("time").cast("int64").to_numpy() // _HOUR_MICROSECONDS
-    hours, index = np.unique(hour, return_inverse=True)
-    totals, counts = np.bincount(index, differences), np.bincount(index)
-    return [
-        HourDifference(_moment(int(one)), int(count), float(total))
-        for one, count, total in zip(hours, counts, totals, strict=True)
-    ]
-
-
-def _moment(hour: int) -> datetime:
-    return datetime.fromtimestamp(hour * 3600, UTC)
+    pair = Pair(watch.model, watch.serving.champion, watch.previous)
+    return [] if rows is None else differences(attempt, pair, rule.metric, rows)
 
 
 def _roll_back(

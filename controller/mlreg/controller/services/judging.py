@@ -23,19 +23,24 @@ rows, models, gates and seed give the same judgement.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlreg.client.scoring.encoding import as_array
 from mlreg.controller.domain.judging import judge as judge_trial
-from mlreg.controller.domain.metrics import OF_TASK
-from mlreg.controller.domain.trial import Contestant, JudgingInput, SliceColumn, TrialTask
+from mlreg.controller.domain.judging_input import Contestant, JudgingInput, SliceColumn
 from mlreg.controller.gates.kinds import read_gates
 from mlreg.controller.trainers.child import Stopwatch, answer
-from mlreg.controller.trainers.errors import UnsupportedTaskError
 from mlreg.controller.trainers.job import InvalidJobError, JudgeJob
-from mlreg.controller.trainers.rows import LABEL, TIME, numbers, read_table, weights_of
+from mlreg.controller.trainers.rows import (
+    LABEL,
+    TIME,
+    group_codes,
+    numbers,
+    read_table,
+    weights_of,
+)
 from mlreg.controller.trainers.scores import Outputs, score_models, write_scores
 from mlreg.registry.domain.contracts import TargetContract
 
@@ -47,6 +52,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlreg.controller.domain.gates import Gate
+
+ONE_PRIOR = frozenset({"binary", "regression"})
+"""The tasks of which the mean training label is the prior."""
 
 
 def judge(folder: Path) -> None:
@@ -79,12 +87,6 @@ def _judgement(
     scores: Mapping[str, NDArray[np.float64]],
     gates: Sequence[Gate],
 ) -> dict[str, Any]:
-    """Return the judgement; nothing is concluded of a task that no gate knows, and that is said."""
-    task = TargetContract.from_json(job.target).task
-    if task not in OF_TASK:
-        reason = f"no gate compares {task} models yet"
-        held = {"verdict": "inconclusive", "superior": False, "reason": reason, "gates": []}
-        return {**held, "format": 1, "rows": len(table)}
     given = judging_input(table, job, scores, slice_columns(gates))
     judgement = judge_trial(given, gates, np.random.default_rng(job.seed), draws=job.draws)
     return dict(judgement.to_json())
@@ -99,12 +101,9 @@ def judging_input(
     """Return what is to be judged.
 
     Raises:
-        UnsupportedTaskError: neither binary nor regression.
         InvalidJobError: no challenger.
     """
-    task = TargetContract.from_json(job.target).task
-    if task not in OF_TASK:
-        raise UnsupportedTaskError(task=task, trainer=job.trainer)
+    target = TargetContract.from_json(job.target)
     models = {
         model.role: Contestant(model.version, scores[model.role], model.train_end)
         for model in job.models
@@ -112,17 +111,24 @@ def judging_input(
     if "challenger" not in models:
         raise InvalidJobError(cause="models: there is no challenger")
     return JudgingInput(
-        task=cast("TrialTask", task),
+        task=target.task,
         times=table[TIME].to_numpy().astype("datetime64[us]"),
         labels=numbers(table, LABEL),
         challenger=models["challenger"],
         champion=models.get("champion"),
         anchor=models.get("anchor"),
         weights=weights_of(table),
-        slices={name: slice_column(table, name) for name in slices if name in table.column_names},
-        prior=job.prior,
+        groups=group_codes(table, target) if target.task == "ranking" else None,
+        classes=target.classes if target.task == "multiclass" else (),
+        slices={name: slice_column(table, name) for name in slices if is_cut(table, name)},
+        prior=job.prior if target.task in ONE_PRIOR else None,
         context=job.context,
     )
+
+
+def is_cut(table: pa.Table, name: str) -> bool:
+    """Say whether the column is one of the table's own; by classes the trial cuts itself."""
+    return name in table.column_names and name != LABEL
 
 
 def slice_columns(gates: Sequence[Gate]) -> list[str]:

@@ -18,6 +18,7 @@ from mlreg.controller.domain.batches import LABEL, SCORE, SCORES, TIME, VERSION,
 from mlreg.controller.domain.delays import DelayCounts, count_delays
 from mlreg.controller.domain.maturity import Ages
 from mlreg.controller.domain.metrics import Booleans, Floats, Integers
+from mlreg.controller.domain.metrics.ranking import whole_groups
 from mlreg.controller.domain.performance import LabelledWindow
 from mlreg.controller.feedback.joins import LABEL_TIME
 from mlreg.controller.services.logged_rows import floats
@@ -51,10 +52,14 @@ class RowShape:
     @property
     def columns(self) -> list[str]:
         """The columns to be read."""
+        return list(dict.fromkeys([*self.measured, VERSION, LABEL_TIME, *self.slices]))
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The columns that a metric is of."""
         score = SCORES if self.task == "multiclass" else SCORE
         group = () if self.group is None else (self.group,)
-        own = (TIME, VERSION, score, LABEL, WEIGHT, LABEL_TIME)
-        return list(dict.fromkeys([*own, *group, *self.slices]))
+        return (TIME, score, LABEL, WEIGHT, *group)
 
 
 def shape_of(model: Model, slices: Sequence[str]) -> RowShape:
@@ -111,14 +116,16 @@ class LabelledRows:
     def slices(self, min_rows: int) -> Iterator[tuple[str, Booleans]]:
         """Yield the name and the rows of each slice with enough labelled rows, the largest first.
 
-        At most `MAX_SLICES` of a column.
+        At most `MAX_SLICES` of a column; a group of a ranking is in one with all its rows, or not.
         """
+        groups = self.window.groups
         for column, (codes, values) in self.cuts.items():
             counted = codes[self.window.known & (codes >= 0)]
             sizes = np.bincount(counted, minlength=len(values))
             for code in np.argsort(-sizes, kind="stable")[:MAX_SLICES]:
-                if sizes[code] >= min_rows:
-                    yield f"{column}={values[code]}", codes == code
+                mask = codes == code if groups is None else whole_groups(codes == code, groups)
+                if sizes[code] >= min_rows and mask.any():
+                    yield f"{column}={values[code]}", mask
 
 
 def labelled_rows(shape: RowShape, rows: pa.Table) -> LabelledRows:
@@ -132,19 +139,23 @@ def labelled_rows(shape: RowShape, rows: pa.Table) -> LabelledRows:
         classes[known] = labels[known].astype(np.intp)
     return LabelledRows(
         shape=shape,
-        window=LabelledWindow(
-            labels,
-            class_scores(rows, shape.classes)
-            if shape.task == "multiclass"
-            else floats(rows, SCORE),
-            floats(rows, WEIGHT, missing=1.0),
-            times.view("datetime64[us]"),
-            None if shape.group is None else _codes(rows, shape.group)[0],
-        ),
+        window=labelled_window(shape, rows),
         versions=pc.fill_null(rows.column(VERSION), 0).to_numpy().astype(np.intp),
         delays=(came.astype(np.float64) - times) / SECOND,
         classes=classes,
         cuts={name: _codes(rows, name) for name in shape.slices},
+    )
+
+
+def labelled_window(shape: RowShape, rows: pa.Table) -> LabelledWindow:
+    """Return what a metric is measured on of joined rows; they have `shape.measured`."""
+    many = shape.task == "multiclass"
+    return LabelledWindow(
+        floats(rows, LABEL),
+        class_scores(rows, shape.classes) if many else floats(rows, SCORE),
+        floats(rows, WEIGHT, missing=1.0),
+        rows.column(TIME).cast(pa.int64()).to_numpy().view("datetime64[us]"),
+        None if shape.group is None else _codes(rows, shape.group)[0],
     )
 
 

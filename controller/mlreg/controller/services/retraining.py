@@ -24,7 +24,7 @@ from mlreg.controller.services.evaluations import EvaluationRequest, request_eva
 from mlreg.controller.services.policies import PolicyInForce, PolicyNotFoundError, get_policy
 from mlreg.controller.services.training import CannotContinueError
 from mlreg.controller.store.serving import find_serving
-from mlreg.registry.domain.errors import InvalidError, RefusedError
+from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.services import catalog
 from mlreg.registry.store.tables import Model
 
@@ -55,16 +55,6 @@ class LaneNeededError(InvalidError):
 
     def __init__(self, *, number: int) -> None:
         super().__init__(f"only the lanes continue and refit can begin with version {number}")
-
-
-class NoGatesError(RefusedError):
-    """Nobody says how versions of this model are judged."""
-
-    code = "no_gates"
-    hint = "Apply a policy with gates."
-
-    def __init__(self, *, model: str, task: str) -> None:
-        super().__init__(f"model {model!r} has no policy, and a {task} task has no usual gates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +112,7 @@ def request_retrain(
         NoSpecificationError: no policy, and the options do not name the windows.
         InvalidOptionsError: an option cannot be so.
         LaneNeededError, CannotContinueError: nothing can begin with the named version so.
-        NoGatesError, ModelArchivedError, EnvironmentNotFoundError: a rule says no.
+        ModelArchivedError, EnvironmentNotFoundError: a rule says no.
     """
     if place.policy is None and not options.data.keys() >= WINDOWS:
         raise runs.NoSpecificationError(model=place.model.name, environment=place.environment)
@@ -187,7 +177,7 @@ def request_judgement(
 
     Raises:
         InvalidOptionsError: an option cannot be so.
-        NoGatesError, ChampionOnTrialError, NotLoadableError: a rule says no.
+        ChampionOnTrialError, NotLoadableError: a rule says no.
         VersionNotFoundError, EnvironmentNotFoundError: it is not there.
     """
     specification = specify(session, place, options)
@@ -200,7 +190,6 @@ def specify(session: ReadSession, place: Place, options: Options) -> RunSpecific
 
     Raises:
         InvalidOptionsError: an option cannot be so.
-        NoGatesError: there is no policy, and the task has no usual gates.
     """
     usual = (
         _usual(place.model)
@@ -227,12 +216,8 @@ def specify(session: ReadSession, place: Place, options: Options) -> RunSpecific
 
 
 def _usual(model: Model) -> RunSpecification:
-    gates = DEFAULT_GATES.get(model.task)
-    if gates is None:
-        raise NoGatesError(model=model.name, task=model.task)
-    return RunSpecification(
-        data=DataRule(), retrain=RetrainRule(), gates=tuple(dict(gate) for gate in gates)
-    )
+    gates = tuple(dict(gate) for gate in DEFAULT_GATES[model.task])
+    return RunSpecification(data=DataRule(), retrain=RetrainRule(), gates=gates)
 
 
 def _changed(rule: DataRule | RetrainRule, changes: Mapping[str, Any]) -> DataRule | RetrainRule:

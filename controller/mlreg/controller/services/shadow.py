@@ -11,16 +11,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from mlreg.controller.executors.executor import ChildTask, Limits, failure_line
 from mlreg.controller.services.run_folder import files_of, find_source, place_model
 from mlreg.controller.services.trainer_commands import needs_network, writes_of
+from mlreg.controller.trainers.scores import SCORES, read_scores
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -42,7 +43,7 @@ class ShadowScoringError(RefusedError):
 
 
 def score_rows(attempt: Attempt, model: Model, version: int, rows: pa.Table) -> NDArray[np.float64]:
-    """Return the scores of a version for joined rows, in their order.
+    """Return the scores of a version for joined rows, in their order: of classes one column each.
 
     Raises:
         ShadowScoringError: the version or the rows do not allow it.
@@ -75,5 +76,4 @@ def _score(attempt: Attempt, model: str, version: int, folder: Path) -> NDArray[
     if answer.get("outcome") != "scored":
         cause = str(answer.get("message", "no scores came back"))
         raise ShadowScoringError(model=model, version=version, cause=cause)
-    scores = pq.read_table(folder / "scores.parquet").column(ROLE)
-    return np.asarray(scores.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return read_scores(pq.read_table(folder / SCORES).column(ROLE))

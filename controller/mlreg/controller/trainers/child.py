@@ -78,6 +78,7 @@ from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, r
 from mlreg.controller.trainers.scores import (
     Outputs,
     checked_scores,
+    outputs_of,
     score_models,
     write_scores,
 )
@@ -239,7 +240,8 @@ def fit(out: Path, trainer: Trainer, task: TrainingTask) -> tuple[StoredModel, T
         trained = trainer.train(task, model.path)
         some = task.matrix[spread(len(task.labels), PROVEN_ROWS)]
         scores = trainer.score(model, some, threads=task.threads)
-        checked_scores("trained model", scores, len(some), Outputs(task.task, task.classes))
+        wanted = outputs_of(Outputs(task.task, task.classes), trainer, model)
+        checked_scores("trained model", scores, len(some), wanted)
     except (RegistryError, ScoringError):
         shutil.rmtree(out)
         raise

@@ -36,6 +36,7 @@ from mlreg.controller.trainers.parents import parent_of
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import (
     Explaining,
+    OneAgainstAll,
     StoredModel,
     Traced,
     Trained,
@@ -112,6 +113,10 @@ class LightGBMTrainer:
         """
         _, booster = _open(model)
         return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
+
+    def is_one_against_all(self, model: StoredModel) -> bool:
+        """Say whether each class was learnt on its own; see the protocol."""
+        return _validated(model.path.read_bytes()).objective == "multiclassova"
 
     def contributions(
         self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
@@ -230,7 +235,8 @@ def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.B
 
 
 _LANES = {"full": _train_full, "continue": _train_continue, "refit": _train_refit}
-_PROOF: tuple[type[Trainer], type[Traced], type[Explaining]] = (
+_PROOF: tuple[type[Trainer], type[Traced], type[Explaining], type[OneAgainstAll]] = (
+    LightGBMTrainer,
     LightGBMTrainer,
     LightGBMTrainer,
     LightGBMTrainer,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mlreg.client.scoring.encoding import as_array
+from mlreg.controller.domain.metrics.ranking import MAX_GRADE
 from mlreg.controller.trainers.errors import TrainingRowsError
 from mlreg.registry.domain.contracts import FeatureContract
 
@@ -25,8 +26,6 @@ LABEL = "label"
 WEIGHT = "weight"
 TIME = "time"
 ENTITY = "entity"
-MAX_GRADE = 30
-"""LightGBM's gains are 2^grade - 1, which it knows up to here."""
 LEAST_SEEN = 20
 """A category of fewer rows is not worth another contract: no leaf of LightGBM's is so small."""
 
@@ -142,19 +141,29 @@ def check_labels_of_task(labels: NDArray[np.float64], target: TargetContract) ->
 def groups_of(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | None:
     """Return the group of each row of a ranking as a number; None for other tasks.
 
-    The column is the target's group key, or `entity`, under which the log keeps it.
-
     Raises:
-        TrainingRowsError: the rows have neither, or a row has no group.
+        TrainingRowsError: the rows have no column of groups, or a row has no group.
     """
     if target.task != "ranking":
         return None
+    groups = group_codes(table, target)
+    if groups is None:
+        raise TrainingRowsError(cause=f"there is no column {target.group_key!r}, the group key")
+    missing = int((groups < 0).sum())
+    if missing:
+        raise TrainingRowsError(cause=f"{missing} rows have no {target.group_key!r}, their group")
+    return groups
+
+
+def group_codes(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | None:
+    """Return the group of each row as a number, -1 where it has none; None without the column.
+
+    The column is the target's group key, or `entity`, under which the log keeps it.
+    """
     names = [name for name in (target.group_key, ENTITY) if name in table.column_names]
     if not names:
-        raise TrainingRowsError(cause=f"there is no column {target.group_key!r}, the group key")
-    codes = as_array(str(names[0]), table[names[0]]).dictionary_encode().indices
-    if codes.null_count:
-        raise TrainingRowsError(cause=f"{codes.null_count} rows have no {names[0]!r}, their group")
+        return None
+    codes = as_array(str(names[0]), table[names[0]]).dictionary_encode().indices.fill_null(-1)
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.intp)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlreg.client.scoring.encoding import Encoded, encode
+from mlreg.controller.domain.soundness import SLACK
 from mlreg.controller.trainers.errors import ScoresError
 from mlreg.controller.trainers.kinds import open_trainer
-from mlreg.controller.trainers.trainer import StoredModel
+from mlreg.controller.trainers.trainer import OneAgainstAll, StoredModel
 from mlreg.registry.domain.contracts import FeatureContract, Task
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlreg.controller.trainers.job import ScoredModel
+    from mlreg.controller.trainers.trainer import Trainer
     from mlreg.registry.domain.contracts import TargetContract
 
 SCORES = "scores.parquet"
 MOST_DIMENSIONS = 2
-SLACK = 1e-6
-"""How far beyond 0 and 1 a library's probability may be by rounding."""
+SUM_SLACK = 1e-3
+"""How far from 1 the probabilities of a row may be together: some libraries count in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,13 @@ class Outputs:
 
     Attributes:
         classes: of a multiclass model, how many probabilities; others answer one number.
+        adds_up: whether those of a row have to be 1 together; not where each class was learnt
+            against all others on its own.
     """
 
     task: Task
     classes: int = 1
+    adds_up: bool = True
 
     @classmethod
     def of(cls, target: TargetContract) -> Outputs:
@@ -58,10 +63,18 @@ class Outputs:
         if self.task not in {"binary", "multiclass"}:
             return None
         outside = (scores < -SLACK) | (scores > 1 + SLACK)
-        if not outside.any():
+        if outside.any():
+            count = int(outside.sum())
+            return f"{scores[outside][0]:g} is no probability; {count} are below 0 or above 1"
+        return self._problem_of_sums(scores) if self.task == "multiclass" else None
+
+    def _problem_of_sums(self, scores: NDArray[np.float64]) -> str | None:
+        sums = scores.sum(axis=1)
+        wrong = np.abs(sums - 1) > SUM_SLACK if self.adds_up else sums <= 0
+        if not wrong.any():
             return None
-        count = int(outside.sum())
-        return f"{scores[outside][0]:g} is no probability; {count} are below 0 or above 1"
+        rows = f"{int(wrong.sum())} of {len(sums)} rows"
+        return f"the probabilities of a row add up to {sums[wrong][0]:g}, not to 1, in {rows}"
 
 
 def score_models(
@@ -101,8 +114,16 @@ def score_models(
             kind = open_trainer(model.trainer or trainer, model.command)
             stored = StoredModel(folder / model.model, contract)
             found = kind.score(stored, encoded.matrix, threads=threads)
-            scores[model.role] = checked_scores(model.role, found, len(table), outputs)
+            wanted = outputs_of(outputs, kind, stored)
+            scores[model.role] = checked_scores(model.role, found, len(table), wanted)
     return scores, unseen
+
+
+def outputs_of(outputs: Outputs | None, kind: Trainer, model: StoredModel) -> Outputs | None:
+    """Return what this very model is to answer."""
+    if outputs is None or not isinstance(kind, OneAgainstAll):
+        return outputs
+    return replace(outputs, adds_up=not kind.is_one_against_all(model))
 
 
 def checked_scores(
@@ -131,6 +152,15 @@ def score_column(scores: NDArray[np.float64]) -> pa.Array:
     if scores.ndim == 1:
         return pa.array(scores)
     return pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1])
+
+
+def read_scores(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return the scores of a column that `score_column` made."""
+    kind = column.type
+    if not pa.types.is_fixed_size_list(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float64).reshape(-1, kind.list_size)
 
 
 def write_scores(folder: Path, scores: Mapping[str, NDArray[np.float64]]) -> None:

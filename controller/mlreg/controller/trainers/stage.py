@@ -32,7 +32,6 @@ from mlreg.client.scoring.encoding import encode
 from mlreg.client.scoring.errors import ScoringError
 from mlreg.controller.domain.metrics import (
     OF_TASK,
-    WATCHED_OF_TASK,
     Rows,
     measure,
     row_losses,
@@ -48,7 +47,7 @@ from mlreg.controller.trainers.rows import (
     read_table,
     weights_of,
 )
-from mlreg.controller.trainers.scores import Outputs, checked_scores, score_column
+from mlreg.controller.trainers.scores import Outputs, checked_scores, outputs_of, score_column
 from mlreg.controller.trainers.trainer import (
     StoredModel,
     Traced,
@@ -139,7 +138,7 @@ def measure_scores(task: str, rows: LabelledMatrix, scores: Floats) -> dict[str,
     known = Rows(rows.labels, weights, np.zeros(count, dtype=np.intp), 1, rows.groups)
     found = {
         name: float(measure(name, known, scores).values(np.ones((1, 1)))[0])
-        for name in OF_TASK.get(task, WATCHED_OF_TASK[task])
+        for name in OF_TASK[task]
     }
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
@@ -172,7 +171,8 @@ def _labelled(folder: Path, holdout: str, told: Told) -> tuple[pa.Table, Labelle
 def _measure(folder: Path, table: pa.Table, rows: LabelledMatrix, told: Told) -> dict[str, Any]:
     """Score the hold-out, keep its scores beside its labels, and return its metrics."""
     found = told.trainer.score(told.model, rows.matrix, threads=told.task.threads)
-    scores = checked_scores("trained model", found, len(rows.labels), Outputs.of(told.target))
+    wanted = outputs_of(Outputs.of(told.target), told.trainer, told.model)
+    scores = checked_scores("trained model", found, len(rows.labels), wanted)
     columns = [
         name for name in ("prediction_id", TIME, LABEL, WEIGHT) if name in table.column_names
     ]

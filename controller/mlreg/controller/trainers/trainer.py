@@ -171,3 +171,12 @@ class Traced(Protocol):
         The last is the whole model, whose scores are those of `score`.
         """
         ...
+
+
+@runtime_checkable
+class OneAgainstAll(Protocol):
+    """A trainer that may learn each class against all others, on its own."""
+
+    def is_one_against_all(self, model: StoredModel) -> bool:
+        """Say whether a model's probabilities of a row are independent, and add up to anything."""
+        ...

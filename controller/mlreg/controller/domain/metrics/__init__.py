@@ -3,9 +3,9 @@
 | task | metrics |
 |---|---|
 | binary | auc, log_loss, brier, accuracy, f1, precision, recall, calibration_error, bias |
-| multiclass | log_loss, accuracy, macro_f1, macro_auc |
+| multiclass | log_loss, brier, accuracy, macro_f1, macro_auc |
 | regression | rmse, mae, mape, pinball, bias |
-| ranking | ndcg, mrr |
+| ranking | ndcg, map, mrr |
 
 What always holds: a metric of a resample of blocks is exact, the same as if the rows of its blocks
 were written out again and again (`calibration_error`: in the bins of all rows). What is undefined
@@ -31,7 +31,7 @@ from mlreg.controller.domain.metrics.classes import class_metric
 from mlreg.controller.domain.metrics.decided import DECIDED, decided
 from mlreg.controller.domain.metrics.losses import mean_loss, row_losses
 from mlreg.controller.domain.metrics.ordering import Concordance, concordance
-from mlreg.controller.domain.metrics.ranking import ranking_metric
+from mlreg.controller.domain.metrics.ranking import ORDERS, USUAL_PLACES, ranking_metric
 
 __all__ = [
     "BlockMetric",
@@ -67,6 +67,7 @@ MetricName = Literal[
     "mape",
     "pinball",
     "ndcg",
+    "map",
     "mrr",
 ]
 OF_TASK: dict[str, tuple[MetricName, ...]] = {
@@ -80,19 +81,20 @@ OF_TASK: dict[str, tuple[MetricName, ...]] = {
         "recall",
         "calibration_error",
     ),
+    "multiclass": ("log_loss", "brier", "accuracy", "macro_f1", "macro_auc"),
     "regression": ("rmse", "mae", "mape", "pinball"),
+    "ranking": ("ndcg", "map", "mrr"),
 }
 """The metrics by which two models of a task are compared, the first being its main one."""
 
 WATCHED_OF_TASK: dict[str, tuple[MetricName, ...]] = {
+    **OF_TASK,
     "binary": (*OF_TASK["binary"], "bias"),
-    "multiclass": ("log_loss", "accuracy", "macro_f1", "macro_auc"),
     "regression": (*OF_TASK["regression"], "bias"),
-    "ranking": ("ndcg", "mrr"),
 }
 """The metrics that are read of every labelled window; a bias is best at 0, so no gate compares."""
 
-_GREATER = frozenset({"auc", *DECIDED, "macro_f1", "macro_auc", "ndcg", "mrr"})
+_GREATER = frozenset({"auc", *DECIDED, "macro_f1", "macro_auc", *ORDERS})
 _SHARES = frozenset({*_GREATER, "brier", "calibration_error"})
 
 
@@ -103,12 +105,12 @@ class Options:
     Attributes:
         threshold: a score of at least this is a decision for the positive class.
         quantile: what a regression's score claims to be, for `pinball`.
-        at: how many places of a ranking count, for `ndcg`.
+        at: how many places of a ranking count, for `ndcg` and `map`.
     """
 
     threshold: float = 0.5
     quantile: float = 0.5
-    at: int = 10
+    at: int = USUAL_PLACES
 
 
 USUAL = Options()
@@ -157,7 +159,8 @@ _FAMILIES: dict[str, Family] = {
     "auc": lambda _name, rows, scores, _told: concordance(rows, scores),
     "calibration_error": lambda _name, rows, scores, _told: calibration_error(rows, scores),
     "bias": lambda _name, rows, scores, _told: bias(rows, scores),
-    "ndcg": lambda name, rows, scores, told: ranking_metric(name, rows, scores, told.at),
-    "mrr": lambda name, rows, scores, told: ranking_metric(name, rows, scores, told.at),
+    **dict.fromkeys(
+        ORDERS, lambda name, rows, scores, told: ranking_metric(name, rows, scores, told.at)
+    ),
     "classes": lambda name, rows, scores, _told: class_metric(name, rows, scores),
 }

@@ -1,4 +1,7 @@
-"""Metrics of models with more than two classes: log_loss, accuracy, macro_f1, macro_auc.
+"""Metrics of models with more than two classes: log_loss, brier, accuracy, macro_f1, macro_auc.
+
+`brier` is half the sum over classes of (probability - whether it is the label) squared (Brier,
+Monthly Weather Review 78, 1950): 0 to 1, and of two classes the usual one of the positive class.
 
 The two macro metrics are plain means over classes, each against all others; a class that neither
 occurs nor is chosen has no f1, one that does not occur (or alone does) no AUC, and is left out.
@@ -7,6 +10,7 @@ occurs nor is chosen has no f1, one that does not occur (or alone does) no AUC, 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +18,9 @@ from mlreg.controller.domain.metrics.blocks import BlockMetric, Floats, MeanLoss
 from mlreg.controller.domain.metrics.decided import decided
 from mlreg.controller.domain.metrics.losses import SMALLEST_PROBABILITY
 from mlreg.controller.domain.metrics.ordering import concordance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def class_metric(metric: str, rows: Rows, scores: Floats) -> BlockMetric:
@@ -27,11 +34,9 @@ def class_metric(metric: str, rows: Rows, scores: Floats) -> BlockMetric:
     Raises:
         ValueError: models of several classes have no such metric.
     """
-    if metric == "log_loss":
-        return MeanLoss(
-            rows.by_block(class_log_losses(rows.labels, scores) * rows.weights),
-            rows.by_block(rows.weights),
-        )
+    if metric in _LOSSES:
+        losses = class_losses(metric, rows.labels, scores)
+        return MeanLoss(rows.by_block(losses * rows.weights), rows.by_block(rows.weights))
     chosen = np.argmax(scores, axis=1)
     if metric == "accuracy":
         right = np.where(chosen == rows.labels, rows.weights, 0.0)
@@ -46,11 +51,33 @@ def class_metric(metric: str, rows: Rows, scores: Floats) -> BlockMetric:
     raise ValueError(message)
 
 
+def class_losses(metric: str, labels: Floats, scores: Floats) -> Floats:
+    """Return the loss of each row, `log_loss` or `brier`; scores are made to sum to 1."""
+    return _LOSSES[metric](labels, scores)
+
+
 def class_log_losses(labels: Floats, scores: Floats) -> Floats:
     """Return minus the logarithm of the probability that each label was given."""
-    sums = scores.sum(axis=1)
-    given = scores[np.arange(len(labels)), labels.astype(np.intp)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = np.where(sums > 0, given / sums, 0.0)
-    losses: Floats = -np.log(np.clip(shares, SMALLEST_PROBABILITY, 1.0))
+    given = _shares(scores)[np.arange(len(labels)), labels.astype(np.intp)]
+    losses: Floats = -np.log(np.clip(given, SMALLEST_PROBABILITY, 1.0))
     return losses
+
+
+def _class_squares(labels: Floats, scores: Floats) -> Floats:
+    missed = _shares(scores)
+    missed[np.arange(len(labels)), labels.astype(np.intp)] -= 1.0
+    squares: Floats = np.square(missed).sum(axis=1) / 2
+    return squares
+
+
+def _shares(scores: Floats) -> Floats:
+    sums = scores.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares: Floats = np.where(sums > 0, scores / sums, 0.0)
+    return shares
+
+
+_LOSSES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "log_loss": class_log_losses,
+    "brier": _class_squares,
+}
