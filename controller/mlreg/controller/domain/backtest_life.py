@@ -9,8 +9,9 @@ of a `World`, which trains, reads and judges by the live controller's code too. 
 and no randomness.
 
 It begins as if a run had just ended: the first model's, whose labels had come as far as any run's.
-A moment is the close of a window: a due time within the window is judged at its end. A model that
-was asked for at a moment serves the windows that begin then or later (`goes_live_after` more).
+Moments are those of the live controller (`evaluating.next_moment`): due times, the close of a
+window and its maturity, the end of quiet hours. A model that was asked for at a moment is the
+champion from then on (`goes_live_after` more), and serves the windows that begin then or later.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from mlreg.controller.domain.backtest import (
     World,
 )
 from mlreg.controller.domain.backtest_check import check_replayable, need_of
-from mlreg.controller.domain.evaluating import judge_moment
+from mlreg.controller.domain.evaluating import due_moment, judge_moment, next_moment
 from mlreg.controller.domain.firing import Circumstances, PastRun
 from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
 from mlreg.controller.domain.memory import PolicyMemory
@@ -40,7 +41,7 @@ from mlreg.controller.domain.pending import LABELLED, collect, conclude
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.triggers import Need, View
 from mlreg.controller.domain.watchable import DETECTORS
-from mlreg.controller.domain.windows import Interval, closed_windows
+from mlreg.controller.domain.windows import Interval, closed_windows, window_of
 from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 
 
 LOSS, OF_LABELS = "concept_loss", "label_"
-SLACK = 24
-"""A label delay shorter than this part of a window is none: nobody judges between closes."""
 
 
 def replay(
@@ -106,9 +105,11 @@ class _Life:
         self._began = start
         self._anchor: Made | None = None
         self._coming: tuple[datetime, Made] | None = None
-        self._memory = PolicyMemory(start, start, start)
+        width = policy.data.window
+        matured = window_of(start - self._delay, width).start
+        self._memory = PolicyMemory(start, matured, start)
         self._read: dict[str, list[WindowReading]] = defaultdict(list)
-        unripe = closed_windows(start - self._delay, start, policy.data.window)
+        unripe = closed_windows(matured, start, width)
         self._awaited = deque((window, first) for window in unripe)
         wanted = [need_of(trigger, start) for trigger in policy.triggers]
         if policy.data.selection.waits_for_change:
@@ -121,13 +122,23 @@ class _Life:
         self.course = Course()
 
     def live(self, window: Interval) -> None:
-        """Serve in a window, and judge at its end."""
+        """Serve in a window, and judge at every moment of it."""
         self._go_live(window.start)
-        course = self.course
-        course.windows.append(window)
-        course.served.append(self._serving.made)
-        self._observe(window)
-        at = window.end
+        self.course.windows.append(window)
+        self.course.served.append(self._serving.made)
+        last = None
+        while (moment := next_moment(self._policy, self._memory)) <= window.end:
+            if moment == last:  # nothing more is known of it: what waits, waits for the next window
+                break
+            last = moment
+            self._go_live(moment)
+            self._read_until(moment)
+            due = due_moment(self._policy, self._memory, moment)
+            if due is not None:
+                self._judge(due)
+
+    def _judge(self, at: datetime) -> None:
+        """Judge the triggers, and let come of it what comes."""
         judged = judge_moment(self._policy, self, self._memory, at)
         pending = collect(self._policy, self, judged.memory, judged.fires, at)
         self._memory = pending.memory
@@ -139,7 +150,7 @@ class _Life:
             causes = tuple(one.name for one in pending.fires)
             self._retrain(at, causes, pending.changed_at)
         elif concluded.is_news:
-            course.held[concluded.outcome] += 1
+            self.course.held[concluded.outcome] += 1
 
     def look(self, at: datetime) -> View:
         """Say who serves and when the last run was; see `ViewSource`."""
@@ -174,18 +185,19 @@ class _Life:
         self._serving = _Serving(made, self._serving.number + 1, at)
         self._coming = None
 
-    def _observe(self, window: Interval) -> None:
-        """Read the window that closed, and those that matured with it."""
-        if self._wants_closed:
-            self._keep(self._world.closed(self._serving.made, window))
-        self._awaited.append((window, self._serving.made))
-        while self._awaited:
-            older, served = self._awaited[0]
-            if older.end + self._delay - window.length / SLACK > window.end:
-                return
-            self._awaited.popleft()
+    def _read_until(self, moment: datetime) -> None:
+        """Read the window that closes at a moment, and those that are mature by then."""
+        window = self.course.windows[-1]
+        if window.end <= moment:
+            if self._wants_closed:
+                self._keep(self._world.closed(self._serving.made, window))
+            self._awaited.append((window, self.course.served[-1]))
+            self._memory = self._memory._replace(closed_until=window.end)
+        while self._awaited and self._awaited[0][0].end + self._delay <= moment:
+            older, served = self._awaited.popleft()
             if self._wants_matured:
                 self._read_labels(served, older)
+            self._memory = self._memory._replace(matured_until=older.end)
 
     def _read_labels(self, served: Made, window: Interval) -> None:
         """Read a window that is mature, and whether its loss tells of a change."""
@@ -220,13 +232,13 @@ class _Life:
             failed = Retraining(at, lane, causes, None, "failed", str(error))
             self.course.runs.append(failed)
             return
-        verdict = self._judge(wanted, made)
+        verdict = self._verdict(wanted, made)
         self.course.runs.append(Retraining(at, lane, causes, made, verdict))
         if verdict in {"live", "accepted"}:
             self._coming = (at + self._terms.goes_live_after, made)
             self._go_live(at)
 
-    def _judge(self, wanted: Wanted, made: Made) -> str:
+    def _verdict(self, wanted: Wanted, made: Made) -> str:
         if not self._terms.gates:
             return "live"
         contest = Contest(wanted, made, self._serving.made, self._anchor)
