@@ -166,6 +166,12 @@ def refused(folder, kind, table=None, **changes):
     return result
 
 
+def test_an_estimator_that_is_made_of_others_is_refused_and_crashes_nothing(tmp_path):
+    kinds = {"estimator": "sklearn.ensemble.VotingClassifier", "params": {}}
+    result = refused(tmp_path, "sklearn", make_rows(days=1), **kinds)
+    assert "missing 1 required positional argument: 'estimators'" in result["message"]
+
+
 def test_labels_of_no_class_are_refused(kind, tmp_path):
     table = make_rows()
     labels = pa.array(np.full(len(table), 2.0))

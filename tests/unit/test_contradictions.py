@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from lightgbm.basic import _ConfigAliases
 
+from mlreg.controller.domain.lightgbm_names import MAIN_NAMES
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.policy_rules import Known
 from mlreg.controller.services.policy_checks import check_policy
@@ -67,6 +69,55 @@ def test_a_step_that_could_never_do_anything_is_refused_before_there_are_rows(st
     (found,) = problems_of(steps(step))
     assert found.startswith("line 3: retrain.steps[")
     assert found.endswith(problem)
+
+
+PARAMETERS = [
+    ("params: {learning_rte: 1}", "params.learning_rte", "did you mean learning_rate?"),
+    ("params: {n_estimators: 9}", "params.n_estimators", "set by mlreg itself; say retrain.rounds"),
+    ("params: {random_state: 4}", "params.random_state", "set by mlreg itself; say retrain.seed"),
+    ("params: {device: gpu}", "params.device", "is set by mlreg itself"),
+    ("params: {objective: binary, loss: binary}", "params.loss", "is objective by another name"),
+    ("search: {params: {nthread: [1, 2]}}", "search.params.nthread", "is set by mlreg itself"),
+    (
+        "params: {num_leaves: 9}, search: {params: {max_leaf: [3, 9]}}",
+        "search.params.max_leaf",
+        "is num_leaves by another name",
+    ),
+    (
+        "search: {params: {objective: [binary, poisson]}}",
+        "search.params.objective",
+        "must be one of binary for a binary model",
+    ),
+    (
+        "trainer: sklearn, estimator: sklearn.svm.SVC, params: {verbose: 1}",
+        "params.verbose",
+        "is set by mlreg itself",
+    ),
+    ("trainer: sklearn, estimator: os.system", "estimator", "a public class of scikit-learn"),
+    (
+        "trainer: sklearn, estimator: sklearn.linear_model.SGDRegressor",
+        "estimator",
+        "SGDRegressor makes no binary models",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "place", "problem"), PARAMETERS)
+def test_a_parameter_that_every_run_would_refuse_is_refused_at_once(keys, place, problem):
+    (found,) = problems_of(f"retrain: {{{keys}}}")
+    assert found.startswith(f"line 3: retrain.{place}: ")
+    assert found.endswith(problem)
+
+
+def test_parameters_by_any_of_their_names_are_taken():
+    assert problems_of("retrain: {params: {eta: 0.1}, search: {params: {max_leaf: [3, 9]}}}") == ()
+    forest = "trainer: sklearn, estimator: sklearn.ensemble.RandomForestClassifier"
+    assert problems_of(f"retrain: {{{forest}, params: {{n_estimators: 50}}}}") == ()
+
+
+def test_the_names_of_lightgbm_are_those_that_are_installed():
+    there = _ConfigAliases._get_all_param_aliases()
+    assert {name: main for main, names in there.items() for name in (main, *names)} == MAIN_NAMES
 
 
 def test_what_the_task_allows_is_allowed():

@@ -14,6 +14,7 @@ import numpy as np
 from mlreg.controller.domain.batches import LABEL
 from mlreg.controller.domain.metrics import WATCHED_OF_TASK
 from mlreg.controller.domain.objectives import objective_problem
+from mlreg.controller.domain.parameter_rules import impossible_parameters
 from mlreg.controller.domain.policy_advice import advice
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.policy_rules import Complaint, Known, contradictions
@@ -56,6 +57,7 @@ def check_policy(
         *_of_columns(policy, model),
         *_of_trainer(policy, model),
         *_of_metrics(policy, model.task),
+        *impossible_parameters(policy.retrain, model.task),
         *of_triggers,
     ]
     problems = _spelt(text, [*found, *contradictions(policy, known)])

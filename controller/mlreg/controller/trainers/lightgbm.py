@@ -24,6 +24,7 @@ from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its paramete
 
 from mlreg.client.scoring.errors import ModelFileError
 from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
+from mlreg.controller.domain.parameter_rules import SEEDS
 from mlreg.controller.domain.shards import without_addresses
 from mlreg.controller.trainers.errors import (
     NoTreeGrownError,
@@ -31,7 +32,7 @@ from mlreg.controller.trainers.errors import (
     TrainingFailedError,
     TreeBudgetError,
 )
-from mlreg.controller.trainers.lightgbm_parameters import SEEDS, resolve_parameters
+from mlreg.controller.trainers.lightgbm_parameters import resolve_parameters
 from mlreg.controller.trainers.parents import parent_of
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import (

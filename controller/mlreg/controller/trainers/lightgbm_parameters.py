@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.objectives import OBJECTIVES, objective_problem
+from mlreg.controller.domain.parameter_rules import OURS_OF_LIGHTGBM
 from mlreg.controller.trainers.errors import TrainingParameterError
 
 if TYPE_CHECKING:
@@ -17,27 +18,6 @@ if TYPE_CHECKING:
     from mlreg.controller.trainers.trainer import TrainingTask
     from mlreg.registry.domain.contracts import FeatureContract
 
-SEEDS = (
-    "seed",
-    "bagging_seed",
-    "feature_fraction_seed",
-    "data_random_seed",
-    "extra_seed",
-    "objective_seed",
-)
-OURS = frozenset(
-    {
-        *("num_iterations", "num_threads", "deterministic", "force_row_wise", "force_col_wise"),
-        *("boost_from_average", "boosting", "linear_tree", "categorical_feature", "metric"),
-        *("verbosity", "data", "valid", "input_model", "output_model", "config", "task"),
-        *("label_column", "weight_column", "group_column", "ignore_column", "num_class"),
-        *("early_stopping_round", "save_binary", "two_round", "refit_decay_rate", "device_type"),
-        *("forcedsplits_filename", "forcedbins_filename", "machines", "machine_list_filename"),
-        *("num_machines", "local_listen_port", "time_out", "tree_learner", "pre_partition"),
-        *SEEDS,
-    }
-)
-"""Parameters that follow from the task or from what this file promises: no caller sets them."""
 MONOTONE = "monotone_constraints"
 PER_FEATURE = frozenset({MONOTONE, "feature_contri", "max_bin_by_feature"})
 """Parameters with a value for each feature."""
@@ -103,7 +83,7 @@ def _main_names(
         name = main.get(key)
         if name is None:
             raise TrainingParameterError(parameter=key, cause="is not known to LightGBM")
-        if name in OURS:
+        if name in OURS_OF_LIGHTGBM:
             raise TrainingParameterError(parameter=key, cause="is set by mlreg itself")
         if name in found:
             raise TrainingParameterError(parameter=key, cause=f"is given twice ({name})")

@@ -13,7 +13,6 @@ What always holds:
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from importlib import import_module
@@ -27,6 +26,7 @@ import skops.io
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from mlreg.client.edge import Edge
+from mlreg.controller.domain.parameter_rules import ESTIMATOR, OURS_OF_SKLEARN
 from mlreg.controller.trainers.archive import canonical_archive
 from mlreg.controller.trainers.errors import (
     LaneNotOfTrainerError,
@@ -67,9 +67,6 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
 )
 """Types beside those that skops trusts itself: parts of scikit-learn's estimators, data all."""
-OURS = frozenset({"random_state", "n_jobs", "warm_start", "memory", "verbose"})
-"""Parameters that follow from the run, or that would read or write files."""
-_PATH = re.compile(r"sklearn(\.[a-z][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*")
 _BASE_OF_TASK = {
     "binary": sklearn.base.ClassifierMixin,
     "multiclass": sklearn.base.ClassifierMixin,
@@ -131,7 +128,7 @@ def find_estimator(task: TrainingTask) -> type[Any]:
         TrainingParameterError: no class of scikit-learn, or none for the task.
     """
     path = task.estimator or ""
-    if not _PATH.fullmatch(path):
+    if not ESTIMATOR.fullmatch(path):
         cause = f"must be the dotted path of a class of scikit-learn, not {path[:100]!r}"
         raise TrainingParameterError(parameter="estimator", cause=cause)
     module, _, name = path.rpartition(".")
@@ -155,12 +152,11 @@ def _parameters(kind: type[Any], task: TrainingTask, seed: int) -> dict[str, Any
     """
     known = kind._get_param_names()  # noqa: SLF001 - the public way needs an instance
     for name in task.params:
-        if name in OURS:
+        if name in OURS_OF_SKLEARN:
             raise TrainingParameterError(parameter=name, cause="is set by mlreg itself")
         if name not in known:
-            cause = (
-                f"is not known to {kind.__name__}; it has {', '.join(sorted(set(known) - OURS))}"
-            )
+            there = ", ".join(sorted(set(known) - OURS_OF_SKLEARN))
+            cause = f"is not known to {kind.__name__}; it has {there}"
             raise TrainingParameterError(parameter=name, cause=cause)
     ours = {"random_state": seed, "n_jobs": task.threads}
     return {**task.params, **{name: value for name, value in ours.items() if name in known}}
@@ -174,7 +170,7 @@ def _begin(task: TrainingTask, kind: type[Any], params: Mapping[str, Any]) -> tu
         ParentMismatchError: the parent is of another contract, class or parameters.
     """
     if task.lane == "full":
-        estimator = kind(**params)
+        estimator = _made(kind, params)
         if task.task != "regression" and not hasattr(estimator, "predict_proba"):
             cause = f"{kind.__name__} with these parameters gives no probabilities"
             raise TrainingParameterError(parameter="estimator", cause=cause)
@@ -185,11 +181,25 @@ def _begin(task: TrainingTask, kind: type[Any], params: Mapping[str, Any]) -> tu
     if type(parent) is not kind:
         cause = f"the parent is a {type(parent).__name__}, asked for is {kind.__name__}"
         raise ParentMismatchError(what="estimator", cause=cause)
-    _check_parameters(parent.get_params(deep=False), kind(**task.params).get_params(deep=False))
+    _check_parameters(
+        parent.get_params(deep=False), _made(kind, task.params).get_params(deep=False)
+    )
     if prepared.how != task.preparation:
         cause = "the parent prepares rows in another way"
         raise ParentMismatchError(what="preparation", cause=cause)
     return prepared, parent
+
+
+def _made(kind: type[Any], params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any estimator
+    """Return a new estimator.
+
+    Raises:
+        TrainingParameterError: it is made of other estimators, which no policy can spell.
+    """
+    try:
+        return kind(**params)
+    except TypeError as error:
+        raise TrainingParameterError(parameter="estimator", cause=str(error)[:300]) from error
 
 
 def _check_parameters(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -198,7 +208,7 @@ def _check_parameters(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Non
     Raises:
         ParentMismatchError: one differs.
     """
-    for name in sorted(ours.keys() - OURS):
+    for name in sorted(ours.keys() - OURS_OF_SKLEARN):
         if theirs.get(name) != ours[name]:
             cause = f"the parent has {theirs.get(name)!r}, asked for is {ours[name]!r}"
             raise ParentMismatchError(what=name, cause=cause)
