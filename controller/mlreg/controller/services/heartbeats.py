@@ -11,10 +11,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mlreg.controller.services import leases
-from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.services.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +77,8 @@ class Heartbeats:
                     self._beat(lease, halt)
 
     def _beat(self, lease: Lease, halt: threading.Event) -> None:
-        try:
-            leases.heartbeat(self._database, lease)
-        except leases.LeaseLostError:
-            halt.set()  # who abandons it says so; perhaps it just ended, and nothing is lost
-        except (RegistryError, SQLAlchemyError) as error:
-            log.warning("no heartbeat for job %d: %s", lease.job_id, str(error).splitlines()[0])
+        with turn(log, f"no heartbeat for job {lease.job_id}"):
+            try:
+                leases.heartbeat(self._database, lease)
+            except leases.LeaseLostError:
+                halt.set()  # who abandons it says so; perhaps it just ended, and nothing is lost

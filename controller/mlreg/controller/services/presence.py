@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mlreg.controller.store import members as rows
-from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.services.turns import turn
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -117,16 +115,13 @@ class Presence:
             "declined": json.dumps(self.declined),
             "seconds": BEATS_MISSED * self._seconds,
         }
-        try:
-            with self._database.writing() as session:
-                rows.say(session, values)
-                rows.forget(session, REMEMBERED_SECONDS)
-        except (RegistryError, SQLAlchemyError) as error:
-            log.warning("not said that %s is there: %s", who.name, str(error).splitlines()[0])
+        with (
+            turn(log, f"not said that {who.name} is there"),
+            self._database.writing() as session,
+        ):
+            rows.say(session, values)
+            rows.forget(session, REMEMBERED_SECONDS)
 
     def _leave(self) -> None:
-        try:
-            with self._database.writing() as session:
-                rows.leave(session, self._who.name)
-        except (RegistryError, SQLAlchemyError) as error:
-            log.warning("left without a word: %s", str(error).splitlines()[0])
+        with turn(log, "left without a word"), self._database.writing() as session:
+            rows.leave(session, self._who.name)

@@ -19,13 +19,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mlreg.controller.store import silence as rows
-from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.domain.events import SILENT, Event
 from mlreg.registry.services.announcing import announce
 from mlreg.registry.services.outbox import tell
+from mlreg.registry.services.turns import turn
 from mlreg.registry.store.failpoint import failpoint
 
 if TYPE_CHECKING:
@@ -127,7 +125,5 @@ class SilenceWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(self._settings.look_seconds):
-            try:
+            with turn(log, "no look at the controller"):
                 self.look()
-            except (RegistryError, SQLAlchemyError) as error:
-                log.warning("no look at the controller: %s", str(error).splitlines()[0])

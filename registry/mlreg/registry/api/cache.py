@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
-from mlreg.client.edge import Edge
 from mlreg.client.wire.deployments import DeploymentAnswer
 from mlreg.registry.api.token_cache import TokenCache
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.services.throttle import Throttle
+from mlreg.registry.services.turns import turn
 from mlreg.registry.store.checkpoints import find_newest_note
 from mlreg.registry.store.database import Database
 from mlreg.registry.store.deployments import (
@@ -131,16 +131,9 @@ class Caches:
         ):
             if occasion == "unreachable":
                 continue
-            with Edge(_tell):  # a dead thread would honour revoked tokens
+            with turn(LOG, "the caches grow old"):  # a dead thread would honour revoked tokens
                 self.refresh()
                 self._stop.wait(PAUSE_SECONDS)
-
-
-def _tell(error: Exception) -> None:
-    if isinstance(error, DatabaseUnreachableError):
-        LOG.warning("the caches grow old: %s", error)
-    else:
-        LOG.error("refreshing the caches failed; the next second tries again", exc_info=error)
 
 
 def _is_newer(state: DeploymentState, known: DeploymentState) -> bool:

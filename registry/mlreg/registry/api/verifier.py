@@ -9,11 +9,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from contextlib import suppress
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.services.turns import turn
 from mlreg.registry.services.upload_sessions import UploadRoom, verify_upload
 
 LOG = logging.getLogger(__name__)
@@ -55,10 +52,7 @@ class Verifier:
 
     def _run(self) -> None:
         while (upload := self._asked.get()) is not None:
-            try:
+            with turn(LOG, f"upload {upload} is not verified yet"):
                 verify_upload(self._room, upload)
-            except (RegistryError, SQLAlchemyError) as error:
-                LOG.warning("upload %s is not verified yet: %s", upload, error)
-            finally:
-                with suppress(KeyError), self._lock:
-                    self._pending.remove(upload)
+            with self._lock:
+                self._pending.discard(upload)

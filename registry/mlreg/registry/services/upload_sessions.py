@@ -37,6 +37,7 @@ from mlreg.registry.domain.errors import (
     RefusedError,
     RegistryError,
 )
+from mlreg.registry.services.turns import turn
 from mlreg.registry.services.uploads import BlobFile, keep_blob
 from mlreg.registry.store import uploads as rows
 from mlreg.registry.store.clock import SystemClock
@@ -386,7 +387,7 @@ def _leased(database: Database, upload: str, by: str) -> Iterator[None]:
 
     def prolong() -> None:
         while not ended.wait(rows.LEASE.total_seconds() / 3):
-            with suppress(RegistryError), database.writing() as session:
+            with turn(LOG, f"upload {upload} is not held"), database.writing() as session:
                 rows.renew(session, upload, by)
 
     thread = threading.Thread(target=prolong, name=f"lease-{upload[:8]}", daemon=True)

@@ -42,7 +42,7 @@ def listen(
                 yield "connected"
                 while not stop.is_set():
                     yield _wait(connection, poll_seconds, stop)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:  # of whatever kind: a thread stands behind it
             LOG.warning("lost the connection that listens: %s", str(error).splitlines()[:1])
             yield "unreachable"
             stop.wait(RECONNECT_SECONDS)
