@@ -48,8 +48,15 @@ class Cable:
             selector.register(far, selectors.EVENT_READ, near)
             while not self._stop.is_set():
                 for key, _ in selector.select(timeout=0.1):
-                    content = key.fileobj.recv(65536)
-                    if not content:
+                    if not self._pass_on(key.fileobj, key.data):
                         return
-                    self._whole.wait()
-                    key.data.sendall(content)
+
+    def _pass_on(self, one, other):
+        """Carry what one end said; False when an end is gone, as may be while the cable is cut."""
+        try:
+            content = one.recv(65536)
+            self._whole.wait()
+            other.sendall(content)
+        except OSError:
+            return False
+        return bool(content)
