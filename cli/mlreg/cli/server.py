@@ -197,15 +197,22 @@ def settle_memory() -> None:
 
 def control(settings: Settings) -> None:
     """Run a controller's clock until SIGTERM."""
+    from mlreg.cli.assessing import COMMAND
     from mlreg.cli.notifications import heartbeat_of
     from mlreg.controller.scheduler import ControllerSettings, run_scheduler
+    from mlreg.controller.services.assessor import Assessor, has_a_core
 
     heartbeat, stop = heartbeat_of(settings), _stopped()
     own = ControllerSettings(_own_name(), ttl_seconds=settings.leader_seconds)
     with opened(
         settings, pool_size=POOL_SIZE, shared_clock=True, idle_seconds=settings.leader_seconds
     ) as parts:
-        run_scheduler(parts.database, parts.clock, stop, own, heartbeat=heartbeat)
+        assessor = (
+            Assessor(COMMAND, parts.database.url, settings.leader_seconds) if has_a_core() else None
+        )
+        run_scheduler(
+            parts.database, parts.clock, stop, own, heartbeat=heartbeat, assessor=assessor
+        )
 
 
 def work(settings: Settings) -> None:

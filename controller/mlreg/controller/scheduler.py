@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from apscheduler.job import Job
 
+    from mlreg.controller.services.assessor import Assessor
     from mlreg.controller.services.heartbeat import Heartbeat
     from mlreg.registry.domain.clock import Clock
     from mlreg.registry.store.database import Database
@@ -70,19 +71,27 @@ def run_scheduler(
     settings: ControllerSettings,
     *,
     heartbeat: Heartbeat | None = None,
+    assessor: Assessor | None = None,
 ) -> None:
-    """Tick while this controller leads, until `stop` is set; `heartbeat` is called meanwhile."""
+    """Tick while this controller leads, until `stop` is set.
+
+    `heartbeat` is called meanwhile; `assessor` judges a share of what is due, and is closed.
+    """
     lookout = Lookout(database)
 
     def tick_once() -> None:
-        if not beat(database, clock, settings, stop):
+        if not beat(database, clock, settings, stop, assessor):
             return
         lookout.look(clock)
         if heartbeat is not None:
             heartbeat.beat()
 
     with Presence(database, Introduction(settings.name, "controller")):
-        every(settings.beat_seconds, tick_once, stop)
+        try:
+            every(settings.beat_seconds, tick_once, stop)
+        finally:
+            if assessor is not None:
+                assessor.close()
         try:
             leadership.give_back(database, settings.name)
         except (RegistryError, SQLAlchemyError) as error:
@@ -94,6 +103,7 @@ def beat(
     clock: Clock,
     settings: ControllerSettings,
     stop: threading.Event | None = None,
+    assessor: Assessor | None = None,
 ) -> bool:
     """Tick once, if this controller leads; an outage of the database is waited out.
 
@@ -105,7 +115,7 @@ def beat(
         if held is None:
             return False
         reign = Reign(database, held, ttl_seconds, stop)
-        report = tick(database, now=clock.now(), reign=reign)
+        report = tick(database, now=clock.now(), reign=reign, assessor=assessor)
         enqueue_due(database)
         leadership.note_tick(database)
     except leadership.LeadershipLostError as error:

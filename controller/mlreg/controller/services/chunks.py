@@ -10,11 +10,8 @@ policy that cannot be read or judged stops no other.
 
 from __future__ import annotations
 
-import gc
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -32,37 +29,15 @@ from mlreg.controller.store.serving import Serving
 from mlreg.controller.store.trigger_records import forms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlreg.controller.domain.evaluating import ViewSource
     from mlreg.controller.domain.readings import WindowReading
     from mlreg.controller.domain.triggers import Event
     from mlreg.registry.store.database import WriteSession
 
-CHUNK = 1_000
-
-log = logging.getLogger("mlreg.controller")
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Let Python look for cycles only afterwards.
-
-    Judging makes none, but hundreds of thousands of values: again and again each look would walk
-    over all policies that are known, for half of the time.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
 
 @dataclass(slots=True)
 class Chunk:
-    """What became of a chunk.
+    """What became of some policies that were judged together.
 
     Attributes:
         judged: how many policies were judged, and nothing came of it.
@@ -71,6 +46,10 @@ class Chunk:
 
     judged: int = 0
     left: list[int] = field(default_factory=list)
+
+    def with_others(self, others: Chunk) -> Chunk:
+        """Return what became of these and of others."""
+        return Chunk(self.judged + others.judged, [*self.left, *others.left])
 
 
 @dataclass(frozen=True, slots=True)

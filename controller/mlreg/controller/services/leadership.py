@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from typing_extensions import override
 
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services.outbox import tell
@@ -69,7 +70,29 @@ class Leadership:
     epoch: int
 
 
-class Reign:
+class Fence:
+    """Refuses what would be written under a leadership that ended; whose it is renews it."""
+
+    def __init__(self, leadership: Leadership) -> None:
+        self.leadership = leadership
+
+    def keep(self) -> None:
+        """Do what is to be done between two transactions: nothing."""
+
+    def check(self, session: ReadSession) -> None:
+        """Refuse what this transaction is about to write, unless the epoch still leads.
+
+        Raises:
+            LeadershipLostError: it does not; the transaction must not commit.
+        """
+        if not leads(session, self.leadership):
+            raise self._lost()
+
+    def _lost(self) -> LeadershipLostError:
+        return LeadershipLostError(holder=self.leadership.holder, epoch=self.leadership.epoch)
+
+
+class Reign(Fence):
     """One controller's leadership during one tick: renewed while it lasts, checked at each step."""
 
     def __init__(
@@ -79,12 +102,13 @@ class Reign:
         ttl_seconds: float = TTL_SECONDS,
         stop: threading.Event | None = None,
     ) -> None:
-        self.leadership = leadership
+        super().__init__(leadership)
         self._database = database
         self._ttl_seconds = ttl_seconds
         self._stop = stop
         self._taken = time.monotonic()
 
+    @override
     def keep(self) -> None:
         """Renew the lease where a third of it has gone by; call it between transactions.
 
@@ -101,18 +125,6 @@ class Reign:
         ):
             raise self._lost()
         self._taken = time.monotonic()
-
-    def check(self, session: ReadSession) -> None:
-        """Refuse what this transaction is about to write, unless the epoch still leads.
-
-        Raises:
-            LeadershipLostError: it does not; the transaction must not commit.
-        """
-        if not leads(session, self.leadership):
-            raise self._lost()
-
-    def _lost(self) -> LeadershipLostError:
-        return LeadershipLostError(holder=self.leadership.holder, epoch=self.leadership.epoch)
 
 
 def take_leadership(
