@@ -1,6 +1,6 @@
 """A replay judges at the moments at which the live controller does, in every zone, over its edges.
 
-The live controller of these tests is one that looks each minute: by the controller's own rules, on
+The live controller of these tests is one that looks each second: by the controller's own rules, on
 readings that it finds by their times. A rehearsal of the same policy has to say the same.
 """
 
@@ -24,7 +24,7 @@ from mlreg.controller.domain.triggers import View
 from mlreg.controller.domain.windows import Interval, closed_windows, window_of
 from mlreg.controller.services.policy_texts import parse_policy
 
-HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
+HOUR, DAY, SECOND = timedelta(hours=1), timedelta(days=1), timedelta(seconds=1)
 YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Africa/Casablanca",
@@ -53,7 +53,7 @@ class Stream:
 
 
 class Controller:
-    """Looks each minute, as far as there is something to be done; is its own `ViewSource`."""
+    """Looks each second, as far as there is something to be done; is its own `ViewSource`."""
 
     def __init__(self, policy, span):
         self.policy, self.span, self.stream = policy, span, Stream()
@@ -68,7 +68,7 @@ class Controller:
             coming = next_moment(policy, memory)
             if max(coming, now) > self.span.end:
                 return self.runs
-            now = max(now + MINUTE, minute_after(coming))
+            now = max(now + SECOND, second_after(coming))
             memory = memory._replace(
                 closed_until=window_of(now, self.width).start,
                 matured_until=window_of(now - self.delay, self.width).start,
@@ -129,9 +129,9 @@ class Windowed:
         self.window = window
 
 
-def minute_after(moment):
-    """The first whole minute after a moment: whoever looks each minute is late by up to one."""
-    return YEAR + ((moment - YEAR) // MINUTE + 1) * MINUTE
+def second_after(moment):
+    """The first whole second after a moment: whoever looks each second is late by up to one."""
+    return YEAR + ((moment - YEAR) // SECOND + 1) * SECOND
 
 
 def policy_of(triggers, **more):
