@@ -1,6 +1,6 @@
 """Policies that contradict themselves or their model: each refused with line, key and reason."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from lightgbm.basic import _ConfigAliases
@@ -8,6 +8,7 @@ from lightgbm.basic import _ConfigAliases
 from mlreg.controller.domain.lightgbm_names import MAIN_NAMES
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.policy_rules import Known
+from mlreg.controller.domain.selection_rules import rows_ahead
 from mlreg.controller.services.policy_checks import check_policy
 from mlreg.controller.services.policy_texts import complete, parse_policy
 from mlreg.registry.store.tables import Model
@@ -113,6 +114,72 @@ def test_parameters_by_any_of_their_names_are_taken():
     assert problems_of("retrain: {params: {eta: 0.1}, search: {params: {max_leaf: [3, 9]}}}") == ()
     forest = "trainer: sklearn, estimator: sklearn.ensemble.RandomForestClassifier"
     assert problems_of(f"retrain: {{{forest}, params: {{n_estimators: 50}}}}") == ()
+
+
+ROWS = [
+    ("data: {select: {sliding: 2d}}", "select.sliding", "than the evaluate_window of 14d"),
+    ("data: {select: {half_life: 5m}}", "select.half_life", "of a day, none would count"),
+    (
+        "data: {select: {since_change: 500, half_life: 5m}}",
+        "select.half_life",
+        "of a day, none would count",
+    ),
+    ("data: {select: {since_change: 500, give_up: 6h}}", "select.give_up", "tells of any row"),
+    ("data: {select: {seasonal: 365d, width: 5m}}", "select.width", "rows are taken by hours"),
+    (
+        "data: {select: {seasonal: 36500d, width: 18000d, turns: 20}}",
+        "select.turns",
+        "they go back 2,049 years; at most 100",
+    ),
+    ("data: {select: {stratified: [temp], least: 5}}", "select", "each row would be a slice"),
+    ("data: {window: 3650d}", "window", "at most 366d: a trigger looks at many windows"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "problem"), ROWS)
+def test_rows_that_would_be_none_are_refused(text, place, problem):
+    (found,) = problems_of(text)
+    assert found.startswith(f"line 3: data.{place}: ")
+    assert found.endswith(problem)
+
+
+def test_each_label_of_a_regression_would_be_a_slice():
+    text = "data: {select: {stratified: [label, wind], least: 5}}"
+    assert problems_of(text) == ()
+    (found,) = problems_of(text, "regression")
+    assert found.startswith("line 3: data.select: 'label' is a number of any value")
+
+
+def test_a_moment_that_lies_ahead_is_told():
+    for select in ("expanding: '2013-08-01T00:00:00Z'", "reservoir: 100, since: 2013-08-01T00:00Z"):
+        data = parse_policy(
+            f"model: m\ntriggers: [{{every: 1d}}]\ndata: {{select: {{{select}}}}}\n"
+        )
+        for month, count in ((7, 1), (9, 0)):
+            assert len(list(rows_ahead(data.data, datetime(2013, month, 1, tzinfo=UTC)))) == count
+
+
+@pytest.mark.parametrize(
+    ("monitor", "features", "problem"),
+    [
+        ("ks", "[carrier]", "'carrier' is category, and ks is of float and int"),
+        ("wasserstein", "[temp, late]", "'late' is bool, and wasserstein is of float and int"),
+        ("cramers_v", "[temp]", "'temp' is float, and cramers_v is of bool and category"),
+        ("unseen_share", "[wind]", "'wind' is int, and unseen_share is of category"),
+    ],
+)
+def test_drift_that_is_never_measured_is_refused(monitor, features, problem):
+    trigger = f"triggers: [{{drift: {monitor}, above: 0.1, features: {features}}}]"
+    assert problems_of(trigger) == (f"line 2: triggers[0]: {problem}",)
+    assert problems_of("triggers: [{drift: psi, above: 0.1, features: [temp, carrier]}]") == ()
+    (found,) = problems_of("triggers: [{drift: jensen_shannon, above: 3}]")
+    assert found.endswith("jensen_shannon lies between 0 and 1: it is never above 3")
+
+
+def test_half_a_window_has_to_give_a_verdict_where_the_other_half_looks_back():
+    (found,) = problems_of("memory: {versions: 5}\ndata: {evaluate_window: 3d}")
+    assert found.startswith("line 3: memory: the newer half of the evaluate_window judges")
+    assert problems_of("memory: {versions: 5}\ndata: {evaluate_window: 4d}") == ()
 
 
 def test_the_names_of_lightgbm_are_those_that_are_installed():

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from types import MappingProxyType
 
 _SIZES = ("psi", "jensen_shannon", "wasserstein", "ks", "cramers_v")
 OF_FEATURES = frozenset({*_SIZES, "null_share", "unseen_share", "default_share", "skew"})
+OF_DTYPES = MappingProxyType(
+    {
+        **dict.fromkeys(("wasserstein", "ks"), frozenset({"float", "int"})),
+        "cramers_v": frozenset({"category", "bool"}),
+        "unseen_share": frozenset({"category"}),
+    }
+)
+"""Those that are measured of features of some dtypes only."""
 SHARES = frozenset(
     {
         "null_share",
@@ -18,7 +27,11 @@ SHARES = frozenset(
         "default_share",
         "label_share",
         "domain_auc",
-        *(f"{part}{size}" for part in ("", "score_", "label_") for size in ("ks", "cramers_v")),
+        *(
+            f"{part}{size}"
+            for part in ("", "score_", "label_")
+            for size in ("ks", "cramers_v", "jensen_shannon")
+        ),
     }
 )
 """Those that lie between 0 and 1."""

@@ -18,9 +18,11 @@ from mlreg.controller.domain.parameter_rules import impossible_parameters
 from mlreg.controller.domain.policy_advice import advice
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.domain.policy_rules import Complaint, Known, contradictions
+from mlreg.controller.domain.selection_rules import impossible_rows, rows_ahead
 from mlreg.controller.domain.steps.hashed import Hashed
 from mlreg.controller.domain.steps.step import StepError
 from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS, MODEL_FILES
+from mlreg.controller.domain.watchable import OF_DTYPES
 from mlreg.controller.domain.yaml_file import read_yaml
 from mlreg.controller.services.label_profiles import known_delays
 from mlreg.controller.services.labelled_rows import shape_of
@@ -58,6 +60,7 @@ def check_policy(
         *_of_trainer(policy, model),
         *_of_metrics(policy, model.task),
         *impossible_parameters(policy.retrain, model.task),
+        *impossible_rows(policy),
         *of_triggers,
     ]
     problems = _spelt(text, [*found, *contradictions(policy, known)])
@@ -67,7 +70,8 @@ def check_policy(
 
 def advise(text: str, policy: Policy, model: Model, known: Known, now: datetime) -> list[str]:
     """Return what the policy is not refused for, but is unlikely to be meant, with line and key."""
-    return _spelt(text, [*_of_slices(policy, model), *advice(policy, known, now)])
+    found = [*_of_slices(policy, model), *rows_ahead(policy.data, now), *advice(policy, known, now)]
+    return _spelt(text, found)
 
 
 def known_of(session: ReadSession, model: Model, environment: str, now: datetime) -> Known:
@@ -104,8 +108,31 @@ def _of_columns(policy: Policy, model: Model) -> Iterator[Complaint]:
         return
     found = list(_unknown_columns(policy, model, frozenset(schema.names)))
     yield from found
+    yield from _of_slicing(policy, schema, model.task)
+    yield from _of_drift(policy, schema)
     if not found:
         yield from _of_steps(policy, schema, catalog.target_contract_of(model))
+
+
+def _of_slicing(policy: Policy, schema: FeatureSchema, task: str) -> Iterator[Complaint]:
+    """Yield the columns of so many values that each row would be a slice of its own."""
+    for name in policy.data.selection.columns:
+        is_number = name in schema.names and schema[name].dtype == "float"
+        if is_number or (name == LABEL and task == "regression"):
+            problem = f"{name!r} is a number of any value: nearly each row would be a slice"
+            yield Complaint(("data", "select"), problem)
+
+
+def _of_drift(policy: Policy, schema: FeatureSchema) -> Iterator[Complaint]:
+    """Yield the features whose drift is never measured in that way: the trigger never holds."""
+    for index, trigger in enumerate(policy.triggers):
+        for monitor in trigger.monitors:
+            measured = OF_DTYPES.get(monitor, frozenset())
+            for name in trigger.columns if measured else ():
+                if name in schema.names and schema[name].dtype not in measured:
+                    dtypes = " and ".join(sorted(measured))
+                    problem = f"{name!r} is {schema[name].dtype}, and {monitor} is of {dtypes}"
+                    yield Complaint(("triggers", index), problem)
 
 
 def _of_steps(policy: Policy, schema: FeatureSchema, target: TargetContract) -> Iterator[Complaint]:
