@@ -36,7 +36,7 @@ _HEADER_KEYS = frozenset(
         *("monotone_constraints", "feature_infos", "tree_sizes"),
     }
 )
-_WORD = re.compile(r"[a-z_]+(:[-+0-9.e]{1,32})?")
+_WORD = re.compile(r"[a-z_][a-z0-9_]*(:[-+0-9.e]{1,32})?")
 _INFO = re.compile(r"none|\[[-+0-9.einf]+:[-+0-9.einf]+\]|-?[0-9]+(:-?[0-9]+)*")
 _PARAMETER = re.compile(r"\[([a-z0-9_]+): ([^\]\n]*)\]")
 _END = b"end of trees\n"

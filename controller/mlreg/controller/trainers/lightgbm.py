@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import sys
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
@@ -23,9 +22,9 @@ import numpy as np
 from lightgbm.basic import _ConfigAliases  # LightGBM's own list of its parameters' names
 
 from mlreg.client.scoring.errors import ModelFileError
-from mlreg.client.scoring.lightgbm_text import ModelSummary, validate
 from mlreg.controller.domain.parameter_rules import SEEDS
 from mlreg.controller.domain.shards import without_addresses
+from mlreg.controller.trainers.boosters import open_booster, refit, validated
 from mlreg.controller.trainers.errors import (
     NoTreeGrownError,
     ParentMismatchError,
@@ -52,6 +51,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlreg.client.scoring.lightgbm_text import ModelSummary
+
 OBJECTIVE_PARAMETERS: Mapping[str, float] = {
     "boost_from_average": 0,
     "sigmoid": 1,
@@ -71,9 +72,6 @@ ADDRESSES = frozenset({"machines", "local_listen_port", "time_out"})
 _SOURCE = re.compile(r" at \S+, line \d+ ?\.$")
 UNSAFE_NAME = re.compile(r'[\s",:\[\]{}]')
 REPORT_EVERY_ROUNDS = 50
-MOST_PASSED = 4_096
-_PASSED: dict[bytes, ModelSummary] = {}
-"""What the model files hold that passed the validator in this process, by their digests."""
 
 
 class LightGBMTrainer:
@@ -90,13 +88,13 @@ class LightGBMTrainer:
         network = {} if task.shard is None else task.shard.network
         params = {**resolve_parameters(task, _aliases()), **seeds, **network}
         try:
-            booster, before = _LANES[task.lane](task, params)
-            content = without_addresses(booster.model_to_string().encode())
+            text, before = _LANES[task.lane](task, params)
+            content = without_addresses(text.encode())
         except lightgbm.basic.LightGBMError as error:
             if "bad_alloc" in str(error):
                 raise MemoryError from error
             raise TrainingFailedError(cause=_told(error)) from error
-        trees = _validated(content).num_trees
+        trees = validated(content).num_trees
         if task.lane == "continue" and trees <= before:
             raise NoTreeGrownError(rows=len(task.labels))
         model.write_bytes(content)
@@ -112,12 +110,12 @@ class LightGBMTrainer:
         Raises:
             ModelFileError: the file breaks the format.
         """
-        _, booster = _open(model)
+        _, booster = open_booster(model)
         return np.asarray(booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
     def is_one_against_all(self, model: StoredModel) -> bool:
         """Say whether each class was learnt on its own; see the protocol."""
-        return _validated(model.path.read_bytes()).objective == "multiclassova"
+        return validated(model.path.read_bytes()).objective == "multiclassova"
 
     def contributions(
         self, model: StoredModel, matrix: NDArray[np.float64], *, threads: int
@@ -129,7 +127,7 @@ class LightGBMTrainer:
         Raises:
             ModelFileError: the file breaks the format, or has another number of features.
         """
-        summary, booster = _open(model)
+        summary, booster = open_booster(model)
         features = len(summary.feature_names)
         if matrix.shape[1] != features:
             cause = f"{features} names, but the rows have {matrix.shape[1]} features"
@@ -142,7 +140,7 @@ class LightGBMTrainer:
         self, model: StoredModel, matrix: NDArray[np.float64], *, points: int, threads: int
     ) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Yield the scores by the first trees; see the protocol."""
-        summary, booster = _open(model)
+        summary, booster = open_booster(model)
         step = max(1, -(-summary.num_trees // points))
         raw = np.zeros(len(matrix))
         for start in range(0, summary.num_trees, step):
@@ -154,35 +152,6 @@ class LightGBMTrainer:
                 num_threads=threads,
             )
             yield min(start + step, summary.num_trees), _from_raw(raw, summary)
-
-
-def _open(model: StoredModel) -> tuple[ModelSummary, lightgbm.Booster]:
-    """Open a model file, validated first.
-
-    Raises:
-        ModelFileError: the file breaks the format.
-    """
-    content = model.path.read_bytes()
-    summary = _validated(content)
-    try:
-        return summary, lightgbm.Booster(model_str=content.decode())
-    except ValueError as error:  # LightGBM reads the parameters as JSON
-        raise ModelFileError(where="parameters", cause=str(error)) from error
-
-
-def _validated(content: bytes) -> ModelSummary:
-    """Validate a model file; one that this process has passed before is told by its digest.
-
-    Raises:
-        ModelFileError: the file breaks the format.
-    """
-    digest = sha256(content).digest()
-    found = _PASSED.get(digest)
-    if found is None:
-        found = validate(content)
-        if len(_PASSED) < MOST_PASSED:
-            _PASSED[digest] = found
-    return found
 
 
 def _from_raw(raw: NDArray[np.float64], summary: ModelSummary) -> NDArray[np.float64]:
@@ -206,33 +175,27 @@ def _stateful(task: TrainingTask) -> dict[str, Any]:
     return {}
 
 
-def _train_full(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
+def _train_full(task: TrainingTask, params: dict[str, Any]) -> tuple[str, int]:
     booster = lightgbm.train(params, _dataset(task, params), task.rounds, callbacks=[_report])
-    return booster, 0
+    return booster.model_to_string(), 0
 
 
-def _train_continue(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
+def _train_continue(task: TrainingTask, params: dict[str, Any]) -> tuple[str, int]:
     booster, summary = checked_parent(task, params)
     rounds = rounds_left(task, summary)
     grown = lightgbm.train(
         params, _dataset(task, params), rounds, init_model=booster, callbacks=[_report]
     )
-    return grown, summary.num_trees
+    return grown.model_to_string(), summary.num_trees
 
 
-def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[lightgbm.Booster, int]:
+def _train_refit(task: TrainingTask, params: dict[str, Any]) -> tuple[str, int]:
     booster, summary = checked_parent(task, params)
-    refitted = booster.refit(
-        task.matrix,
-        task.labels,
-        decay_rate=task.decay_rate,
-        weight=task.weights,
-        group=_sizes(task),
-        feature_name=list(task.contract.names),
-        categorical_feature=_categorical(task.contract),
-        dataset_params=params,
-    )
-    return refitted, summary.num_trees
+    if float(params.get("path_smooth", 0)):
+        cause = "LightGBM cannot smooth new leaves of old trees, and ends its process"
+        raise ParentMismatchError(what="path_smooth", cause=cause)
+    text = refit(booster, task.matrix, _described(task), params, task.decay_rate)
+    return text, summary.num_trees
 
 
 _LANES = {"full": _train_full, "continue": _train_continue, "refit": _train_refit}
@@ -263,7 +226,7 @@ def checked_parent(
         ParentMismatchError: no parent, or its columns, contract or objective differ; names which.
         ModelFileError: its file breaks the format.
     """
-    summary, booster = _open(parent_of(task))
+    summary, booster = open_booster(parent_of(task))
     try:
         check_names(summary.feature_names, task.contract.names)
     except ContractMismatchError as error:
@@ -301,14 +264,21 @@ def rounds_left(task: TrainingTask, parent: ModelSummary) -> int:
 def _dataset(task: TrainingTask, params: Mapping[str, Any]) -> lightgbm.Dataset:
     return lightgbm.Dataset(
         task.matrix,
-        task.labels,
-        weight=task.weights,
-        group=_sizes(task),
-        feature_name=list(_checked_names(task.contract)),
         categorical_feature=_categorical(task.contract),
         params=dict(params),
         free_raw_data=False,
+        **_described(task),
     )
+
+
+def _described(task: TrainingTask) -> dict[str, Any]:
+    """Return what a dataset is told of rows beside their values."""
+    return {
+        "label": task.labels,
+        "weight": task.weights,
+        "group": _sizes(task),
+        "feature_name": list(_checked_names(task.contract)),
+    }
 
 
 def _sizes(task: TrainingTask) -> NDArray[np.intp] | None:
