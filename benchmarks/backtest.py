@@ -25,7 +25,8 @@ from mlreg.controller.domain.backtest_grid import Grid, candidates
 from mlreg.controller.services.backtest_history import History
 from mlreg.controller.services.backtest_replay import Plan, replay_all
 from mlreg.controller.services.policy_texts import parse_policy
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS, ROWS, FEATURES = 365, 900, 15

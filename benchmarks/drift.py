@@ -43,7 +43,8 @@ from mlreg.controller.services.rollups import load_stack
 from mlreg.controller.store.profiles import keep_bins, keep_windows
 from mlreg.controller.store.tables import WindowProfile
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services.catalog import ModelSpecification, create_model, id_of
 from mlreg.registry.store.database import Database
 

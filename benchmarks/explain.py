@@ -34,7 +34,8 @@ from mlreg.controller.services.explaining_rows import features_of, scored_rows
 from mlreg.controller.services.profiles import ensure_bins
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import catalog, uploads
 from mlreg.registry.store import tables
 from mlreg.registry.store.database import Database

@@ -29,7 +29,7 @@ from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.work import WorkerSettings, run_worker
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import TargetContract
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services.catalog import ModelSpecification, create_model
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database

@@ -17,7 +17,8 @@ from river.datasets import synth
 
 from mlreg.controller.feedback.joins import LABEL_TIME
 from mlreg.controller.services.backtest_history import History
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

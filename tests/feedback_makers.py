@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services.catalog import ModelSpecification, create_model
 
 NOW = datetime(2013, 7, 1, tzinfo=UTC)

@@ -26,8 +26,8 @@ from mlreg.controller.services.chore import ChoreRoom
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.store.jobs import find_job
 from mlreg.controller.trainers.child import train
-from mlreg.registry.domain.contracts import TargetContract
 from mlreg.registry.domain.errors import InvalidError
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import deployments
 from mlreg.registry.store import tables
 from tests.api.test_automation import cli  # noqa: F401 - a fixture

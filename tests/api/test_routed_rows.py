@@ -12,7 +12,8 @@ from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.draining import drain_model
 from mlreg.controller.services.logged_rows import read_rows, select_rows
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services.catalog import ModelSpecification, create_model
 from tests.feedback_makers import FEATURES, NOW, START, make_store, predictions
 

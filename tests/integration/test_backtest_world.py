@@ -18,7 +18,8 @@ from mlreg.controller.services.backtest_world import ReplayedWorld
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.recipe import ROWS, Recipe
 from mlreg.controller.trainers import child
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 START, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
 CONTRACT = FeatureContract.from_json([{"name": "x", "dtype": "float"}])

@@ -25,7 +25,8 @@ from mlreg.controller.services.sourcing import SourceParts, keep_source
 from mlreg.controller.store import log_upkeep
 from mlreg.controller.store.tables import Job, Reading, Retention
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services.catalog import ModelSpecification, create_model
 from mlreg.registry.services.uploads import send_blob
 from tests.faults.workers import await_true

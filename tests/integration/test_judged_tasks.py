@@ -11,7 +11,8 @@ from mlreg.controller.services import decisions, feedback, runs
 from mlreg.controller.services.policies import apply_policy
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.domain.actor import SYSTEM
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services.catalog import ModelSpecification, create_model, get_model
 from tests.makers import PERSON
 from tests.run_makers import DAY, START, FixedClock, await_end, deployment, log_of, worker

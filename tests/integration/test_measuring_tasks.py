@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from mlreg.controller.store.readings import list_readings
-from mlreg.registry.domain.contracts import TargetContract
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.store import tables
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation, labels_of, rows_of
 

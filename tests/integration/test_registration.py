@@ -11,12 +11,7 @@ from sqlmodel import select
 from mlreg.registry.artifacts.errors import BlobCorruptError
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.domain.actor import Actor
-from mlreg.registry.domain.contracts import (
-    ContractMismatchError,
-    FeatureContract,
-    FeatureSchema,
-    TargetContract,
-)
+from mlreg.registry.domain.contracts import ContractMismatchError, FeatureContract, FeatureSchema
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.provenance import (
     EnvironmentRecord,
@@ -25,6 +20,7 @@ from mlreg.registry.domain.provenance import (
     InvalidProvenanceError,
     Provenance,
 )
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import catalog, retirement, uploads
 from mlreg.registry.services.catalog import ModelSpecification
 from mlreg.registry.services.registration import (

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.search_language import InvalidQueryError
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import catalog
 from mlreg.registry.services import search as searching
 from mlreg.registry.services.catalog import ModelSpecification

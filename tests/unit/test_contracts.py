@@ -13,11 +13,11 @@ from mlreg.registry.domain.contracts import (
     Feature,
     FeatureContract,
     FeatureSchema,
-    TargetContract,
     check_contract,
     check_names,
 )
 from mlreg.registry.domain.forms import InvalidContractError
+from mlreg.registry.domain.target_contract import TargetContract
 
 NAMES = st.text("abcdefgh_ é", min_size=1, max_size=8)
 VALUES = st.lists(st.text("ABC", min_size=1, max_size=3), min_size=1, max_size=5, unique=True)

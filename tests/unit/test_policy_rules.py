@@ -9,7 +9,7 @@ from mlreg.controller.domain.policy_rules import Known, contradictions
 from mlreg.controller.domain.specification import DEFAULT_GATES
 from mlreg.controller.gates.kinds import read_gates
 from mlreg.controller.services.policy_texts import complete, parse_policy
-from mlreg.registry.domain.contracts import TargetContract
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.store.tables import Model
 
 DAY = timedelta(days=1)

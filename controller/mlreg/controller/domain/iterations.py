@@ -16,7 +16,6 @@ from mlreg.registry.domain.contracts import (
     ContractMismatchError,
     FeatureContract,
     FeatureSchema,
-    Task,
     check_contract,
 )
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlreg.controller.domain.policy import RetrainRule
+    from mlreg.registry.domain.target_contract import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mlreg.controller.domain.bootstrap import Times
 from mlreg.controller.domain.metrics import Floats, Integers
 from mlreg.controller.domain.metrics.priors import Prior
-from mlreg.registry.domain.contracts import Task
 from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.domain.target_contract import Task
 
 Role = Literal["challenger", "champion", "anchor", "prior"]
 

@@ -14,7 +14,7 @@ from mlreg.controller.domain.metrics.ranking import MAX_GRADE, counted_rows
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.metrics import Booleans, Floats, Rows
-    from mlreg.registry.domain.contracts import Task
+    from mlreg.registry.domain.target_contract import Task
 
 CLASSIFIED = frozenset({"binary", "multiclass"})
 """The tasks whose labels are classes."""

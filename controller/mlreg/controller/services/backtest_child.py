@@ -36,7 +36,8 @@ from mlreg.controller.trainers.child import answer
 from mlreg.controller.trainers.job import Job, TrainJob
 from mlreg.controller.trainers.rows import read_table
 from mlreg.controller.trainers.tasks import contract_of
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from pathlib import Path

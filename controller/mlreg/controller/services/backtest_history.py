@@ -23,7 +23,8 @@ from mlreg.controller.domain.metrics import Floats, Integers
 from mlreg.controller.feedback.joins import LABEL_TIME
 from mlreg.controller.services.logged_rows import floats
 from mlreg.controller.trainers.rows import groups_of, weights_of
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.windows import Interval

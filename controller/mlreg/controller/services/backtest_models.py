@@ -35,8 +35,8 @@ from mlreg.controller.trainers.rows import labelled_rows, weights_of
 from mlreg.controller.trainers.scores import checked_scores
 from mlreg.controller.trainers.tasks import step_rows, task_of
 from mlreg.controller.trainers.trainer import StoredModel
-from mlreg.registry.domain.contracts import TargetContract
 from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.controller.store.serving import Serving
-    from mlreg.registry.domain.contracts import TargetContract
+    from mlreg.registry.domain.target_contract import TargetContract
     from mlreg.registry.store.database import ReadSession
 
 

@@ -42,7 +42,7 @@ from mlreg.controller.trainers.rows import (
     weights_of,
 )
 from mlreg.controller.trainers.scores import Outputs, score_models, write_scores
-from mlreg.registry.domain.contracts import TargetContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.performance import LabelledWindow
     from mlreg.controller.domain.readings import WindowReading
     from mlreg.controller.domain.windows import Interval
-    from mlreg.registry.domain.contracts import TargetContract
+    from mlreg.registry.domain.target_contract import TargetContract
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.yaml_file import Location
-    from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+    from mlreg.registry.domain.contracts import FeatureSchema
+    from mlreg.registry.domain.target_contract import TargetContract
     from mlreg.registry.store.database import ReadSession
     from mlreg.registry.store.tables import Model
 

@@ -92,14 +92,16 @@ from mlreg.controller.trainers.tasks import (
     task_of,
 )
 from mlreg.controller.trainers.trainer import StoredModel, Trained, Trainer, TrainingTask
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
 from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from mlreg.registry.domain.contracts import FeatureContract
 
 JOB = "job.json"
 RESULT = "result.json"
@@ -187,27 +189,41 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         watch.lap("stage")
     return {
         "outcome": "trained",
+        **_told_of_rows(rows, target),
+        **_told_of_model(job, trainer, model, trained),
+        "unseen": encoded.unseen,
+        "augmented": stepped.augmented,
+        "steps": [record.to_json() for record in stepped.records],
+        "search": None if searched is None else dict(searched.record),
+        "seconds": watch.seconds,
+        "holdout": holdout,
+        "shard": shard_report(task, len(stepped.rows.labels), model.path),
+    }
+
+
+def _told_of_rows(rows: LabelledRows, target: TargetContract) -> dict[str, object]:
+    return {
         "rows": len(rows.labels),
         "unlabelled": rows.unlabelled,
         "positives": rows.positives if target.task == "binary" else None,
         "prior": float(np.average(rows.labels, weights=rows.weights)),
+    }
+
+
+def _told_of_model(
+    job: TrainJob, trainer: Trainer, model: StoredModel, trained: Trained
+) -> dict[str, object]:
+    return {
         "trees": trained.trees,
         "new_trees": trained.new_trees,
         "lane": job.lane,
         "trainer": trainer.name,
         "params": dict(trained.params),
         "seeds": {"run": job.seed, **trained.seeds},
-        "contract": contract.to_document(),
-        "contract_digest": contract.digest,
-        "unseen": encoded.unseen,
-        "augmented": stepped.augmented,
-        "steps": [record.to_json() for record in stepped.records],
-        "search": None if searched is None else dict(searched.record),
+        "contract": model.contract.to_document(),
+        "contract_digest": model.contract.digest,
         "reported": dict(trained.metrics),
         "model_digest": digest_of_files(model.path),
-        "seconds": watch.seconds,
-        "holdout": holdout,
-        "shard": shard_report(task, len(stepped.rows.labels), model.path),
     }
 
 

@@ -23,7 +23,7 @@ from mlreg.controller.trainers.rows import (
 )
 from mlreg.controller.trainers.scores import score_models
 from mlreg.controller.trainers.stage import LabelledMatrix, measure_scores
-from mlreg.registry.domain.contracts import TargetContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from pathlib import Path

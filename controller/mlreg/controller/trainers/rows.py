@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mlreg.registry.domain.contracts import Feature, FeatureSchema, TargetContract
+    from mlreg.registry.domain.contracts import Feature, FeatureSchema
+    from mlreg.registry.domain.target_contract import TargetContract
 
 LABEL = "label"
 WEIGHT = "weight"

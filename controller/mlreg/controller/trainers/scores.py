@@ -15,7 +15,8 @@ from mlreg.controller.domain.soundness import SLACK
 from mlreg.controller.trainers.errors import ScoresError
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.trainer import OneAgainstAll, StoredModel
-from mlreg.registry.domain.contracts import FeatureContract, Task
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.trainers.job import ScoredModel
     from mlreg.controller.trainers.trainer import Trainer
-    from mlreg.registry.domain.contracts import TargetContract
+    from mlreg.registry.domain.target_contract import TargetContract
 
 SCORES = "scores.parquet"
 MOST_DIMENSIONS = 2

@@ -38,8 +38,9 @@ from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.stage import SEARCH, LabelledMatrix, measure_scores
 from mlreg.controller.trainers.tasks import step_rows, task_of
 from mlreg.controller.trainers.trainer import StoredModel, Trainer
-from mlreg.registry.domain.contracts import FeatureContract, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.domain.target_contract import TargetContract
 
 FOLDER = "search"
 SEED = "search"

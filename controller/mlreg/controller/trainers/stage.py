@@ -55,8 +55,8 @@ from mlreg.controller.trainers.trainer import (
     Trainer,
     TrainingTask,
 )
-from mlreg.registry.domain.contracts import TargetContract
 from mlreg.registry.domain.errors import RegistryError
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,12 +15,7 @@ from mlreg.controller.trainers.job import InvalidJobError, TrainJob
 from mlreg.controller.trainers.rows import LabelledRows, learn_categories, pin_categories
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import Preparation, StoredModel, TrainingTask
-from mlreg.registry.domain.contracts import (
-    FeatureContract,
-    FeatureSchema,
-    TargetContract,
-    check_contract,
-)
+from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, check_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlreg.client.scoring.encoding import Encoded
+    from mlreg.registry.domain.target_contract import TargetContract
 
 
 @dataclass(frozen=True, slots=True)

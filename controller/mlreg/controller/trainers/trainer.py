@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.controller.domain.shards import Shard
-from mlreg.registry.domain.contracts import FeatureContract, Task
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import Task
 
 Lane = Literal["full", "continue", "refit"]
 Scalar = bool | int | float | str

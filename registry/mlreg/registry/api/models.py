@@ -10,7 +10,8 @@ from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.paging import Paging
 from mlreg.registry.api.permission import PermissionDeniedError, may
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import catalog, retirement
 from mlreg.registry.services.catalog import ModelSpecification
 from mlreg.registry.store.tables import Model

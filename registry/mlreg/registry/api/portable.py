@@ -24,9 +24,10 @@ from mlreg.registry.artifacts.errors import BlobNotFoundError
 from mlreg.registry.artifacts.reading import read_blob
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.domain.actor import Actor
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
 from mlreg.registry.domain.manifests import Manifest, ManifestFile
 from mlreg.registry.domain.stage import Stage, StagedFile
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import catalog, portable, signing
 from mlreg.registry.services.file_access import check_known, get_known_blob
 from mlreg.registry.services.inspection import inspect_artifact

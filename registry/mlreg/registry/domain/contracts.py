@@ -1,4 +1,4 @@
-"""What a model reads and what it answers: feature schema, feature contract, target contract.
+"""What a model reads: feature schema and feature contract.
 
 What always holds: features are ordered and their names are unique; only a `category` has
 categories and a rule for unseen values; a contract is a schema whose every category is pinned, and
@@ -7,7 +7,7 @@ its digest is that of its canonical JSON. Null, NaN and missing are one thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
@@ -18,16 +18,15 @@ from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.domain.forms import (
     InvalidContractError,
     Json,
+    check_rules,
     flag,
     mapping,
-    optional_text,
     text,
     texts,
 )
 
 Dtype = Literal["float", "int", "bool", "category"]
 Unseen = Literal["missing", "error", "hash"]
-Task = Literal["binary", "multiclass", "regression", "ranking"]
 
 FORMAT = 1
 MAX_FEATURES = 10_000
@@ -41,7 +40,6 @@ RESERVED = frozenset(
         *("mlreg:batch", "mlreg:row"),
     }
 )
-BINARY_CLASSES = 2
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "float": (int, float),
     "int": (int,),
@@ -54,17 +52,6 @@ _NAME_LENGTH = f"a name has 1 to {MAX_NAME_LENGTH} letters"
 _ONE_OF_DTYPES = f"dtype must be one of {', '.join(_KINDS)}"
 _BUCKETS = f"unseen: hash goes with 1 to {MAX_BUCKETS} buckets"
 _KEYS = frozenset({"name", "dtype", "categories", "default", "at_risk", "unseen", "buckets"})
-_TARGET_KEYS = frozenset(
-    {
-        "task",
-        "classes",
-        "positive_class",
-        "max_label_delay_seconds",
-        "entity_key",
-        "group_key",
-        "weight",
-    }
-)
 
 
 class ContractMismatchError(InvalidError):
@@ -114,7 +101,7 @@ class Feature:
             (_distinct(self.categories), "categories must be distinct, and not none"),
             (_fits(self.default, self.dtype), f"default {self.default!r} is not a {self.dtype}"),
         )
-        _check_rules(f"feature {self.name!r}", rules)
+        check_rules(f"feature {self.name!r}", rules)
 
     @property
     def is_pinned(self) -> bool:
@@ -288,100 +275,6 @@ def check_names(names: Sequence[str], expected: Sequence[str]) -> None:
         if name != wanted:
             problem = f"it stands at place {place + 1}, where {wanted!r} belongs"
             raise ContractMismatchError(column=name, problem=problem)
-
-
-@dataclass(frozen=True, slots=True)
-class TargetContract:
-    """What a model answers.
-
-    Attributes:
-        classes: the labels in the order of their codes; empty for regression and ranking.
-        positive_class: the class whose probability a binary model answers.
-        max_label_delay_seconds: a label that has not come by then never comes.
-        entity_key: the column that says whom a row is about (blocks, erasure), if any.
-        group_key: the column whose rows a ranking model orders.
-        weight: the column of sample weights, if any.
-    """
-
-    task: Task
-    classes: tuple[str, ...] = ()
-    positive_class: str | None = None
-    max_label_delay_seconds: int = 86_400
-    entity_key: str | None = None
-    group_key: str | None = None
-    weight: str | None = None
-
-    def __post_init__(self) -> None:
-        named = self.task in {"binary", "multiclass"}
-        rules = (
-            (self.task in get_args(Task), f"task must be one of {', '.join(get_args(Task))}"),
-            (not self.classes or named, f"a {self.task} task has no classes"),
-            (
-                self.task != "binary" or len(self.classes) == BINARY_CLASSES,
-                "a binary task has two classes",
-            ),
-            (self.task != "multiclass" or len(self.classes) > BINARY_CLASSES, "3 classes needed"),
-            (len(set(self.classes)) == len(self.classes), "classes must be distinct"),
-            (self.positive_class is None or self.task == "binary", "only binary has a positive"),
-            (
-                self.task != "binary" or self.positive_class in self.classes,
-                "positive class unknown",
-            ),
-            (self.max_label_delay_seconds >= 0, "the label delay is 0 or more seconds"),
-            (self.task != "ranking" or self.group_key is not None, "ranking needs a group key"),
-        )
-        _check_rules("target contract", rules)
-
-    def to_json(self) -> dict[str, Json]:
-        """Return the JSON form, as `model.target_contract` stores it."""
-        return {
-            "task": self.task,
-            "classes": list(self.classes),
-            "positive_class": self.positive_class,
-            "max_label_delay_seconds": self.max_label_delay_seconds,
-            "entity_key": self.entity_key,
-            "group_key": self.group_key,
-            "weight": self.weight,
-        }
-
-    @property
-    def digest(self) -> str:
-        """The digest of the canonical JSON form."""
-        return digest_of_json(self.to_json())
-
-    @classmethod
-    def from_json(cls, form: object) -> TargetContract:
-        """Read the JSON form; a binary task without classes has "0" and the positive "1".
-
-        Raises:
-            InvalidContractError: something in it breaks a rule.
-        """
-        where = "target contract"
-        fields = mapping(form, where=where, keys=_TARGET_KEYS)
-        task = cast("Task", text(fields.get("task"), where=where, key="task"))
-        classes = texts(fields.get("classes") or (), where=where)
-        if task == "binary" and not classes:
-            classes = ("0", "1")
-        positive = optional_text(fields, "positive_class", where)
-        delay = fields.get("max_label_delay_seconds", 86_400)
-        if not isinstance(delay, int) or isinstance(delay, bool):
-            raise InvalidContractError(where=where, problem="the label delay is a whole number")
-        return cls(
-            task=task,
-            classes=classes,
-            positive_class=classes[-1] if task == "binary" and positive is None else positive,
-            max_label_delay_seconds=delay,
-            entity_key=optional_text(fields, "entity_key", where),
-            group_key=optional_text(fields, "group_key", where),
-            weight=optional_text(fields, "weight", where),
-        )
-
-
-def _check_rules(where: str, rules: Iterable[tuple[bool, str]]) -> None:
-    """Raise the problem of the first rule that does not hold."""
-    for holds, problem in rules:
-        if not holds:
-            raise InvalidContractError(where=where, problem=problem)
 
 
 def _first_beyond(names: Sequence[str], known: Sequence[str]) -> str | None:

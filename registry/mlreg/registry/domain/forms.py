@@ -5,7 +5,7 @@ Every reader raises `InvalidContractError`; `where` is how its message begins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlreg.registry.domain.errors import InvalidError
 
@@ -56,3 +56,10 @@ def optional_text(fields: Mapping[str, object], key: str, where: str) -> str | N
     """Return the text under a key, None for null or nothing."""
     value = fields.get(key)
     return None if value is None else text(value, where=where, key=key)
+
+
+def check_rules(where: str, rules: Iterable[tuple[bool, str]]) -> None:
+    """Raise the problem of the first rule that does not hold."""
+    for holds, problem in rules:
+        if not holds:
+            raise InvalidContractError(where=where, problem=problem)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
 from mlreg.registry.domain.manifests import Manifest
 from mlreg.registry.domain.names import checked_name
 from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.references import VersionNeededError, parse_reference
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import audit
 from mlreg.registry.store import blobs, models, version_documents, versions
 from mlreg.registry.store.tables import Blob, Model, Version

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, or_, select
 
-from mlreg.registry.domain.contracts import FeatureSchema, TargetContract
+from mlreg.registry.domain.contracts import FeatureSchema
 from mlreg.registry.domain.digests import canonical_json, digest_of_json
 from mlreg.registry.domain.errors import InvalidError, RefusedError
+from mlreg.registry.domain.target_contract import TargetContract
 from mlreg.registry.services import audit, catalog
 from mlreg.registry.services.registration import (
     BlobsMissingError,

@@ -20,7 +20,8 @@ from mlreg.controller.domain.steps.step import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, TargetContract
+    from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema
+    from mlreg.registry.domain.target_contract import TargetContract
 
 MOST_CLASSES = 1_000
 

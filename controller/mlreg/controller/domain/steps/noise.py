@@ -20,12 +20,8 @@ from mlreg.controller.domain.steps.step import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlreg.registry.domain.contracts import (
-        Feature,
-        FeatureContract,
-        FeatureSchema,
-        TargetContract,
-    )
+    from mlreg.registry.domain.contracts import Feature, FeatureContract, FeatureSchema
+    from mlreg.registry.domain.target_contract import TargetContract
 
 _NUMBERS = frozenset({"float", "int"})
 

@@ -16,12 +16,8 @@ from mlreg.registry.domain.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlreg.registry.domain.contracts import (
-        Feature,
-        FeatureContract,
-        FeatureSchema,
-        TargetContract,
-    )
+    from mlreg.registry.domain.contracts import Feature, FeatureContract, FeatureSchema
+    from mlreg.registry.domain.target_contract import TargetContract
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]

@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlreg.registry.domain.contracts import (
-        Feature,
-        FeatureContract,
-        FeatureSchema,
-        TargetContract,
-    )
+    from mlreg.registry.domain.contracts import Feature, FeatureContract, FeatureSchema
+    from mlreg.registry.domain.target_contract import TargetContract
 
 LABEL = "label"
 Value = bool | int | float | str
