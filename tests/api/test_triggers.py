@@ -106,6 +106,18 @@ def test_by_hand_nothing_but_an_open_run_stops_it(client, automation):
     assert "prices were wrong all day" in automation.all(tables.Firing)[0].readings[0]["because"]
 
 
+def test_a_call_that_waits_is_told_with_what_it_waits_for(client, automation):
+    taken = client.triggers.call("flights", "new-prices", {"batch": "A7"})
+    automation.pass_to(taken.at)
+    again = client.triggers.call("flights", "new-prices", {"batch": "A8"})
+    (fired,) = automation.pass_to(again.at)
+    answer = client.triggers.why("flights")
+    assert (fired.outcome, answer.outcome, answer.waiting.why) == ("busy", "busy", "busy")
+    assert (answer.waiting.until, list(answer.waiting.triggers)) == (None, ["webhook"])
+    printed = " ".join("\n".join(_lines(answer)).split())
+    assert f"waits for the open run to end: webhook (since {again.at:%Y-%m-%d %H:%M})" in printed
+
+
 def test_what_is_refused(client, automation):
     with pytest.raises(NotFoundError, match="no webhook 'news'; it has new-prices"):
         client.triggers.call("flights", "news")

@@ -76,9 +76,68 @@ def test_in_quiet_hours_it_waits_and_runs_when_they_end(automation):
     assert (held.triggers, held.outcome) == (("upstream:2",), "quiet")
     assert automation.pass_to(START + DAY) == []
     (state,) = automation.all(tables.PolicyState)
-    assert PolicyMemory.from_json(state.memory).quiet.until == START + 30 * HOUR
+    assert PolicyMemory.from_json(state.memory).waiting.until == START + 30 * HOUR
     (fired,) = automation.pass_to(START + 30 * HOUR)
     assert (fired.triggers, fired.outcome) == (("upstream:2",), "run")
+
+
+def end_runs(automation):
+    with automation.database.writing() as session:
+        for run in session.exec(select(tables.Run).where(tables.Run.state == "queued")):
+            run.state = "succeeded"
+            session.add(run)
+
+
+def of_first(firing):
+    """Return what the first trigger of a firing was told, by the key of each piece."""
+    return [one.get("version") for one in firing.readings[0]["readings"]]
+
+
+def test_news_wait_for_the_open_run_then_for_its_cooldown_and_count_once(automation):
+    automation.apply(POLICY.replace("1m", "3h"))
+    serve(automation, START + 9 * HOUR)
+    (first,) = automation.pass_to(START + 9 * HOUR)
+    assert first.outcome == "run"
+    automation.clock_now = START + 10 * HOUR
+    register(automation, 2)
+    assert [one.outcome for one in automation.pass_to(START + 10 * HOUR)] == ["busy"]
+    register(automation, 3)
+    assert automation.pass_to(START + 10 * HOUR + MINUTE) == []
+    end_runs(automation)
+    assert [one.outcome for one in automation.pass_to(START + 11 * HOUR)] == ["cooldown"]
+    assert automation.all(tables.PolicyState)[0].next_fire_at == START + 12 * HOUR
+    (fired,) = automation.pass_to(START + 12 * HOUR)
+    assert (fired.triggers, fired.outcome) == (("upstream:2",), "run")
+    assert of_first(automation.all(tables.Firing)[-1]) == [2, 3]
+    end_runs(automation)
+    assert automation.pass_to(START + 20 * HOUR) == []
+
+
+def test_news_wait_until_a_freeze_is_lifted_and_the_look_is_at_once(automation):
+    freeze(automation)
+    register(automation, 2)
+    assert [one.outcome for one in automation.pass_to(START + 9 * HOUR)] == ["frozen"]
+    assert automation.pass_to(START + 10 * HOUR) == []
+    freeze(automation, deployments.unfreeze)
+    (fired,) = automation.pass_to(START + 10 * HOUR + MINUTE)
+    assert (fired.outcome, of_first(automation.all(tables.Firing)[-1])) == ("run", [2])
+
+
+def test_another_text_keeps_what_waits_for_the_triggers_that_stay(automation):
+    freeze(automation)
+    serve(automation, START + 9 * HOUR)
+    register(automation, 2)
+    assert [one.outcome for one in automation.pass_to(START + 9 * HOUR)] == ["frozen"]
+    automation.apply(POLICY.replace("  - {upstream: weather@champion}\n", "  - {webhook: go}\n"))
+    freeze(automation, deployments.unfreeze)
+    (fired,) = automation.pass_to(START + 10 * HOUR)
+    assert (fired.triggers, fired.outcome) == (("upstream",), "run")  # it has another place
+    assert of_first(automation.all(tables.Firing)[-1]) == [2]
+
+
+def freeze(automation, verb=deployments.freeze):
+    with automation.database.writing() as session:
+        verb(session, deployments.Change("flights", "production", PERSON, "x"), now=START)
 
 
 def test_a_state_that_is_locked_is_told_later_and_nobody_waits(automation):

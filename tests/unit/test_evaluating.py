@@ -13,14 +13,14 @@ from mlreg.controller.domain.evaluating import (
     judge_moment,
     next_moment,
     notice,
-    settle,
-    waits_already,
 )
-from mlreg.controller.domain.firing import Circumstances, judge_firing
-from mlreg.controller.domain.memory import Call, PolicyMemory, Quiet
+from mlreg.controller.domain.firing import Circumstances, Ruling
+from mlreg.controller.domain.memory import Call, PolicyMemory
 from mlreg.controller.domain.policy_file import Kinds, read_policy
 from mlreg.controller.domain.readings import WindowReading
+from mlreg.controller.domain.settling import conclude_firing, settle
 from mlreg.controller.domain.triggers import Event, View
+from mlreg.controller.domain.waiting import Waiting
 from mlreg.controller.triggers.kinds import trigger_kinds
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
@@ -71,10 +71,8 @@ def play(policy, source, moments, memory=None, circumstances=None):
         if fires:
             quiet = policy.quiet_hours is not None and policy.quiet_hours.end_of(at) is not None
             now = replace(circumstances or Circumstances(), quiet=quiet)
-            outcome = judge_firing(at, now, cooldown=HOUR, budget=policy.budget)
-            news = not (outcome == "quiet" and waits_already(memory, fires))
-            memory = settle(policy, memory, fires, outcome, at)
-            if news:
+            outcome, memory, is_news = conclude_firing(policy, memory, fires, now, at)
+            if is_news:
                 fired.append((at, tuple(one.name for one in fires), outcome))
     return fired, memory
 
@@ -185,10 +183,10 @@ class TestQuietHours:
 
     def test_it_ends_at_its_end_and_no_earlier(self):
         _, memory = play(self.policy, Replay(), [START + 23 * HOUR])
-        assert memory.quiet.until == START + 30 * HOUR
+        assert memory.waiting.until == START + 30 * HOUR
         assert PolicyMemory.from_json(memory.to_json()) == memory
         fired, memory = play(self.policy, Replay(), [START + 29 * HOUR], memory)
-        assert (fired, memory.quiet is not None) == ([], True)
+        assert (fired, memory.waiting is not None) == ([], True)
 
 
 def replace_triggers(policy, *places):
@@ -266,7 +264,7 @@ class TestDueTimes:
             memory, findings, fires = judge_moment(policy, Replay(), notice(memory, due, now), due)
             missed += findings["every"].missed
             if fires:
-                memory = settle(policy, memory, fires, "run", due)
+                memory = settle(policy, memory, fires, Ruling("run"), due)
                 fired.append((due - START) // HOUR)
 
     def test_what_was_slept_through(self):
@@ -370,9 +368,9 @@ class TestDisabled:
         assert due_moment(policy, after, START + 5 * DAY) == START + 2 * DAY + 3 * HOUR
 
     def test_a_firing_that_waited_for_the_end_of_quiet_hours_is_over(self):
-        waiting = memory_of(quiet=Quiet(START + DAY, {"schedule": START}))
-        assert waiting.stopped(START).resumed(START + 2 * DAY).quiet is None
-        assert waiting.stopped(START).resumed(START + HOUR).quiet is not None
+        waiting = memory_of(waiting=Waiting("quiet", START, START + DAY, {"schedule": START}))
+        assert waiting.stopped(START).resumed(START + 2 * DAY).waiting is None
+        assert waiting.stopped(START).resumed(START + HOUR).waiting is not None
 
 
 def due_day(at):

@@ -13,9 +13,17 @@ from mlreg.cli.output import show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH
 from mlreg.client.errors import InvalidError
-from mlreg.client.wire.triggers import FoundTrigger, WhyAnswer
+from mlreg.client.wire.triggers import FoundTrigger, WaitingAnswer, WhyAnswer
 
 INDENT = " " * 4
+RULES = {
+    "quiet": "the end of quiet hours",
+    "frozen": "the freeze to be lifted",
+    "outage": "the feed to come back",
+    "busy": "the open run to end",
+    "cooldown": "the cooldown",
+    "budget": "the budget",
+}
 
 
 def why(
@@ -77,9 +85,17 @@ def _lines(answer: WhyAnswer) -> list[str]:
     lines = [fill(title, WIDTH)]
     for one in answer.triggers:
         lines += _of_trigger(one, answer)
+    if answer.waiting is not None:
+        lines.append(_waiting(answer.waiting))
     if answer.next_due is not None:
         lines.append(f"next look {answer.next_due:%Y-%m-%d %H:%M} UTC")
     return lines
+
+
+def _waiting(one: WaitingAnswer) -> str:
+    until = "" if one.until is None else f", until {one.until:%Y-%m-%d %H:%M} UTC"
+    names = ", ".join(f"{name} (since {at:%Y-%m-%d %H:%M})" for name, at in one.triggers.items())
+    return fill(f"waits for {RULES.get(one.why, one.why)}{until}: {names}", WIDTH)
 
 
 def _of_trigger(one: FoundTrigger, answer: WhyAnswer) -> list[str]:

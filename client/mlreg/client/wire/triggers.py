@@ -37,11 +37,25 @@ class FoundTrigger(Answer):
     readings: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class WaitingAnswer(Answer):
+    """A firing that waits for the rule that holds it back to end, and then has its run.
+
+    `until` is when it ends, null where nobody knows; `triggers` says when the first happened of
+    what waits.
+    """
+
+    why: str
+    since: datetime
+    until: datetime | None = None
+    triggers: dict[str, datetime]
+
+
 class WhyAnswer(Answer):
     """What was found at the newest look at a policy's triggers, or at an earlier one.
 
     `needed` of the triggers have to hold at once; `outcome` is what came of a firing, None where it
-    was none; `held` are those that hold since an earlier look and wait for others, as of now.
+    was none; `held` are those that hold since an earlier look and wait for others, `waiting` is
+    what waits for cooldown, a freeze and the like to end, both as of now.
     """
 
     model: str
@@ -53,4 +67,5 @@ class WhyAnswer(Answer):
     outcome: str | None = None
     run: int | None = None
     held: dict[str, datetime] = Field(default_factory=dict)
+    waiting: WaitingAnswer | None = None
     next_due: datetime | None = None

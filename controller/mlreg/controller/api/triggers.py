@@ -8,7 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime
 
-from mlreg.client.wire.triggers import CallAnswer, CallRequest, FoundTrigger, WhyAnswer
+from mlreg.client.wire.triggers import (
+    CallAnswer,
+    CallRequest,
+    FoundTrigger,
+    WaitingAnswer,
+    WhyAnswer,
+)
+from mlreg.controller.domain.waiting import Waiting
 from mlreg.controller.services import calling, trigger_records
 from mlreg.controller.services.trigger_records import Look
 from mlreg.registry.api.context import Caller, Reading, SharedNow, Writing
@@ -76,5 +83,15 @@ def _answer(look: Look) -> WhyAnswer:
         outcome=look.outcome,
         run=look.run_id,
         held=look.held,
+        waiting=_waiting(look.waiting),
         next_due=look.next_due,
+    )
+
+
+def _waiting(waiting: Waiting | None) -> WaitingAnswer | None:
+    """Return what waits; what only lasts, and is judged again anyway, is not told."""
+    if waiting is None or not waiting.first:
+        return None
+    return WaitingAnswer(
+        why=waiting.why, since=waiting.since, until=waiting.until, triggers=dict(waiting.first)
     )

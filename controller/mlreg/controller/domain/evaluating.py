@@ -3,8 +3,7 @@
     for at in moments:                                   # `due_moment` says which comes next
         memory, findings, fires = judge_moment(policy, source, memory, at)
         if fires:
-            outcome = judge_firing(at, circumstances, ...)   # domain/firing.py
-            memory = settle(policy, memory, fires, outcome, at)
+            outcome, memory, _ = conclude_firing(...)        # domain/settling.py
 
 What always holds: nothing here reads a clock or a store: a `ViewSource` shows what was known at the
 moment, so the same readings make the same firings, live or replayed. An event is consumed once. An
@@ -18,21 +17,26 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mlreg.controller.domain.catching_up import enabled_spans
-from mlreg.controller.domain.memory import PolicyMemory, Quiet
-from mlreg.controller.domain.triggers import Finding, Held, Trigger, View, combine, names_of
+from mlreg.controller.domain.triggers import (
+    BY_HAND,
+    Finding,
+    Held,
+    Trigger,
+    View,
+    combine,
+    names_of,
+)
 from mlreg.controller.domain.windows import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from mlreg.controller.domain.firing import Outcome
+    from mlreg.controller.domain.memory import PolicyMemory
     from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.readings import WindowReading
     from mlreg.controller.domain.triggers import Event, Need
 
-BY_HAND = "manual"
-"""The name of a firing that a person asked for; no trigger of a policy has it."""
 CALLED = "webhook:"
 """The source of events that are calls; the rest of the name is the webhook's."""
 
@@ -69,8 +73,8 @@ def due_moment(policy: Policy, memory: PolicyMemory, now: datetime) -> datetime 
     """
     data = policy.data
     newest = [window_of(now - lag, data.window).start + lag for lag in (_NOTHING, data.label_delay)]
-    if memory.quiet is not None:
-        newest.append(memory.quiet.until)
+    if memory.waiting is not None and memory.waiting.until is not None:
+        newest.append(memory.waiting.until)
     in_order: list[datetime] = []
     for trigger in policy.triggers:
         due = _due_by(trigger, memory, now)
@@ -86,12 +90,12 @@ def due_moment(policy: Policy, memory: PolicyMemory, now: datetime) -> datetime 
 
 def next_moment(policy: Policy, memory: PolicyMemory) -> datetime:
     """Return when there is something to do next; in the past while something waits."""
-    data = policy.data
+    data, waiting = policy.data, memory.waiting
     moments: list[datetime] = [
         memory.closed_until + data.window,
         memory.matured_until + data.window + data.label_delay,
         *memory.asked,
-        *((memory.quiet.until,) if memory.quiet else ()),
+        *((waiting.until,) if waiting and waiting.until else ()),
     ]
     for trigger in policy.triggers:
         due = _next_due(trigger, memory)
@@ -114,7 +118,7 @@ def judge_moment(
     Returns:
         the new memory (events consumed, held triggers kept, moments moved on), what was found by
         trigger, and the triggers that make a firing, none if there is none. What comes of a firing
-        is judged elsewhere (`firing.judge_firing`), and `settle` remembers it.
+        is judged elsewhere (`settling.conclude_firing`), and remembered there.
     """
     view = view_source.look(at)._replace(
         now=at,
@@ -130,55 +134,20 @@ def judge_moment(
         shown, memory = _show(view_source, view, memory, name, trigger)
         findings[name] = trigger.judge(shown)
     memory = _back(memory, findings)
-    by_hand = _asked_by_hand(memory, at)
-    held = [*_held(policy, by_name, memory, findings, at), *by_hand]
+    newly = [Held(name, at, one) for name, one in findings.items() if one.holds]
+    newly += _asked_by_hand(memory, at)
+    memory = _joined(memory, by_name, newly)
+    held = _held(policy, by_name, memory, newly, at)
     memory = memory.judged(at)._replace(
         noticed=None,
         woken=None,
         held={one.name: one.since for one in held if one.name != BY_HAND},
         calls=tuple(call for call in memory.calls if call.event.at > at),
     )
+    by_hand = any(one.name == BY_HAND for one in held)
     if not by_hand and not combine(held, policy.combination):
-        return Judged(_end_quiet(memory, at), findings, ())
+        return Judged(_alone(memory, at), findings, ())
     return Judged(memory, findings, tuple(held))
-
-
-def settle(
-    policy: Policy,
-    memory: PolicyMemory,
-    fires: Sequence[Held],
-    outcome: Outcome,
-    at: datetime,
-) -> PolicyMemory:
-    """Remember what came of a firing.
-
-    After a run the excursions behind it are spent; in quiet hours what happened at a moment waits
-    for their end, and what lasts is judged again then; else nothing is left of it.
-    """
-    until = policy.quiet_hours.end_of(at) if policy.quiet_hours else None
-    if outcome == "quiet" and until is not None:
-        by_name = dict(zip(names_of(policy.triggers), policy.triggers, strict=True))
-        waiting = {
-            one.name: one.since
-            for one in fires
-            if one.name in by_name and by_name[one.name].momentary
-        }
-        told = tuple(one.name for one in fires)
-        return memory._replace(quiet=Quiet(until, waiting, told))
-    memory = memory._replace(held={}, quiet=None)
-    if outcome != "run":
-        return memory
-    spent = dict(memory.spent)
-    for one in fires:
-        if one.finding is not None and one.finding.subjects:
-            already = spent.get(one.name, ())
-            spent[one.name] = tuple(sorted({*already, *one.finding.subjects}))
-    return memory._replace(spent=spent)
-
-
-def waits_already(memory: PolicyMemory, fires: Collection[Held]) -> bool:
-    """Say whether all of this waits for the end of quiet hours already: then it is no news."""
-    return memory.quiet is not None and {one.name for one in fires} <= set(memory.quiet.told)
 
 
 _NOTHING = timedelta()
@@ -263,28 +232,38 @@ def _asked_by_hand(memory: PolicyMemory, at: datetime) -> list[Held]:
     return [Held(BY_HAND, asked[0].at, Finding(holds=True, because=because, evidence=evidence))]
 
 
+def _joined(
+    memory: PolicyMemory, by_name: Mapping[str, Trigger], newly: Sequence[Held]
+) -> PolicyMemory:
+    """Let what happened at this moment wait with what waits already."""
+    if memory.waiting is None:
+        return memory
+    happened = [one for one in newly if one.name == BY_HAND or by_name[one.name].momentary]
+    return memory._replace(waiting=memory.waiting.joined(happened))
+
+
 def _held(
     policy: Policy,
     by_name: Mapping[str, Trigger],
     memory: PolicyMemory,
-    findings: Mapping[str, Finding],
+    newly: Sequence[Held],
     at: datetime,
 ) -> list[Held]:
     """Return the triggers that hold at this moment, and those that still count from before."""
-    newly = {name: Held(name, at, one) for name, one in findings.items() if one.holds}
-    if memory.quiet is not None:
-        for name, since in memory.quiet.waiting.items():
-            because = f"held at {since:%Y-%m-%d %H:%M} UTC, in quiet hours"
-            newly.setdefault(name, Held(name, since, Finding(holds=True, because=because)))
+    waiting = [] if memory.waiting is None else memory.waiting.held()
+    found = {one.name: one for one in (*newly, *waiting)}
     within = policy.combination.within
     still = {
         name: Held(name, since)
         for name, since in memory.held.items()
         if name in by_name and at - since < (within or by_name[name].patience)
     }
-    return [*newly.values(), *(one for name, one in still.items() if name not in newly)]
+    return [*found.values(), *(one for name, one in still.items() if name not in found)]
 
 
-def _end_quiet(memory: PolicyMemory, at: datetime) -> PolicyMemory:
-    over = memory.quiet is not None and at >= memory.quiet.until
-    return memory._replace(quiet=None) if over else memory
+def _alone(memory: PolicyMemory, at: datetime) -> PolicyMemory:
+    """Return the memory of a moment that is no firing: what waited waits for the others again."""
+    waiting = memory.waiting
+    if waiting is None or (waiting.until is not None and at < waiting.until):
+        return memory
+    return memory._replace(waiting=None, held={**memory.held, **dict.fromkeys(waiting.first, at)})

@@ -1,9 +1,9 @@
 """What comes of a firing: a run, or the rule that held it back.
 
 What always holds: a firing is recorded either way. The first rule that says no names the outcome:
-quiet (it is judged again when the quiet hours end), frozen, outage, busy, cooldown, budget. None of
-them stops a person, but for a run that is open already. `missed` is written where due times passed
-while nobody looked, and the trigger does not want them caught up; `collecting`
+quiet, frozen, outage, busy, cooldown, budget. None of them stops a person, but for a run that is
+open already. What would be lost waits until it is over (`settling.py`). `missed` is written where
+due times passed while nobody looked, and the trigger does not want them caught up; `collecting`
 where a run waits for rows after a change (`collecting.py`).
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mlreg.controller.domain.budget import Budget, Hold, Moment, Spent, Use, judge_budget
 
@@ -20,6 +20,15 @@ Outcome = Literal[
     "run", "quiet", "frozen", "outage", "busy", "cooldown", "budget", "missed", "collecting"
 ]
 TRAIN_WEEK = timedelta(days=7)
+LEAST_WAIT = timedelta(minutes=1)
+"""Real seconds that business time does not follow are not waited for one by one."""
+
+
+class Ruling(NamedTuple):
+    """What comes of a firing; `until`: when what holds it back ends, None where nobody knows."""
+
+    outcome: Outcome
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +87,35 @@ def judge_firing(
     return next((outcome for holds, outcome in rules if holds), "run")
 
 
+def find_end(
+    outcome: Outcome,
+    at: datetime,
+    circumstances: Circumstances,
+    *,
+    cooldown: timedelta,
+    budget: Budget,
+) -> datetime | None:
+    """Return when the cooldown is over, or the budget free again; None: of others nobody knows."""
+    if outcome == "cooldown":
+        return max(_cooldowns(circumstances, cooldown))
+    if outcome != "budget":
+        return None
+    hold = budget_hold(at, circumstances, budget)
+    if hold is None or hold.frees_at is None:
+        return None
+    if not hold.is_real or circumstances.spent is None:
+        return hold.frees_at
+    return at + max(hold.frees_at - circumstances.spent.now, LEAST_WAIT)
+
+
 def _cooling(at: datetime, circumstances: Circumstances, cooldown: timedelta) -> bool:
+    return any(at < until for until in _cooldowns(circumstances, cooldown))
+
+
+def _cooldowns(circumstances: Circumstances, cooldown: timedelta) -> list[datetime]:
     until = circumstances.cooldown_until
-    if until is not None and at < until:
-        return True
-    return any(at < run.at + cooldown for run in circumstances.runs)
+    ends = [run.at + cooldown for run in circumstances.runs]
+    return ends if until is None else [*ends, until]
 
 
 def budget_hold(at: datetime, circumstances: Circumstances, budget: Budget) -> Hold | None:

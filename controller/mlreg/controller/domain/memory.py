@@ -7,15 +7,18 @@ triggers were judged; an event is shown to its trigger once, for its serial numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlreg.controller.domain.collecting import Collection
 from mlreg.controller.domain.outage import Suspicion
-from mlreg.controller.domain.triggers import Event
+from mlreg.controller.domain.triggers import BY_HAND, Event
+from mlreg.controller.domain.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +45,6 @@ class Call:
         return cls(form["trigger"], Event(form["serial"], at, form["what"], form["evidence"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """A firing that waits for the end of quiet hours.
-
-    Attributes:
-        waiting: the triggers that held at a moment of them, and when; the others are judged again.
-        told: the triggers that a firing was recorded of.
-    """
-
-    until: datetime
-    waiting: Mapping[str, datetime]
-    told: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
-        waiting = _texts(self.waiting)
-        return {"until": self.until.isoformat(), "waiting": waiting, "told": list(self.told)}
-
-    @classmethod
-    def from_json(cls, form: Mapping[str, Any]) -> Quiet:
-        """Read what `to_json` wrote."""
-        until = datetime.fromisoformat(form["until"])
-        return cls(until, _moments(form["waiting"]), tuple(form["told"]))
-
-
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -79,7 +57,7 @@ class PolicyMemory(NamedTuple):
     Attributes:
         held: since when triggers hold that wait for others.
         noticed: the moment that is due, and when somebody first looked after it.
-        quiet: what waits for the end of quiet hours.
+        waiting: a firing that a rule held back, and what would be lost of it.
         champion: the version under which `spent` came to be.
         spent: by trigger, the subjects whose excursion a run has come of.
         seen: by source of events, the serial number of the newest that was shown.
@@ -97,7 +75,7 @@ class PolicyMemory(NamedTuple):
     held: Mapping[str, datetime] = _NOTHING
     suspicion: Suspicion | None = None
     noticed: tuple[datetime, datetime] | None = None
-    quiet: Quiet | None = None
+    waiting: Waiting | None = None
     champion: int | None = None
     spent: Mapping[str, tuple[str, ...]] = _NOTHING
     seen: Mapping[str, int] = _NOTHING
@@ -114,20 +92,35 @@ class PolicyMemory(NamedTuple):
         woken = () if self.woken is None else (self.woken,)
         return (*(call.event.at for call in self.calls), *woken)
 
-    def anew(self, at: datetime) -> PolicyMemory:
-        """Return the memory under other triggers: what was read stays read, they begin anew."""
-        return self.judged(at)._replace(held={}, noticed=None, quiet=None, spent={})
+    def anew(self, at: datetime, names: Mapping[str, str]) -> PolicyMemory:
+        """Return the memory under other triggers: what was read stays read, they begin anew.
+
+        What waits goes on waiting for the triggers that stay.
+
+        Args:
+            at: business time.
+            names: of the triggers that stay, as they were called and as they are called now.
+        """
+        memory = self.judged(at)._replace(held={}, noticed=None, spent={})
+        waiting = self.waiting and self.waiting.renamed({**names, BY_HAND: BY_HAND})
+        return memory._replace(waiting=waiting if waiting and waiting.first else None)
 
     def stopped(self, at: datetime) -> PolicyMemory:
         """Return the memory of a policy that is disabled."""
         return self._replace(disabled_at=at)
 
     def resumed(self, at: datetime) -> PolicyMemory:
-        """Return the memory of a policy that is enabled again: what was due meanwhile is not."""
+        """Return the memory of a policy that is enabled again: what was due meanwhile is not.
+
+        Nor does anything wait any longer, unless what it waits for is known to go on.
+        """
         since = self.judged_at if self.disabled_at is None else self.disabled_at
-        over = self.quiet is not None and self.quiet.until <= at
+        waiting = self.waiting
+        goes_on = waiting is not None and waiting.until is not None and waiting.until > at
+        over = () if waiting is None or goes_on else waiting.first
         return self._replace(
-            quiet=None if over else self.quiet,
+            held={name: moment for name, moment in self.held.items() if name not in over},
+            waiting=waiting if goes_on else None,
             disabled=(*self.disabled, (since, max(since, at))),
             disabled_at=None,
         )
@@ -147,7 +140,7 @@ class PolicyMemory(NamedTuple):
             "held": _texts(self.held),
             "suspicion": self.suspicion.to_json() if self.suspicion else None,
             "noticed": [one.isoformat() for one in self.noticed] if self.noticed else None,
-            "quiet": self.quiet.to_json() if self.quiet else None,
+            "waiting": self.waiting.to_json() if self.waiting else None,
             "champion": self.champion,
             "spent": {name: list(subjects) for name, subjects in self.spent.items()},
             "seen": dict(self.seen),
@@ -162,7 +155,7 @@ class PolicyMemory(NamedTuple):
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> PolicyMemory:
         """Read what `to_json` wrote, in this version or an earlier one."""
-        suspicion, quiet, noticed = (form.get(key) for key in ("suspicion", "quiet", "noticed"))
+        suspicion, waiting, noticed = (form.get(key) for key in ("suspicion", "waiting", "noticed"))
         collection = form.get("collection")
         return cls(
             closed_until=datetime.fromisoformat(form["closed_until"]),
@@ -171,7 +164,7 @@ class PolicyMemory(NamedTuple):
             held=_moments(form["held"]),
             suspicion=Suspicion.from_json(suspicion) if suspicion else None,
             noticed=_pair(noticed) if noticed else None,
-            quiet=Quiet.from_json(quiet) if quiet else None,
+            waiting=Waiting.from_json(waiting) if waiting else _quiet(form),
             champion=form.get("champion"),
             spent={name: tuple(subjects) for name, subjects in form.get("spent", {}).items()},
             seen=form.get("seen", {}),
@@ -182,6 +175,10 @@ class PolicyMemory(NamedTuple):
             disabled=tuple(_pair(span) for span in form.get("disabled", ())),
             disabled_at=datetime.fromisoformat(at) if (at := form.get("disabled_at")) else None,
         )
+
+
+def _quiet(form: Mapping[str, Any]) -> Waiting | None:
+    return Waiting.from_quiet(form["quiet"]) if form.get("quiet") else None
 
 
 def _texts(moments: Mapping[str, datetime]) -> dict[str, str]:

@@ -24,11 +24,10 @@ from mlreg.controller.domain.collecting import (
     passed,
     trained,
 )
-from mlreg.controller.domain.evaluating import settle, waits_already
-from mlreg.controller.domain.firing import Outcome, judge_firing
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.readings import usable
 from mlreg.controller.domain.selections.since_change import SinceChange
+from mlreg.controller.domain.settling import Concluded, conclude_firing
 from mlreg.controller.domain.triggers import Finding, Held, Need
 from mlreg.controller.domain.watchable import DETECTORS
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlreg.controller.domain.evaluating import ViewSource
-    from mlreg.controller.domain.firing import Circumstances
+    from mlreg.controller.domain.firing import Circumstances, Outcome
     from mlreg.controller.domain.policy import Policy
 
 LABELLED = "labelled"
@@ -52,11 +51,13 @@ class Pending:
     Attributes:
         fires: the triggers behind it, or the collection alone.
         waits: whether its run has to wait for rows.
+        given_up: the collection that never filled, and is no more once its run is asked for.
     """
 
     memory: PolicyMemory
     fires: tuple[Held, ...]
     waits: bool = False
+    given_up: Collection | None = None
 
     @property
     def changed_at(self) -> datetime | None:
@@ -67,19 +68,6 @@ class Pending:
     def is_collection(self) -> bool:
         """Whether no trigger is behind it."""
         return [one.name for one in self.fires] == [COLLECTED]
-
-
-@dataclass(frozen=True, slots=True)
-class Concluded:
-    """What came of a firing.
-
-    Attributes:
-        is_news: whether it is worth a record; what waits already, or only waits on, is not.
-    """
-
-    outcome: Outcome
-    memory: PolicyMemory
-    is_news: bool
 
 
 def collect(
@@ -99,29 +87,30 @@ def collect(
         found = _find_change(source, fires, at, window)
         collection = begin(selection, collection, found, at)
     seen = look(selection, collection, at, lambda since: _count(source, since, at))
+    given_up = collection if seen.collection is None else None
     memory = memory._replace(collection=seen.collection)
-    return Pending(memory, _with_collection(fires, seen, at), seen.waits)
+    return Pending(memory, _with_collection(fires, seen, at), seen.waits, given_up)
 
 
 def conclude(
     policy: Policy, pending: Pending, circumstances: Circumstances, at: datetime
 ) -> Concluded:
     """Return what comes of a firing; a run that needs rows after a change waits for them."""
-    memory, fires = pending.memory, pending.fires
-    outcome = judge_firing(at, circumstances, cooldown=policy.cooldown, budget=policy.budget)
+    concluded = conclude_firing(policy, pending.memory, pending.fires, circumstances, at)
+    outcome = concluded.outcome
     if outcome == "run" and pending.waits and not circumstances.by_hand:
         outcome = "collecting"
-    known = outcome == "quiet" and waits_already(memory, fires)
-    memory = settle(policy, memory, fires, "run" if outcome == "collecting" else outcome, at)
-    memory = memory._replace(collection=_settled(policy, pending, outcome, at))
-    return Concluded(outcome, memory, not known and (outcome == "run" or not pending.is_collection))
+    collection = _settled(policy, pending, outcome, at)
+    memory = concluded.memory._replace(collection=collection)
+    is_news = concluded.is_news and (outcome == "run" or not pending.is_collection)
+    return Concluded(outcome, memory, is_news)
 
 
 def _settled(policy: Policy, pending: Pending, outcome: Outcome, at: datetime) -> Collection | None:
     """Return what is remembered of a collection once it is known what came of the firing."""
     selection, collection = policy.data.selection, pending.memory.collection
     if outcome != "run" or not isinstance(selection, SinceChange):
-        return collection
+        return collection or pending.given_up
     return trained(selection, collection, at)
 
 

@@ -3,10 +3,10 @@
     found = rehearse(policy, past, Interval(now - 30 * DAY, now))
 
 What always holds: triggers are judged by `evaluating.judge_moment` and firings by
-`firing.judge_firing`, as in the live controller, on what was known at each moment: a reading counts
-from the close of its window on, one that rests on labels from its maturity on. The champions are
-those that served; the runs are those that the policy itself would have asked for, and each takes
-what runs here have taken. Nothing is trained: `mlreg policy backtest` does that.
+`settling.conclude_firing`, as in the live controller, on what was known at each moment: a reading
+counts from the close of its window on, one that rests on labels from its maturity on. The champions
+are those that served; the runs are those that the policy itself would have asked for, and each
+takes what runs here have taken. Nothing is trained: `mlreg policy backtest` does that.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from mlreg.controller.domain.evaluating import (
     due_moment,
     judge_moment,
     next_moment,
-    settle,
-    waits_already,
 )
-from mlreg.controller.domain.firing import TRAIN_WEEK, Circumstances, Outcome, PastRun, judge_firing
+from mlreg.controller.domain.firing import TRAIN_WEEK, Circumstances, Outcome, PastRun
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
+from mlreg.controller.domain.settling import conclude_firing
 from mlreg.controller.domain.triggers import Need, View, names_of
 from mlreg.controller.domain.windows import window_of
 
@@ -194,10 +193,11 @@ def _judge(
     memory, _, fires = judge_moment(stage.policy, views, memory, due)
     if not fires:
         return memory, []
-    outcome = _outcome(stage, due)
-    waits = outcome == "quiet" and waits_already(memory, fires)
-    memory = settle(stage.policy, memory, fires, outcome, due)
-    return memory, [] if waits else [_rehearsed(fires, outcome, due)]
+    concluded = conclude_firing(stage.policy, memory, fires, _circumstances(stage, due), due)
+    if concluded.outcome == "run":
+        stage.runs.append(PastRun(due, stage.past.run_seconds or 0.0))
+    firings = [_rehearsed(fires, concluded.outcome, due)] if concluded.is_news else []
+    return concluded.memory, firings
 
 
 def _memory_at(policy: Policy, start: datetime) -> PolicyMemory:
@@ -215,17 +215,11 @@ def _read_until(policy: Policy, memory: PolicyMemory, moment: datetime) -> Polic
     )
 
 
-def _outcome(stage: _Stage, at: datetime) -> Outcome:
+def _circumstances(stage: _Stage, at: datetime) -> Circumstances:
     policy, quiet = stage.policy, stage.policy.quiet_hours
     since = at - max(TRAIN_WEEK, policy.cooldown, timedelta(days=1))
     recent = tuple(run for run in stage.runs if run.at > since)
-    circumstances = Circumstances(
-        quiet=quiet is not None and quiet.end_of(at) is not None, runs=recent
-    )
-    outcome = judge_firing(at, circumstances, cooldown=policy.cooldown, budget=policy.budget)
-    if outcome == "run":
-        stage.runs.append(PastRun(at, stage.past.run_seconds or 0.0))
-    return outcome
+    return Circumstances(quiet=quiet is not None and quiet.end_of(at) is not None, runs=recent)
 
 
 def _rehearsed(fires: Sequence[Held], outcome: Outcome, at: datetime) -> Rehearsed:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.readings import WindowReading
 
+BY_HAND = "manual"
+"""The name of a firing that a person asked for; no trigger of a policy has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -148,6 +151,8 @@ class Trigger(BaseModel):
     kind: ClassVar[str]
     momentary: ClassVar[bool] = False
     """Whether it holds at single moments (a due time, a call), not for as long as readings say."""
+    recurs: ClassVar[bool] = False
+    """Whether such moments come again by themselves: one that a rule held back may be let go."""
 
     @abstractmethod
     def judge(self, view: View) -> Finding:

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlreg.client.redaction import redact_mapping
-from mlreg.controller.domain.evaluating import BY_HAND
 from mlreg.controller.domain.memory import Call, PolicyMemory
-from mlreg.controller.domain.triggers import Event
+from mlreg.controller.domain.triggers import BY_HAND, Event
 from mlreg.controller.services.policies import get_policy
 from mlreg.controller.store import policies as rows
 from mlreg.controller.triggers.webhook import WebhookTrigger

@@ -1,4 +1,4 @@
-"""What wakes a policy before its next window: news of other models, and readings made by jobs.
+"""What wakes a policy before its next window: news of other models, the end of what it waits for.
 
 What always holds: what was there when a policy was applied is not new to it; what came since is
 shown to its trigger once, by serial numbers that are given under the other model's own locks.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.upstream import Upstream, parse_upstream
 from mlreg.controller.store import upstream as rows
+from mlreg.controller.store import waiting
 from mlreg.controller.triggers.upstream import FOLLOWED, UpstreamTrigger
 from mlreg.registry.services import catalog
 
@@ -61,9 +62,10 @@ def events_of(session: ReadSession, source: str, seen: int, after: datetime) -> 
 
 
 def wake(database: Database, now: datetime) -> None:
-    """Have every policy look that follows something new."""
+    """Have every policy look that follows something new, or waited for what is over."""
     with database.reading() as session:
-        if not rows.has_news(session):
+        if not (rows.has_news(session) or waiting.is_over(session)):
             return
     with database.writing() as session:
         rows.wake(session, now)
+        waiting.wake(session, now)

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
-from mlreg.controller.domain.windows import window_of
-from mlreg.controller.services import following, jobs
+from mlreg.controller.services import jobs
 from mlreg.controller.services.policy_checks import check_policy, known_of
+from mlreg.controller.services.policy_state import point_at
 from mlreg.controller.services.policy_texts import complete, parse_policy, written_policy
 from mlreg.controller.services.trigger_checks import trigger_complaints
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.tables import Policy as PolicyRow
-from mlreg.controller.store.tables import PolicyState
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotFoundError
 from mlreg.registry.services import approvals, audit, catalog
@@ -120,7 +119,7 @@ def apply_policy(
     )
     session.add(row)
     session.flush()
-    _point_state_at(session, row, policy, now, None if before is None else before.body)
+    point_at(session, row, policy, now, None if before is None else before.body)
     if before is not None and before.body.get("budget") != row.body.get("budget"):
         jobs.free_held(session, row.model_id)
     body = {"number": row.number, "policy": row.body, "git": row.git}
@@ -283,47 +282,6 @@ def _in_force(session: ReadSession, model: Model, row: PolicyRow) -> PolicyInFor
         created_at=row.created_at,
         created_by=row.created_by,
     )
-
-
-def _point_state_at(
-    session: WriteSession,
-    row: PolicyRow,
-    policy: Policy,
-    now: datetime,
-    before: Mapping[str, Any] | None,
-) -> None:
-    """Let the state follow the new policy.
-
-    Windows read so far stay read. Triggers begin anew, unless all is as it was `before` that they
-    are judged by: a comment or another number of rounds arms nothing again, and misses no due time.
-    """
-    state = rows.await_state(session, row.model_id, row.environment)
-    if state is None:
-        start = window_of(now, policy.data.window).start
-        matured = window_of(now - policy.data.label_delay, policy.data.window).start
-        state = PolicyState(
-            model_id=row.model_id,
-            environment=row.environment,
-            policy_id=row.id or 0,
-            evaluated_until=start,
-            memory=PolicyMemory(start, matured, now).to_json(),
-        )
-    state.policy_id = row.id or 0
-    if before is None or _judged_by(before) != _judged_by(row.body):
-        state.memory = PolicyMemory.from_json(state.memory).anew(now).to_json()
-    state.next_fire_at = now
-    session.add(state)
-    session.flush()
-    following.follow(session, state, policy)
-
-
-def _judged_by(body: Mapping[str, Any]) -> list[object]:
-    """Return what a written policy says of when to retrain."""
-    data = body["data"]
-    return [
-        *(body.get(key) for key in ("triggers", "combine", "quiet_hours")),
-        *(data.get(key) for key in ("window", "label_delay")),
-    ]
 
 
 def _record(

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlreg.controller.domain.evaluating import BY_HAND
 from mlreg.controller.domain.specification import RunSpecification
+from mlreg.controller.domain.triggers import BY_HAND
 from mlreg.controller.services import jobs
 from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.services.policies import policy_of

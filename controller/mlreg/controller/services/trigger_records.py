@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.triggers import names_of
+from mlreg.controller.domain.waiting import Waiting
 from mlreg.controller.services.chore import Chore
 from mlreg.controller.services.policies import PolicyInForce, get_policy, policy_of
 from mlreg.controller.store import policies as policy_rows
@@ -59,6 +60,7 @@ class Look:
         in_force: the policy as it was then.
         outcome, run_id: what came of a firing; None where it was none.
         held: since when triggers hold that wait for others; as of now.
+        waiting: the firing that waits for what holds it back to end; as of now.
         next_due: when it is looked at next; as of now.
     """
 
@@ -68,6 +70,7 @@ class Look:
     outcome: str | None
     run_id: int | None
     held: dict[str, datetime]
+    waiting: Waiting | None
     next_due: datetime | None
 
 
@@ -87,13 +90,15 @@ def find_look(session: ReadSession, model: str, environment: str, at: datetime |
     firing = rows.find_firing(session, then.policy_id, moment)
     run = policy_rows.runs_of_firings(session, [firing.id]) if firing and firing.id else {}
     state = policy_rows.find_state(session, newest.model_id, environment)
+    memory = None if state is None else PolicyMemory.from_json(state.memory)
     return Look(
         in_force=then,
         moment=moment,
         found=_in_order(then, record),
         outcome=None if firing is None else firing.outcome,
         run_id=next(iter(run.values()), None),
-        held={} if state is None else dict(PolicyMemory.from_json(state.memory).held),
+        held={} if memory is None else dict(memory.held),
+        waiting=None if memory is None else memory.waiting,
         next_due=None if state is None else state.next_fire_at,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlreg.controller.domain.evaluating import BY_HAND, judge_moment
+from mlreg.controller.domain.evaluating import judge_moment
 from mlreg.controller.domain.firing import (
     TRAIN_WEEK,
     Budgeted,
@@ -21,7 +21,7 @@ from mlreg.controller.domain.firing import (
 )
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.pending import collect, conclude
-from mlreg.controller.domain.triggers import Held
+from mlreg.controller.domain.triggers import BY_HAND, Held
 from mlreg.controller.services import runs
 from mlreg.controller.services.choosing_lane import next_choice
 from mlreg.controller.services.policies import PolicyInForce

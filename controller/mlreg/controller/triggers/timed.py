@@ -22,6 +22,7 @@ class TimedTrigger(Trigger):
     """Holds at due times of its own; `catch_up` says what becomes of those that passed unseen."""
 
     momentary: ClassVar[bool] = True
+    recurs: ClassVar[bool] = True
 
     if TYPE_CHECKING:
         catch_up: CatchUp  # each kind declares it, behind the key that names the kind

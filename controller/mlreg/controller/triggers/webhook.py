@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator
 from typing_extensions import override
 
-from mlreg.controller.domain.evaluating import BY_HAND, CALLED
-from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
+from mlreg.controller.domain.evaluating import CALLED
+from mlreg.controller.domain.triggers import BY_HAND, Finding, Need, Trigger, View
 from mlreg.controller.triggers.told import told
 from mlreg.registry.domain.names import Name
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from mlreg.controller.store.columns import model_reference
@@ -40,7 +41,14 @@ class PolicyState(SQLModel, table=True):
     """What the controller remembers of a policy between two ticks."""
 
     __tablename__ = "policy_state"
-    __table_args__ = (UniqueConstraint("model_id", "environment"),)
+    __table_args__ = (
+        UniqueConstraint("model_id", "environment"),
+        Index(
+            "ix_policy_state_waiting",
+            "id",
+            postgresql_where=sql("memory #>> '{waiting,why}' IN ('busy', 'frozen')"),
+        ),
+    )
 
     id: int | None = big_key()
     model_id: int = Field(sa_column=Column(BigInteger, ForeignKey("model.id"), nullable=False))
