@@ -453,6 +453,17 @@ def test_a_ranking_is_learnt_within_its_groups(tmp_path, objective):
     assert unordered["outcome"] == "trained", unordered
 
 
+def test_classes_that_are_learnt_each_against_all_add_up_to_anything(tmp_path):
+    table = make_rows(days=4)
+    labels = pa.array(np.digitize(table["temp"].to_numpy(), [-1.0, 1.0]).astype(float))
+    target = {"task": "multiclass", "classes": ["low", "middle", "high"]}
+    params = {"objective": "multiclassova", "min_data_in_leaf": 20}
+    table = table.set_column(table.column_names.index("label"), "label", labels)
+    folder = train_job(tmp_path, table, target=target, params=params, rounds=3)
+    train(folder)
+    assert read_result(folder)["outcome"] == "trained", read_result(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

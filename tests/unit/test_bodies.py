@@ -152,9 +152,10 @@ def test_what_is_no_form_of_rows():
     assert content_type_of("a/b.PARQUET") == PARQUET
 
 
-def checked_json(rows, schema=LABELS):
+def checked_json(rows, schema=LABELS, task="multiclass"):
     read = read_rows(json.dumps({"rows": rows}).encode(), JSON, schema)
-    return checked_rows(read.table, RowRules(schema, NOW, "multiclass", 3, 0, {}))
+    classes = 3 if task == "multiclass" else 0
+    return checked_rows(read.table, RowRules(schema, NOW, task, classes, 0, {}))
 
 
 LABEL = {"prediction_id": "a", "time": "2013-06-01T00:00:00Z", "label": 1, "weight": 0.5}
@@ -188,6 +189,22 @@ def test_true_is_no_score_of_a_class():
     row = {"prediction_id": "a", "time": LABEL["time"], "scores": [0.1, 0.2, 0.7]}
     with pytest.raises(InvalidRowsError, match="column 'scores', row 2"):
         checked_json([row, {**row, "scores": [0.1, True, 0.2]}], schema)
+
+
+def test_zeros_are_no_chances_of_classes():
+    schema = pa.schema([*PREDICTIONS, CLASS_SCORES])
+    row = {"prediction_id": "a", "time": LABEL["time"]}
+    taken = [{**row, "scores": None}, {**row, "scores": [0.9, 0.9, 0.1]}]
+    assert checked_json(taken, schema).num_rows == 2
+    with pytest.raises(InvalidRowsError, match="'scores', row 3: gives no class a chance"):
+        checked_json([*taken, {**row, "scores": [0.0, 0.0, 0.0]}], schema)
+
+
+def test_labels_of_a_ranking_are_grades():
+    assert checked_json([{**LABEL, "label": 30.0}], task="ranking").num_rows == 1
+    for wrong in (0.5, -1.0, 31.0):
+        with pytest.raises(InvalidRowsError, match="is not a grade; labels are whole, 0 to 30"):
+            checked_json([{**LABEL, "label": wrong}], task="ranking")
 
 
 def test_a_stream_that_was_cut_or_glued_is_refused():

@@ -20,6 +20,7 @@ from mlreg.controller.trainers.scores import Outputs, checked_scores
 from mlreg.registry.domain.manifests import InvalidManifestError
 
 BINARY, THREE = Outputs("binary", 2), Outputs("multiclass", 3)
+AGAINST_ALL = Outputs("multiclass", 3, adds_up=False)
 
 
 def vanish(folder):
@@ -138,6 +139,8 @@ def test_scores_that_are_not_one_list_of_numbers_per_row_are_refused(tmp_path, c
         (THREE, [0.1, 0.2], "1 per row came back for 3 classes"),
         (THREE, [[0.5, 0.5], [0.5, 0.5]], "2 per row came back for 3 classes"),
         (THREE, [[0.5, 0.5, 2.0], [0.1, 0.2, 0.7]], "2 is no probability"),
+        (THREE, [[0.9, 0.9, 0.1], [0.1, 0.2, 0.7]], "add up to 1.9, not to 1, in 1 of 2 rows"),
+        (AGAINST_ALL, [[0.0, 0.0, 0.0], [0.1, 0.2, 0.7]], "add up to 0, not to 1, in 1 of 2"),
         (None, [0.5, float("inf")], "1 of 2 are not finite"),
     ],
 )
@@ -152,7 +155,8 @@ def test_scores_have_to_be_what_the_task_wants(outputs, scores, said):
         (BINARY, [1 + 1e-9, -1e-9]),
         (Outputs("regression"), [-1e9, 1e9]),
         (Outputs("ranking"), [-3.0, 3.0]),
-        (THREE, [[0.9, 0.9, 0.1], [0.0, 0.0, 1.0]]),  # one against all others: no sum of one
+        (THREE, [[0.2, 0.2, 0.6004], [0.0, 0.0, 1.0]]),  # of a library that counts in float32
+        (AGAINST_ALL, [[0.9, 0.9, 0.1], [0.0, 0.0, 1.0]]),
     ],
 )
 def test_scores_of_a_task_pass(outputs, scores):

@@ -147,25 +147,29 @@ def groups_of(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | Non
     """
     if target.task != "ranking":
         return None
+    column = _group_column(table, target)
     groups = group_codes(table, target)
     if groups is None:
         raise TrainingRowsError(cause=f"there is no column {target.group_key!r}, the group key")
     missing = int((groups < 0).sum())
     if missing:
-        raise TrainingRowsError(cause=f"{missing} rows have no {target.group_key!r}, their group")
+        raise TrainingRowsError(cause=f"{missing} rows have no {column!r}, their group")
     return groups
 
 
 def group_codes(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | None:
-    """Return the group of each row as a number, -1 where it has none; None without the column.
-
-    The column is the target's group key, or `entity`, under which the log keeps it.
-    """
-    names = [name for name in (target.group_key, ENTITY) if name in table.column_names]
-    if not names:
+    """Return the group of each row as a number, -1 where it has none; None without the column."""
+    column = _group_column(table, target)
+    if column is None:
         return None
-    codes = as_array(str(names[0]), table[names[0]]).dictionary_encode().indices.fill_null(-1)
+    codes = as_array(column, table[column]).dictionary_encode().indices.fill_null(-1)
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.intp)
+
+
+def _group_column(table: pa.Table, target: TargetContract) -> str | None:
+    """Return the target's group key, or `entity`, under which the log keeps it."""
+    names = (target.group_key, ENTITY)
+    return next((name for name in names if name is not None and name in table.column_names), None)
 
 
 def learn_categories(
