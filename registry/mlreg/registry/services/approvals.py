@@ -29,7 +29,7 @@ from mlreg.registry.domain.pages import MAX_PAGE, Page, page_of
 from mlreg.registry.domain.revisions import AlreadySoError
 from mlreg.registry.services import audit, deployments
 from mlreg.registry.services.change import Change, ChangedState, lock_present, subject_of
-from mlreg.registry.services.deployments import check_accepted, check_promotable
+from mlreg.registry.services.promotable import check_accepted, check_promotable
 from mlreg.registry.store import approvals as rows
 from mlreg.registry.store import issuers, outbox, tokens
 from mlreg.registry.store.approvals import Binding, binding_of

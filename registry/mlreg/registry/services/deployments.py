@@ -11,26 +11,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from mlreg.registry.domain.actor import Actor
-from mlreg.registry.domain.approvals import (
-    ApprovalRejectedError,
-    ApprovalRequiredError,
-    Tally,
-    tally,
-)
-from mlreg.registry.domain.retirement import VersionArchivedError
 from mlreg.registry.domain.revisions import (
     AlreadySoError,
     Cause,
     NeverChampionError,
     NoDeploymentError,
     NoFormerChampionError,
-    NotAcceptedError,
     ReasonRequiredError,
-    VersionBarredError,
     find_rollback_target,
 )
 from mlreg.registry.services import audit
-from mlreg.registry.services.catalog import ModelArchivedError, VersionNotFoundError
+from mlreg.registry.services.catalog import VersionNotFoundError
 from mlreg.registry.services.change import (
     Change,
     ChangedState,
@@ -42,6 +33,12 @@ from mlreg.registry.services.change import (
     subject_of,
 )
 from mlreg.registry.services.fitness import check_fit
+from mlreg.registry.services.promotable import (
+    check_accepted,
+    check_approved,
+    check_promotable,
+    is_accepted,
+)
 from mlreg.registry.store import deployments as rows
 from mlreg.registry.store.deployments import DeploymentState
 from mlreg.registry.store.present import read_present
@@ -51,7 +48,7 @@ from mlreg.registry.store.versions import find_version_row
 if TYPE_CHECKING:
     from mlreg.registry.artifacts.store import ArtifactStore
     from mlreg.registry.store.database import ReadSession, WriteSession
-    from mlreg.registry.store.present import Candidate, Present
+    from mlreg.registry.store.present import Present
 
 __all__ = [
     "Change",
@@ -106,91 +103,25 @@ def promote(  # noqa: PLR0913 - the promote of the design: each is an option of 
     def act(present: Present) -> NextRevision:
         state = present.state
         candidate = check_promotable(present, version, store)
-        accepted = _is_accepted(candidate, decision_id)
         if not force:
             check_accepted(state, candidate, decision_id)
-        counted = tally(candidate.words, authors=candidate.authors, promoter=change.actor.name)
-        broke_glass = break_glass and not counted.suffices(state.approvals_required)
-        if not broke_glass:
-            check_approved(state, version, counted)
+        approved = check_approved(state, candidate, change.actor, break_glass=break_glass)
         return NextRevision(
             cause,
             version,
             candidate.manifest_digest,
             state.frozen,
-            decision_id=candidate.decision_id if accepted else None,
+            decision_id=candidate.decision_id if is_accepted(candidate, decision_id) else None,
             forced=force,
-            approvers=counted.approvers,
-            broke_glass=broke_glass,
-            notes=_fallback_ended(state) + _glass_note(asked=break_glass, broken=broke_glass),
+            approvers=approved.approvers,
+            broke_glass=approved.broke_glass,
+            notes=_fallback_ended(state) + approved.notes,
         )
 
     asked = {"verb": "promote", "version": version, "force": force, "cause": cause}
     if break_glass:
         asked["break_glass"] = True
     return change_once(session, change, asked, act, now, version=version)
-
-
-def check_promotable(present: Present, version: int, store: ArtifactStore | None) -> Candidate:
-    """Return the version that is wanted, if neither its files nor its past stand against it.
-
-    Raises:
-        AlreadySoError: it is the champion.
-        VersionNotFoundError, ModelArchivedError, VersionArchivedError: it is not there any more.
-        VersionBarredError: a guard took it down here.
-        BlobUnfitError, UnsafeFormatError, StoreSilentError: its files may not serve.
-    """
-    state = present.state
-    if state.champion == version:
-        raise AlreadySoError(model=state.model, state=f"at version {version}")
-    candidate = check_fit(present.candidate, state.model, version, store)
-    if candidate.model_archived:
-        raise ModelArchivedError(model=state.model)
-    if candidate.archived:
-        raise VersionArchivedError(model=state.model, version=version)
-    if candidate.barred:
-        raise VersionBarredError(model=state.model, version=version, environment=state.environment)
-    return candidate
-
-
-def check_accepted(
-    state: DeploymentState, candidate: Candidate, decision_id: int | None = None
-) -> None:
-    """Let a version pass that an accepted decision stands behind, or that nothing serves before.
-
-    Raises:
-        NotAcceptedError: it is not so.
-    """
-    if state.champion is not None and not _is_accepted(candidate, decision_id):
-        raise NotAcceptedError(
-            model=state.model,
-            version=candidate.number,
-            champion=state.champion,
-            verdict=candidate.verdict,
-        )
-
-
-def check_approved(state: DeploymentState, version: int, counted: Tally) -> None:
-    """Let a promote pass that enough approvers stand behind, and nobody against.
-
-    Raises:
-        ApprovalRejectedError, ApprovalRequiredError: it is not so.
-    """
-    if counted.objectors:
-        raise ApprovalRejectedError(
-            model=state.model,
-            version=version,
-            environment=state.environment,
-            objectors=counted.objectors,
-        )
-    if not counted.suffices(state.approvals_required):
-        raise ApprovalRequiredError(
-            model=state.model,
-            version=version,
-            environment=state.environment,
-            given=len(counted.approvers),
-            required=state.approvals_required,
-        )
 
 
 def rollback(  # noqa: PLR0913 - as above
@@ -354,10 +285,6 @@ def previous_champion(session: ReadSession, deployment_id: int) -> int | None:
     return find_rollback_target(rows.walk_facts(session, deployment_id), current, gone=gone)
 
 
-def _is_accepted(candidate: Candidate, decision_id: int | None) -> bool:
-    return candidate.verdict == "accepted" and decision_id in {None, candidate.decision_id}
-
-
 def _rollback_target(
     session: WriteSession, change: Change, state: DeploymentState, to: int | None
 ) -> int:
@@ -413,14 +340,6 @@ def _fallen_back(fallback: str | None) -> str:
 
 def _fallback_ended(state: DeploymentState) -> tuple[str, ...]:
     return (f"The fallback {state.fallback!r} ends with this.",) if state.fallback else ()
-
-
-def _glass_note(*, asked: bool, broken: bool) -> tuple[str, ...]:
-    if not asked:
-        return ()
-    if broken:
-        return ("The glass is broken: this promote went without the approvals that it needs.",)
-    return ("The glass was left whole: the approvals that it needs are there.",)
 
 
 def _frozen_note(change: Change) -> str:
