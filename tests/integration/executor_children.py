@@ -75,6 +75,27 @@ def spin_together(_folder):
         subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
+def sleep_with_a_daemon(folder):
+    (folder / "pids").write_text(_daemon("sleep", "600"))
+    time.sleep(600)
+
+
+def eat_in_daemons(folder):
+    """Let processes whose parents have ended hold the memory; each keeps to its limit."""
+    code = "import time; kept = bytearray(300 * 2**20); time.sleep(600)"
+    pids = [_daemon(sys.executable, "-I", "-S", "-c", code) for _ in range(4)]
+    (folder / "pids").write_text(" ".join(pids))
+    time.sleep(600)
+
+
+def _daemon(*words):
+    """Start a program from a process that ends, in a session of its own; return its number."""
+    code = f"import subprocess\nprint(subprocess.Popen({words!r}, start_new_session=True).pid)"
+    parent = [sys.executable, "-I", "-S", "-c", code]
+    with subprocess.Popen(parent, stdout=subprocess.PIPE, text=True) as process:
+        return process.stdout.readline().strip()
+
+
 def exit_hard(_folder):
     os._exit(7)
 

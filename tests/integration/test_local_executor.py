@@ -150,6 +150,31 @@ def test_a_child_that_ends_leaves_no_offspring(run, tmp_path):
     assert gone(await_file(tmp_path / "pids"))
 
 
+def test_a_daemon_is_its_childs_own_until_that_ends(executor, tmp_path):
+    halt, results, other = threading.Event(), [], tmp_path / "other"
+    other.mkdir()
+    long = ChildTask("executor_children:sleep_with_a_daemon", tmp_path)
+    thread = threading.Thread(target=lambda: results.append(executor.run(long, halt)))
+    thread.start()
+    try:
+        pids = await_file(tmp_path / "pids")
+        for _ in range(2):  # once the second has ended, what the first's end brought is done
+            task = ChildTask("executor_children:nothing", other)
+            assert executor.run(task, threading.Event()).succeeded
+        assert all(map(alive, pids)), "the end of another child is none of its business"
+    finally:
+        halt.set()
+        thread.join()
+    assert [one.killed_because for one in results] == ["halted"]
+    assert gone(pids)
+
+
+def test_the_memory_of_daemons_is_counted(run, tmp_path):
+    _, result, _ = run("eat_in_daemons", address_space_bytes=900 * MEBIBYTE, wall_seconds=60)
+    assert result.killed_because == "memory"
+    assert gone(await_file(tmp_path / "pids"))
+
+
 def test_hard_ends(run):
     task, result, _ = run("exit_hard")
     assert (result.exit_code, failure_line(task, result)) == (7, "the child ended with exit code 7")

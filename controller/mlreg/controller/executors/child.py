@@ -1,9 +1,10 @@
 """A forked child: made harmless first, then it calls one function, then it is gone.
 
-What always holds: `be_child` never returns. The child leads a session of its own, dies with the
-fork server, holds no open file but its output, and lives under its limits before it imports
-anything named by the task: without network unless the task has it, and writing in its folder and
-those of the task only, both where the kernel permits (`confinement.py`).
+What always holds: `be_child` never returns. The child leads a session of its own, keeps what it
+started below itself, however that was started (it counts as the child's, and is not taken for what
+another one left), dies with the fork server, holds no open file but its output, and lives under its
+limits before it imports anything named by the task: without network unless the task has it, and
+writing in its folder and those of the task only, both where the kernel permits (`confinement.py`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:
     code = 1
     try:
         os.setsid()
+        adopt_orphans()
         die_with_parent(parent)
         _reset_signals()
         _redirect(output)
