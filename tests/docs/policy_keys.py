@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import get_args
 
+from mlreg.controller.domain.durations import EXAMPLES
 from mlreg.controller.domain.metrics import MetricName
 from mlreg.controller.domain.policy_schema import ZONES, policy_schema
 from mlreg.controller.domain.upstream import EDITED
@@ -106,7 +107,7 @@ def _text(part, _definitions):
         return part["format"]
     if pattern == EDITED:
         return "what is followed"
-    if pattern.endswith("[smhdw]$"):
+    if part.get("examples") == EXAMPLES:
         return "duration"
     return "size" if "MiB" in pattern else "name" if pattern else "text"
 

@@ -6,8 +6,11 @@ from typing import ClassVar
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from mlreg.controller.domain.number_pattern import between
 from mlreg.controller.domain.policy_file import InvalidPolicyError, Kinds, read_policy
 from mlreg.controller.domain.policy_schema import policy_schema
 from mlreg.controller.domain.triggers import Finding, Trigger
@@ -100,6 +103,35 @@ MUTANTS = [
     ("{labelled_rows: 20000}", '{upstream: "weather@version:staging"}'),
     ("cooldown:  6h", 'quiet_hours: {from: "25:00", to: "06:00"}'),
     ("cooldown:  6h", "quiet_hours: {days: [sun], timezone: Mars}"),
+    ("cooldown:  6h", "quiet_hours: {days: []}"),
+    ("cooldown:  6h", 'quiet_hours: {from: "22:00"}'),
+    ("cooldown:  6h", "cooldown: 36501d"),
+    ("{labelled_rows: 20000}", "{every: 59s}"),
+    ("above: 0.2, ", ""),
+    ("above: 0.2, ", "above: 0.2, below: 0.1, "),
+    ("above: 0.2, ", "unusual: false, "),
+    ("above: 0.2, ", "unusual: true, release_below: 0.1, "),
+    ("above: 0.2, ", "below: 0.2, release_below: 0.1, "),
+    ("features: any", "features: []"),
+    ("drift: psi, above: 0.2, features: any", "drift: rows, below: 2, features: [temp]"),
+    ("drop: 0.02, against: promotion, ", ""),
+    ("drop: 0.02, against: promotion, ", "drop: 0.02, below: 0.7, "),
+    ("drop: 0.02, against: promotion, ", "below: 0.7, against: promotion, "),
+    ("label_delay: 2d", "window: 7h"),
+    ("label_delay: 2d", "window: 36h"),
+    ("label_delay: 2d", "window: 90m"),
+    ("label_delay: 2d", "window: 30s"),
+    ("label_delay: 2d", "timezone: UTC"),
+    ("label_delay: 2d", "features: {temp: t}"),
+    ("label_delay: 2d", "select: {stratified: [carrier]}"),
+    ("label_delay: 2d", "select: {stratified: [carrier, carrier], least: 5}"),
+    ("label_delay: 2d", "select: {expanding: yesterday}"),
+    ("label_delay: 2d", 'select: {expanding: "2013-01-01"}'),
+    ("label_delay: 2d", 'select: {reservoir: 500, since: "2013-01-01T00:00:00"}'),
+    ("seed: 7", "limits: {wall: 8d}"),
+    ("seed: 7", "limits: {memory: 511MiB}"),
+    ("seed: 7", "limits: {memory: 1000}"),
+    ("seed: 7", "search: {params: {num_leaves: []}}"),
 ]
 
 
@@ -124,6 +156,30 @@ TAKEN = [
     *(f'triggers: [{{upstream: "w{what}"}}]' for what in ("", "@snapshot", "@champion:a.b")),
     "triggers: [{schedule: ' */5  3 */2 jan-mar,5  mon '}]",
     'triggers: [{every: 1d}]\nquiet_hours: {from: "23:59", to: "00:00", timezone: Asia/Kolkata}',
+    *(f"triggers: [{{every: {one}}}]" for one in ("60s", "1m", "36500d", "876000h", "999999999s")),
+    *(
+        f"triggers: [{{every: 1d}}]\ndata: {{window: {one}}}"
+        for one in (
+            "1h",
+            "3600s",
+            "720m",
+            "48h",
+            "1440m",
+            "2w",
+            "12h",
+            "8760h",
+            "86400s",
+            "172800s",
+        )
+    ),
+    "triggers: [{drift: concept_adwin}]",
+    "triggers: [{drift: psi, unusual: true, above: 0.1, release_below: 0.05, features: [a]}]",
+    'triggers: [{every: 1d}]\ndata: {select: {expanding: "2013-01-01T00:00:00+02:00"}}',
+    'triggers: [{every: 1d}]\ndata: {select: {reservoir: 500, since: "2013-01-01 00:00Z"}}',
+    "triggers: [{every: 1d}]\nretrain: {limits: {wall: 168h, memory: 512MiB, disk: 1MiB}}",
+    "triggers: [{every: 1d}]\nretrain: {executor: {kind: ray, memory: 536870912}}",
+    "triggers: [{every: 1d}]\ndata: {source: /rows.parquet, timezone: UTC, connection: a}",
+    "triggers: [{every: 1d}]\ndata: {sql: {connection: a, query: SELECT 1}, time: t}",
 ]
 
 
@@ -133,6 +189,23 @@ def test_what_the_reader_takes_the_schema_takes(text):
     policy = read_policy(text, kinds())
     VALIDATOR.validate(yaml.safe_load(text))
     VALIDATOR.validate(policy.to_json())
+
+
+@given(st.integers(1, 20_000), st.integers(0, 20_000), st.integers(1, 60_000))
+def test_a_pattern_of_numbers_is_of_those_between(least, more, number):
+    matches = re.fullmatch(between(least, least + more), str(number)) is not None
+    assert matches == (least <= number <= least + more)
+
+
+@given(st.integers(1, 999_999_999), st.sampled_from("smhdw"))
+def test_a_duration_is_one_to_both(number, unit):
+    text = f"model: flights\ntriggers: [{{webhook: a}}]\ncooldown: {number}{unit}\n"
+    try:
+        read_policy(text, kinds())
+    except InvalidPolicyError:
+        assert not VALIDATOR.is_valid(yaml.safe_load(text))
+    else:
+        VALIDATOR.validate(yaml.safe_load(text))
 
 
 def test_every_zone_is_offered_that_a_policy_may_name():

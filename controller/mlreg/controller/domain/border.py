@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_WINDOWS = 60
+
+
+def said(*keys: str, is_a: str = "number") -> dict[str, Any]:
+    """Return the JSON Schema of parts in which each of these keys has a value."""
+    return {"required": list(keys), "properties": {key: {"type": is_a} for key in keys}}
+
+
+ONE_SIDED: Sequence[dict[str, Any]] = (
+    {"not": said("above", "below")},
+    {"if": said("release_below"), "then": said("above")},
+    {"if": said("release_above"), "then": said("below")},
+)
+"""What a JSON Schema can say of a border; that a release lies on the near side, it cannot."""
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": MOST_WINDOWS}
 
 

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 
 from mlreg.controller.domain.batches import LABEL, TIME
-from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.border import said
+from mlreg.controller.domain.durations import EXAMPLES, LONGEST, Duration
+from mlreg.controller.domain.number_pattern import between
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.selections.expanding import Expanding
 from mlreg.controller.domain.selections.kinds import AnySelection
@@ -30,7 +34,7 @@ from mlreg.controller.domain.sources import (
     SourceName,
     parse_source,
 )
-from mlreg.controller.domain.windows import DAY, HOUR
+from mlreg.controller.domain.windows import DAY, HOUR, WEEK
 from mlreg.controller.domain.zone import Timezone
 from mlreg.registry.domain.names import Name
 
@@ -49,6 +53,25 @@ def _checked_source(text: str) -> str:
 
 
 SourceText = Annotated[str, AfterValidator(_checked_source)]
+_PARTS = (1, 2, 3, 4, 6, 8, 12)
+"""The hours that divide a day."""
+_WINDOW = {
+    "type": "string",
+    "pattern": "^("
+    + "|".join(
+        (
+            f"({between(1, LONGEST // DAY)})d",
+            f"({between(1, LONGEST // WEEK)})w",
+            "({})h".format("|".join(str(one) for one in (*_PARTS, *range(24, 1_000, 24))))
+            + "|[1-9][0-9]{3,8}h",
+            "({})m".format("|".join(str(60 * one) for one in _PARTS)) + "|[1-9][0-9]{2,7}0m",
+            "({})s".format("|".join(str(3_600 * one) for one in _PARTS)) + "|[1-9][0-9]{2,6}00s",
+        )
+    )
+    + ")$",
+    "examples": EXAMPLES,
+}
+"""Whole hours that divide a day, or whole days; of large numbers of hours it lets all pass."""
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 SOURCE_KEYS = (
     "connection",
@@ -76,11 +99,30 @@ class DataRule(PolicyPart):
     `connection` on say which column stands for what.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {
+                    "if": {"properties": {"source": {"const": FEEDBACK}, "sql": {"type": "null"}}},
+                    "then": {"properties": {key: {"type": "null"} for key in SOURCE_KEYS}},
+                },
+                {
+                    "if": said("sql", is_a="object"),
+                    "then": {
+                        "properties": {
+                            "source": {"const": FEEDBACK},
+                            "connection": {"type": "null"},
+                        }
+                    },
+                },
+            ]
+        }
+    )
     source: SourceText = FEEDBACK
     train_window: Duration = timedelta(days=90)
     evaluate_window: Duration = timedelta(days=14)
     label_delay: Duration = timedelta(days=2)
-    window: Duration = DAY
+    window: Annotated[Duration, WithJsonSchema(_WINDOW)] = DAY
     select: AnySelection | None = None
     sql: QueryRule | None = None
     connection: Name | None = None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
+
+from mlreg.controller.domain.number_pattern import between
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _FORM = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
 LONGEST = timedelta(days=36_500)
+EXAMPLES = ["6h", "14d"]
+"""Of durations, in schemas."""
 
 
 def parse_duration(value: object) -> timedelta:
@@ -40,6 +44,17 @@ def spell_duration(length: timedelta) -> str:
         if seconds % _SECONDS[unit] == 0:
             return f"{seconds // _SECONDS[unit]}{unit}"
     return f"{seconds}s"
+
+
+def duration_schema(least: timedelta, most: timedelta = LONGEST) -> dict[str, Any]:
+    """Return the JSON Schema of durations between two, both whole seconds."""
+    units = []
+    for unit, seconds in _SECONDS.items():
+        low = -(-least // timedelta(seconds=seconds))
+        high = min(most // timedelta(seconds=seconds), 10**9 - 1)
+        if max(low, 1) <= high:
+            units.append(f"({between(max(low, 1), high)}){unit}")
+    return {"type": "string", "pattern": f"^({'|'.join(units)})$", "examples": EXAMPLES}
 
 
 Duration = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from mlreg.controller.domain.limit_rule import MEBIBYTE, Size
+from mlreg.controller.domain.limit_rule import Memory
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.registry.domain.names import Name
 
@@ -24,7 +24,7 @@ class ExecutorRule(PolicyPart):
 
     kind: Name = LOCAL
     cpus: float = Field(default=1, ge=0.1, le=1_000)
-    memory: Size = Field(default=4 * 2**30, ge=512 * MEBIBYTE)
+    memory: Memory = 4 * 2**30
     gpus: int = Field(default=0, ge=0, le=64)
     workers: int = Field(default=1, ge=1, le=256)
 

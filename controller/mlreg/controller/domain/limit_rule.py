@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
-from mlreg.controller.domain.durations import Duration
+from mlreg.controller.domain.durations import Duration, duration_schema
+from mlreg.controller.domain.number_pattern import between
 from mlreg.controller.domain.policy_part import PolicyPart
 
 MEBIBYTE = 2**20
 _UNITS = {"MiB": MEBIBYTE, "GiB": 2**30}
 _SIZE = re.compile(r"([1-9][0-9]{0,5})(MiB|GiB)")
 LONGEST = timedelta(days=7)
+LEAST_MEMORY = 512
+"""In MiB."""
+MOST_OF_A_UNIT = 999_999
 
 
 def _parse_size(given: object) -> object:
@@ -39,16 +43,45 @@ def _checked_length(given: timedelta) -> timedelta:
     return given
 
 
-_SCHEMA = {
-    "anyOf": [
-        {"type": "string", "pattern": f"^{_SIZE.pattern}$", "examples": ["512MiB", "8GiB"]},
-        {"type": "integer"},
-    ]
-}
-Size = Annotated[
-    int, BeforeValidator(_parse_size), PlainSerializer(_spell_size), WithJsonSchema(_SCHEMA)
+def _size_schema(mebibytes: int) -> dict[str, Any]:
+    pattern = f"^(({between(mebibytes, MOST_OF_A_UNIT)})MiB|({between(1, MOST_OF_A_UNIT)})GiB)$"
+    return {
+        "anyOf": [
+            {"type": "string", "pattern": pattern, "examples": ["512MiB", "8GiB"]},
+            {"type": "integer", "minimum": mebibytes * MEBIBYTE},
+        ]
+    }
+
+
+def _at_least(mebibytes: int) -> AfterValidator:
+    def checked(size: int) -> int:
+        if size < mebibytes * MEBIBYTE:
+            message = f"must be {mebibytes}MiB or more"
+            raise ValueError(message)
+        return size
+
+    return AfterValidator(checked)
+
+
+Memory = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    _at_least(LEAST_MEMORY),
+    PlainSerializer(_spell_size),
+    WithJsonSchema(_size_schema(LEAST_MEMORY)),
 ]
-Length = Annotated[Duration, AfterValidator(_checked_length)]
+Disk = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    _at_least(1),
+    PlainSerializer(_spell_size),
+    WithJsonSchema(_size_schema(1)),
+]
+Length = Annotated[
+    Duration,
+    AfterValidator(_checked_length),
+    WithJsonSchema(duration_schema(timedelta(seconds=1), LONGEST)),
+]
 
 
 class LimitRule(PolicyPart):
@@ -61,5 +94,5 @@ class LimitRule(PolicyPart):
 
     wall: Length = timedelta(hours=1)
     cpu: Length = timedelta(hours=2)
-    memory: Size = Field(default=8 * 2**30, ge=512 * MEBIBYTE)
-    disk: Size = Field(default=4 * 2**30, ge=MEBIBYTE)
+    memory: Memory = 8 * 2**30
+    disk: Disk = 4 * 2**30

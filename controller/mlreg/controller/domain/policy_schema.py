@@ -2,7 +2,7 @@
 
 What always holds: a policy that `read_policy` takes is valid by the schema; kinds of trigger and
 gate that are installed here, third parties' too, are in it with their docstrings. What a schema
-cannot say (keys that go together, a whole number written as `2.0`, for JSON has one kind of number)
+cannot say (which of two numbers is larger, a whole number written as `2.0`, for JSON has one kind of number)
 it lets pass, and `policy apply` refuses.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from mlreg.controller.domain.durations import spell_duration
+from mlreg.controller.domain.durations import duration_schema, spell_duration
 from mlreg.controller.domain.policy import PolicyFrame
 from mlreg.controller.domain.policy_file import MOST_PARTS
 from mlreg.controller.domain.zone import FORMAT, named_zones
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.policy_file import Kinds
 
 ADDRESS = "/api/v1/schemas/policy.json"
-DURATION = r"^[1-9][0-9]{0,8}[smhdw]$"
 ZONES = "Timezone"
 _PLACE = "#/$defs/{model}"
 _ATTRIBUTE = re.compile(r"^(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<text>.*)$")
@@ -46,7 +45,7 @@ class _PolicySchema(GenerateJsonSchema):
 
     @override
     def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
-        return {"type": "string", "pattern": DURATION, "examples": ["6h", "14d"]}
+        return duration_schema(timedelta(seconds=1))
 
     @override
     def field_title_should_be_set(self, schema: Any) -> bool:

@@ -13,8 +13,9 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from mlreg.controller.domain.border import said
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.zone import Timezone, find_zone
 
@@ -45,10 +46,18 @@ Wall = Annotated[
 class QuietHours(PolicyPart):
     """When a firing waits: judged again when the quiet hours end."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"if": said("from", is_a="string"), "then": said("to", is_a="string")},
+                {"if": said("to", is_a="string"), "then": said("from", is_a="string")},
+            ]
+        }
+    )
     from_: Wall | None = Field(default=None, alias="from")
     to: Wall | None = None
     timezone: Timezone = "UTC"
-    days: tuple[Day, ...] = WEEK
+    days: tuple[Day, ...] = Field(default=WEEK, json_schema_extra={"minItems": 1})
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

@@ -9,7 +9,7 @@ import math
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from mlreg.controller.domain.metrics import MetricName
 from mlreg.controller.domain.policy_part import PolicyPart
@@ -57,7 +57,18 @@ def _kind_of(given: object) -> str | None:
     return "range" if isinstance(given, dict | Range) else None
 
 
-Choices = Annotated[tuple[Scalar, ...], AfterValidator(_different)]
+Choices = Annotated[
+    tuple[Scalar, ...],
+    AfterValidator(_different),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": ["boolean", "number", "string"]},
+            "minItems": 1,
+            "maxItems": MAX_CHOICES,
+        }
+    ),
+]
 Space = Annotated[
     Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
     Discriminator(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
@@ -17,7 +18,7 @@ from pydantic import (
 )
 from typing_extensions import override
 
-from mlreg.controller.domain.border import ONE, Border, KOfN
+from mlreg.controller.domain.border import ONE, ONE_SIDED, Border, KOfN, said
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading, usable
 from mlreg.controller.domain.triggers import Finding, Need, Trigger, View
 from mlreg.controller.domain.watchable import (
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     Streaks = Mapping[str, Sequence[WindowReading]]
 
 Names = Annotated[
-    tuple[str, ...], BeforeValidator(lambda one: tuple(one) if isinstance(one, list) else one)
+    tuple[str, ...],
+    BeforeValidator(lambda one: tuple(one) if isinstance(one, list) else one),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
 ]
 """A list is a tuple here: what a `before` validator returns is no JSON any more to pydantic."""
 LONGEST_LOOK = 60
@@ -57,6 +60,25 @@ class DriftTrigger(Trigger):
     went back (fewer than k windows beyond `release_below`, `release_above`).
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                *ONE_SIDED,
+                {
+                    "anyOf": [
+                        said("above"),
+                        said("below"),
+                        {"required": ["unusual"], "properties": {"unusual": {"const": True}}},
+                        {"properties": {"drift": {"enum": [*sorted(DETECTORS)]}}},
+                    ]
+                },
+                {
+                    "if": said("features", is_a="array"),
+                    "then": {"properties": {"drift": {"enum": [*sorted(OF_FEATURES)]}}},
+                },
+            ]
+        }
+    )
     kind: ClassVar[str] = "drift"
 
     drift: Annotated[str, AfterValidator(checked_monitor), WithJsonSchema(NAMED)]
@@ -81,9 +103,9 @@ class DriftTrigger(Trigger):
 
     @field_validator("above")
     @classmethod
-    def _can_be_reached(cls, above: float | None, said: ValidationInfo) -> float | None:
-        if above is not None and above < 0 and said.data.get("drift") in OF_FEATURES:
-            message = f"{said.data['drift']} is never below 0"
+    def _can_be_reached(cls, above: float | None, rest: ValidationInfo) -> float | None:
+        if above is not None and above < 0 and rest.data.get("drift") in OF_FEATURES:
+            message = f"{rest.data['drift']} is never below 0"
             raise ValueError(message)
         return above
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from typing_extensions import override
 
 from mlreg.controller.domain.catching_up import CatchUp
-from mlreg.controller.domain.durations import Duration, spell_duration
+from mlreg.controller.domain.durations import Duration, duration_schema, spell_duration
 from mlreg.controller.domain.interval import last_multiple, next_multiple
 from mlreg.controller.triggers.timed import TimedTrigger
 
@@ -31,7 +31,9 @@ class EveryTrigger(TimedTrigger):
 
     kind: ClassVar[str] = "every"
 
-    every: Annotated[Duration, AfterValidator(_checked_interval)]
+    every: Annotated[
+        Duration, AfterValidator(_checked_interval), WithJsonSchema(duration_schema(LEAST))
+    ]
     catch_up: CatchUp = "latest"
 
     @override

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from typing_extensions import override
 
-from mlreg.controller.domain.border import ONE, Border, KOfN
+from mlreg.controller.domain.border import ONE, ONE_SIDED, Border, KOfN, said
 from mlreg.controller.domain.metrics import MetricName, greater_is_better
 from mlreg.controller.domain.performance import SKILLED
 from mlreg.controller.domain.readings import EVERYTHING, Pooled, WindowReading, pool, usable
@@ -52,6 +52,15 @@ class PerformanceTrigger(Trigger):
     which are there before labels, and blind to a changed relation of features and labels.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                *ONE_SIDED,
+                {"oneOf": [said("drop"), said("above"), said("below")]},
+                {"if": said("against", is_a="string"), "then": said("drop")},
+            ]
+        }
+    )
     kind: ClassVar[str] = "performance"
 
     performance: Annotated[

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.selections.selection import Past, Selection
+from mlreg.controller.domain.selections.selection import Moment, Past, Selection
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.windows import Interval
@@ -17,7 +17,7 @@ class Expanding(Selection):
     """Every row since a moment, or since the first: it grows with each run."""
 
     kind: ClassVar[str] = "expanding"
-    expanding: Annotated[Literal["all"] | AwareDatetime, Field(union_mode="left_to_right")]
+    expanding: Annotated[Literal["all"] | Moment, Field(union_mode="left_to_right")]
 
     @override
     def stretches(self, past: Past) -> tuple[Interval, ...]:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from typing_extensions import override
 
-from mlreg.controller.domain.selections.selection import Candidates, Chosen, Past, Selection
+from mlreg.controller.domain.selections.selection import (
+    Candidates,
+    Chosen,
+    Moment,
+    Past,
+    Selection,
+)
 
 if TYPE_CHECKING:
     from mlreg.controller.domain.windows import Interval
@@ -23,7 +29,7 @@ class Reservoir(Selection):
 
     kind: ClassVar[str] = "reservoir"
     reservoir: int = Field(ge=100, le=20_000_000)
-    since: AwareDatetime | None = None
+    since: Moment | None = None
 
     @property
     @override

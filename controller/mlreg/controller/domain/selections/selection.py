@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AwareDatetime, WithJsonSchema
 
 from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.controller.domain.windows import Interval
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
+Moment = Annotated[
+    AwareDatetime,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"([zZ]|[+-][0-9]{2}:?[0-9]{2})$|^[+-]?[0-9]+(\.[0-9]+)?$",
+            "examples": ["2013-01-01T00:00:00Z"],
+        }
+    ),
+]
+"""A moment with its zone, or seconds since 1970."""
 LEAST_EVALUATED = timedelta(hours=1)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import override
 
+from mlreg.controller.domain.border import said
 from mlreg.controller.domain.selections.selection import (
     Candidates,
     Chosen,
@@ -25,8 +26,15 @@ class Stratified(Selection):
     more than `times` times: upsampling by weight, which repeats no row. A missing value is a value.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [{"anyOf": [said("least", is_a="integer"), said("most", is_a="integer")]}]
+        }
+    )
     kind: ClassVar[str] = "stratified"
-    stratified: tuple[str, ...] = Field(min_length=1, max_length=5)
+    stratified: tuple[str, ...] = Field(
+        min_length=1, max_length=5, json_schema_extra={"uniqueItems": True}
+    )
     least: int | None = Field(default=None, ge=1)
     most: int | None = Field(default=None, ge=1)
     times: float = Field(default=10.0, gt=1, le=1_000)
