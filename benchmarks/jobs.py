@@ -79,10 +79,10 @@ def round_of(database: Database, count: int) -> list[float]:
     with database.writing() as session:
         jobs.enqueue_all(session, [JobRequest(KIND, {"model_id": n}) for n in range(count)])
     seconds.append(time.perf_counter())
-    leases = claim_of(count, database)
+    claimed = claim_of(count, database)
     seconds.append(time.perf_counter())
     with database.writing() as session:
-        for lease in leases:
+        for lease in claimed:
             leases.complete(session, lease)
     seconds.append(time.perf_counter())
     return [after - before for before, after in itertools.pairwise(seconds)]

@@ -23,32 +23,53 @@ CHANNEL = "mlreg_jobs"
 ENDED_CHANNEL = "mlreg_jobs_ended"
 
 _INSERT = text("""
+    WITH one AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS one(
+            place int, kind text, payload jsonb, priority int, model_id bigint, dedupe_key text,
+            lock_key text, label text, max_attempts int)),
+    running AS MATERIALIZED (
+        SELECT priority, label, model_id, turn FROM job WHERE state = 'running'),
+    present AS MATERIALIZED (
+        SELECT asked.priority, asked.label, greatest(near.turn, served.turn) AS turn
+        FROM (SELECT DISTINCT priority, label FROM one) AS asked
+        LEFT JOIN LATERAL (
+            SELECT coalesce(min(first.turn) FILTER (
+                WHERE first.label IS NOT DISTINCT FROM asked.label), min(first.turn)) AS turn
+            FROM (SELECT ready.turn, ready.label FROM job AS ready
+                  WHERE ready.state = 'queued' AND ready.held IS NULL
+                    AND ready.priority = asked.priority
+                  ORDER BY ready.priority, ready.turn, ready.id LIMIT 100) AS first) AS near ON true
+        LEFT JOIN LATERAL (
+            SELECT max(running.turn) AS turn FROM running
+            WHERE running.priority = asked.priority
+              AND running.label IS NOT DISTINCT FROM asked.label) AS served ON true)
     INSERT INTO job (kind, payload, state, priority, model_id, turn, dedupe_key, lock_key, label,
                      attempt, max_attempts, enqueued_at)
     SELECT one.kind, one.payload, 'queued', one.priority, one.model_id,
-           greatest(head.turn, own.turn, 0) + CASE WHEN one.model_id IS NULL THEN 0 ELSE
+           greatest(present.turn, own.turn, going.turn, 0)
+           + CASE WHEN one.model_id IS NULL THEN 0 ELSE
                row_number() OVER (PARTITION BY one.priority, one.model_id ORDER BY one.place) - 1
            END,
            one.dedupe_key, one.lock_key, one.label, 0, one.max_attempts, clock_timestamp()
-    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS one(
-        place int, kind text, payload jsonb, priority int, model_id bigint, dedupe_key text,
-        lock_key text, label text, max_attempts int)
-    LEFT JOIN LATERAL (
-        SELECT ready.turn FROM job AS ready
-        WHERE ready.state = 'queued' AND ready.held IS NULL AND ready.priority = one.priority
-        ORDER BY ready.priority, ready.turn, ready.id LIMIT 1) AS head ON true
+    FROM one
+    JOIN present ON present.priority = one.priority
+                AND present.label IS NOT DISTINCT FROM one.label
     LEFT JOIN LATERAL (
         SELECT last.turn + 1 AS turn FROM job AS last
         WHERE last.state = 'queued' AND last.model_id = one.model_id
           AND last.priority = one.priority
         ORDER BY last.turn DESC LIMIT 1) AS own ON true
+    LEFT JOIN LATERAL (
+        SELECT max(running.turn) + 1 AS turn FROM running
+        WHERE running.priority = one.priority AND running.model_id = one.model_id) AS going ON true
     ORDER BY one.place
     ON CONFLICT (dedupe_key) WHERE state IN ('queued', 'running') DO NOTHING
     RETURNING id
 """)
 """Models take turns: the n-th waiting job of one goes before the (n+1)-th of any other; the first
-job of a model that had none waiting has the turn of whoever is next. (Start-time fair queueing:
-Goyal, Vin and Cheng, SIGCOMM 1996, with jobs of equal weight.)"""
+job of a model that had none waiting has the turn of whoever is next, or is having it. Those of its
+own label count, where there are any near: at the head may stand what nobody can take for weeks.
+(Start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996, with jobs of equal weight.)"""
 
 _CANCEL = text("""
     UPDATE job
