@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,25 +81,26 @@ class Records:
     def write(self, folder: Path) -> None:
         """Write the files of what there is."""
         if self.curves:
-            steps = sorted({step for points in self.curves.values() for step in points})
-            rows: Iterable[Sequence[object]] = (
-                [_plain(step), *(_cell(points.get(step)) for points in self.curves.values())]
-                for step in steps
-            )
-            _write(folder / "curves.csv", ["step", *self.curves], rows)
+            _write(folder / "curves.csv", ["step", *self.curves], self._steps())
         if self.trials:
             names = list(dict.fromkeys(name for row in self.trials for name in row))
-            rows = (
-                [number, *(row.get(name, "") for name in names)]
-                for number, row in enumerate(self.trials, 1)
-            )
-            _write(folder / "search.csv", ["trial", *names], rows)
+            _write(folder / "search.csv", ["trial", *names], self._numbered_trials(names))
         if self.predictions:
-            columns = self.predictions
-            rows = zip(*columns.values(), strict=True)
-            _write(folder / "predictions.csv", list(columns), rows)
+            rows = zip(*self.predictions.values(), strict=True)
+            _write(folder / "predictions.csv", list(self.predictions), rows)
         if self.lines:
             (folder / "training.log").write_text("\n".join(self.lines) + "\n", "utf-8")
+
+    def _steps(self) -> Iterator[Sequence[object]]:
+        """Yield each step with its point on every curve."""
+        curves = self.curves.values()
+        for step in sorted(set().union(*curves)):
+            yield [_plain(step), *(_cell(points.get(step)) for points in curves)]
+
+    def _numbered_trials(self, names: Sequence[str]) -> Iterator[Sequence[object]]:
+        """Yield the trials of a search, each with its number."""
+        for number, row in enumerate(self.trials, 1):
+            yield [number, *(row.get(name, "") for name in names)]
 
 
 def without_secrets(mapping: Mapping[str, object], what: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mlreg.registry.domain.digests import digest_of
 from mlreg.registry.domain.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 TIME_OUT_MINUTES = 5
 SAMPLING = frozenset(
@@ -118,22 +118,27 @@ def check_reports(reports: Sequence[ShardReport], world: int) -> None:
     Raises:
         ShardsDisagreeError: they did not; says how.
     """
-    ranks = sorted(report.rank for report in reports)
-    problem = None
-    if ranks != list(range(world)):
-        problem = f"{world} were asked for, and ranks {ranks} reported"
-    elif any(report.world != world for report in reports):
-        worlds = sorted({report.world for report in reports})
-        problem = f"{world} were asked for, and some saw {worlds}"
-    elif len({report.total for report in reports}) > 1:
-        problem = f"they read snapshots of {sorted({report.total for report in reports})} rows"
-    elif sum(report.rows for report in reports) != reports[0].total:
-        seen = sum(report.rows for report in reports)
-        problem = f"together they saw {seen} rows, the snapshot has {reports[0].total}"
-    elif len({report.trees for report in reports}) > 1:
-        problem = "their trees differ"
+    problem = next(_disagreements(reports, world), None)
     if problem is not None:
         raise ShardsDisagreeError(cause=problem)
+
+
+def _disagreements(reports: Sequence[ShardReport], world: int) -> Iterator[str]:
+    """Yield where the reports are not those of one training; each check needs those before it."""
+    ranks, worlds, rows, totals, trees = (
+        [getattr(report, name) for report in reports]
+        for name in ("rank", "world", "rows", "total", "trees")
+    )
+    if sorted(ranks) != list(range(world)):
+        yield f"{world} were asked for, and ranks {sorted(ranks)} reported"
+    if {*worlds} != {world}:
+        yield f"{world} were asked for, and some saw {sorted({*worlds})}"
+    if len({*totals}) > 1:
+        yield f"they read snapshots of {sorted({*totals})} rows"
+    if sum(rows) != totals[0]:
+        yield f"together they saw {sum(rows)} rows, the snapshot has {totals[0]}"
+    if len({*trees}) > 1:
+        yield "their trees differ"
 
 
 def without_addresses(model: bytes) -> bytes:

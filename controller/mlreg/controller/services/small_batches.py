@@ -98,8 +98,8 @@ def keep_together(
 ) -> dict[int, Outcome]:
     """Keep checked requests, in three statements however many they are; say what became of each."""
     outcomes: dict[int, Outcome] = dict(checked.errors)
-    first: dict[str, SmallBatch] = {}
     members = [member for part in checked.tables for member in part.members]
+    first: dict[str, SmallBatch] = {}
     for batch in members:
         first.setdefault(batch.batch_id, batch)
     if not first:
@@ -110,9 +110,8 @@ def keep_together(
     if number is not None:
         kept = {first[name].place for name in fresh}
         feedback.insert_body(session, number, id_of(model), _stream(checked.tables, kept))
-    taken = [name for name in first if name not in fresh]
-    digests = {name: first[name].digest for name in fresh}
-    if taken:
+    digests = {name: batch.digest for name, batch in first.items() if name in fresh}
+    if taken := sorted(first.keys() - digests.keys()):
         digests.update(feedback.known_digests(session, id_of(model), kind, taken))
     for batch in members:
         duplicate = batch.batch_id not in fresh or batch is not first[batch.batch_id]

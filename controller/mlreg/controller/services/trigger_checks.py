@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlreg.controller.domain.policy import Policy
+    from mlreg.controller.domain.triggers import Trigger
     from mlreg.controller.domain.yaml_file import Location
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import ReadSession
@@ -94,19 +95,29 @@ def _of_monitors(session: ReadSession, policy: Policy, model: Model) -> Iterator
     place = (catalog.id_of(model), policy.environment)
     for index, trigger in enumerate(policy.triggers):
         at: Location = ("triggers", index, trigger.kind)
-        if isinstance(trigger, InvariantTrigger) and trigger.invariant == ANY and not names:
-            yield Complaint(at, f"no invariant is declared for model {model.name!r}")
-        for monitor in trigger.monitors:
-            name = monitor.removeprefix(PREFIX)
-            if monitor.startswith(PREFIX) and name not in names:
-                there = f"there are {', '.join(sorted(names))}" if names else "it has none"
-                yield Complaint(at, f"model {model.name!r} has no invariant {name!r}; {there}")
-            posted = monitor.removeprefix(BUSINESS)
-            if posted == monitor or posted in policy.monitors.business:
-                continue
-            if not is_posted(session, place, posted):
+        for problem in _undeclared(trigger, model, names):
+            yield Complaint(at, problem)
+        for posted in _named(trigger, BUSINESS):
+            if posted not in policy.monitors.business and not is_posted(session, place, posted):
                 yield Complaint(
                     at,
                     f"nothing was ever posted as {posted!r}: post it, or say under"
                     f" monitors.business how it is folded ({{{posted}: sum}})",
                 )
+
+
+def _undeclared(trigger: Trigger, model: Model, names: set[str]) -> Iterator[str]:
+    """Yield which invariants a trigger watches that the model does not have."""
+    if isinstance(trigger, InvariantTrigger) and trigger.invariant == ANY and not names:
+        yield f"no invariant is declared for model {model.name!r}"
+    there = f"there are {', '.join(sorted(names))}" if names else "it has none"
+    for name in _named(trigger, PREFIX):
+        if name not in names:
+            yield f"model {model.name!r} has no invariant {name!r}; {there}"
+
+
+def _named(trigger: Trigger, prefix: str) -> Iterator[str]:
+    """Yield the names behind a prefix, of the monitors that a trigger watches."""
+    for monitor in trigger.monitors:
+        if monitor.startswith(prefix):
+            yield monitor.removeprefix(prefix)
