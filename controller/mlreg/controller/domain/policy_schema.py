@@ -2,8 +2,8 @@
 
 What always holds: a policy that `read_policy` takes is valid by the schema; kinds of trigger and
 gate that are installed here, third parties' too, are in it with their docstrings. What a schema
-cannot say (which of two numbers is larger, a whole number written as `2.0`, for JSON has one kind of number)
-it lets pass, and `policy apply` refuses.
+cannot say (which of two numbers is larger, a whole number written as `2.0`, for JSON has one kind
+of number) it lets pass, and `policy apply` refuses.
 """
 
 from __future__ import annotations
