@@ -10,6 +10,7 @@ import yaml
 
 from mlreg.cli.app import load
 from mlreg.controller.domain.policy_rules import Known, contradictions
+from mlreg.controller.domain.starter import Subject, starter
 from mlreg.controller.feedback.rows import checked_rows, rules_of
 from mlreg.controller.feedback.schemas import MOMENT, batch_schema
 from mlreg.controller.services.policy_texts import parse_policy
@@ -55,6 +56,20 @@ def test_the_rows_are_taken():
         table = pa.table({name: one if name == "time" else [one] for name, one in row.items()})
         rules = rules_of(model, batch_schema(model, kind), NOW)
         assert checked_rows(table, rules).num_rows == 1
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression", "ranking"])
+def test_what_a_first_policy_shows_can_be_said(task):
+    text = starter(Subject("m", "production", task, timedelta(days=1), categories=["kind"]))
+    shown = re.findall(
+        r"^ *# *(- \{(?:performance|champion|baseline|slices).*?\}) *(?:#.*)?$", text, re.MULTILINE
+    )
+    assert len(shown) == 4, text
+    (guards,) = re.findall(r"^# (guards: .*?\])", text, re.MULTILINE)
+    kinds = {"triggers": shown[:1], "gates": shown[1:]}
+    said = "".join(f"{key}:\n" + "".join(f"  {one}\n" for one in kinds[key]) for key in kinds)
+    policy = parse_policy(f"model: m\n{said}{guards}\n")
+    assert list(contradictions(policy, Known(task, timedelta(days=1)))) == []
 
 
 @pytest.mark.parametrize(

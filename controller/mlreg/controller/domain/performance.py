@@ -72,7 +72,7 @@ class LabelledWindow:
         labels: NaN where there is none.
         scores: NaN where there is none; of a multiclass model one column per class.
         times: of the predictions.
-        groups: of a ranking, the group of each row; below 0: none, and the row does not count.
+        groups: of a ranking, the group of each row; below 0: none.
         known: which rows count.
     """
 
@@ -85,10 +85,7 @@ class LabelledWindow:
 
     def __post_init__(self) -> None:
         one = self.scores if self.scores.ndim == 1 else self.scores.sum(axis=1)
-        known = np.isfinite(self.labels) & np.isfinite(one)
-        if self.groups is not None:
-            known &= self.groups >= 0
-        object.__setattr__(self, "known", known)
+        object.__setattr__(self, "known", np.isfinite(self.labels) & np.isfinite(one))
 
     def where(self, mask: Booleans) -> LabelledWindow:
         """Return some of the rows."""
