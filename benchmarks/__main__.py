@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.report import line
 
-NOT_BENCHMARKS = {"__init__", "__main__", "cpu", "report", "seed", "streams"}
+NOT_BENCHMARKS = {"__init__", "__main__", "children", "cpu", "report", "seed", "streams"}
 
 
 def main() -> None:
