@@ -52,3 +52,13 @@ def test_a_key_that_is_not_trusted_is_as_good_as_none(client, worker_key):
     assert "is not trusted for it" in warning
     client.keys.add(KeyRequest(name="controller", public_key=worker_key, models=["flights"]))
     assert apply(client) == []
+
+
+@pytest.mark.parametrize("extras", [False], indirect=True)
+@pytest.mark.usefixtures("_model")
+def test_windows_that_close_after_labels_have_come_see_an_outage_late(client):
+    data = "data: {train_window: 20d, label_delay: 6h, window: %s}"
+    texts = [POLICY.replace("data: {train_window: 20d}", data % one) for one in ("1d", "6h")]
+    late, soon = (client.policies.preview(text).warnings for text in texts)
+    assert "data.window: 1d is longer than label_delay (6h): an outage is seen when" in late[0]
+    assert soon == []

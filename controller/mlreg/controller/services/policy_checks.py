@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlreg.controller.domain.batches import LABEL
+from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.metrics import WATCHED_OF_TASK
 from mlreg.controller.domain.objectives import objective_problem
 from mlreg.controller.domain.parameter_rules import impossible_parameters
@@ -71,7 +72,12 @@ def check_policy(
 
 def advise(text: str, policy: Policy, model: Model, known: Known, now: datetime) -> list[str]:
     """Return what the policy is not refused for, but is unlikely to be meant, with line and key."""
-    found = [*_of_slices(policy, model), *rows_ahead(policy.data, now), *advice(policy, known, now)]
+    found = [
+        *_of_slices(policy, model),
+        *_of_outages(policy, model),
+        *rows_ahead(policy.data, now),
+        *advice(policy, known, now),
+    ]
     return _spelt(text, found)
 
 
@@ -100,6 +106,19 @@ def _observed(
 def _spelt(text: str, found: Iterable[Complaint]) -> list[str]:
     file = read_yaml(text, InvalidPolicyError)
     return [f"{file.whole(one.place)}: {one.problem}" for one in found]
+
+
+def _of_outages(policy: Policy, model: Model) -> Iterator[Complaint]:
+    """Yield that rows may train before anybody looked whether their feed was down."""
+    schema, data = catalog.feature_schema_of(model), policy.data
+    at_risk = schema is not None and any(one.at_risk for one in schema.features)
+    if at_risk and data.label_delay < data.window:
+        window, delay = spell_duration(data.window), spell_duration(data.label_delay)
+        yield Complaint(
+            ("data", "window"),
+            f"{window} is longer than label_delay ({delay}): an outage is seen when its window has"
+            " closed, and until then its rows may train",
+        )
 
 
 def _of_columns(policy: Policy, model: Model) -> Iterator[Complaint]:
