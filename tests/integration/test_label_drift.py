@@ -57,6 +57,9 @@ def test_losses_by_hour():
     many = hourly_losses("multiclass", labels, classes, np.ones(3), times)
     assert many[1].loss == pytest.approx(-np.log(0.5))
     assert hourly_losses("ranking", labels, scores, weights, times) == []
+    groups = np.zeros(3, dtype=np.intp)
+    (order,) = hourly_losses("ranking", np.array([1.0, 0.0, 0.0]), scores, weights, times, groups)
+    assert (order.number, order.weight) == (hour.number, pytest.approx(np.mean(weights)))
 
 
 def run_days(automation, days):

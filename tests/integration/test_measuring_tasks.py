@@ -112,6 +112,8 @@ def test_ranking(automation):
 
     log_days(automation, 2, make)
     automation.pass_to(START + 2 * DAY + HOUR)
-    found = newest(automation, "ndcg", "mrr")
+    found = newest(automation, "ndcg", "map", "mrr", "skill_ndcg", "concept_loss")
+    assert found["skill_ndcg"].value > 0.1
+    assert found["concept_loss"].value == pytest.approx(1 - found["ndcg"].value, abs=0.05)
     assert 0.3 < found["ndcg"].value <= 1.0
     assert found["mrr"].low < found["mrr"].value <= 1.0

@@ -87,7 +87,8 @@ def read_labels(
 def read_loss(task: str, labelled: LabelledWindow, span: Interval) -> WindowReading | None:
     """Return a window's mean loss with its hours, None where there is none."""
     known = labelled.where(labelled.known)
-    hours = hourly_losses(task, known.labels, known.scores, known.weights, known.times)
+    of_rows = (known.labels, known.scores, known.weights, known.times, known.groups)
+    hours = hourly_losses(task, *of_rows)
     if not hours:
         return None
     rows = int(labelled.known.sum())
