@@ -193,3 +193,18 @@ def test_what_the_task_allows_is_allowed():
     assert problems_of(steps("{upsample: 2, where: {carrier: ZZ, late: true, wind: 3.0}}")) == ()
     (found,) = problems_of(steps("{class_weights: balanced}"), "regression")
     assert "balances classes, and a regression has none" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("data: {select: {since_change: 500, judge_share: 2}}", "data.select.judge_share"),
+        ("data: {select: {seasonal: 2d}}", "data.select"),
+        ("retrain: {steps: [{noise: all, sigma: 0}]}", "retrain.steps[0].sigma"),
+        ("retrain: {search: {params: {eta: [1, 1]}}}", "retrain.search.params.eta"),
+        ("retrain: {search: {params: {eta: {low: 1}}}}", "retrain.search.params.eta.high"),
+    ],
+)
+def test_a_place_is_spelt_as_the_file_has_it(text, place):
+    (found,) = problems_of(text)
+    assert found.startswith(f"line 3: {place}: ")

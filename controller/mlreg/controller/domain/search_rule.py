@@ -9,10 +9,11 @@ import math
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Discriminator, Field, WithJsonSchema, model_validator
 
 from mlreg.controller.domain.metrics import MetricName
-from mlreg.controller.domain.policy_part import PolicyPart
+from mlreg.controller.domain.policy_part import PolicyPart, tagged
+from mlreg.controller.domain.yaml_file import TAG
 
 Scalar = bool | int | float | str
 MAX_CHOICES = 100
@@ -53,8 +54,8 @@ def _different(values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
 
 def _kind_of(given: object) -> str | None:
     if isinstance(given, list | tuple):
-        return "choices"
-    return "range" if isinstance(given, dict | Range) else None
+        return f"{TAG}choices"
+    return f"{TAG}range" if isinstance(given, dict | Range) else None
 
 
 Choices = Annotated[
@@ -70,7 +71,7 @@ Choices = Annotated[
     ),
 ]
 Space = Annotated[
-    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Annotated[Range, tagged("range")] | Annotated[Choices, tagged("choices")],
     Discriminator(
         _kind_of,
         custom_error_type="no_space",

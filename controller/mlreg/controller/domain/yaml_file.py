@@ -23,6 +23,8 @@ from mlreg.registry.domain.errors import InvalidError
 MAX_BYTES = 65_536
 MAX_DEPTH = 12
 SHOWN_PROBLEMS = 5
+TAG = "="
+"""What names of forms begin with: they are no keys of the file, so no place is spelt with them."""
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
 _NO_VALUE = "is no string, number, true or false"
 _UNSEEN = re.compile(
@@ -121,7 +123,8 @@ class YamlFile:
         """Return one line per place: a union complains once for each of its members."""
         by_place: dict[str, str] = {}
         for problem in error.errors(include_url=False):
-            where = self.at((*place, *problem["loc"]))
+            steps = [step for step in problem["loc"] if not str(step).startswith(TAG)]
+            where = self.at((*place, *steps))
             words = _WORDS.get(problem["type"], "").format(**problem.get("ctx", {}))
             by_place.setdefault(where, words or _plainly(problem["msg"]))
         return [f"{where}: {what}" for where, what in by_place.items()]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Tag, TypeAdapter
+from pydantic import TypeAdapter
 
-from mlreg.controller.domain.policy_part import told_by_key
+from mlreg.controller.domain.policy_part import tagged, told_by_key
 from mlreg.controller.domain.selections.expanding import Expanding
 from mlreg.controller.domain.selections.recency import Recency
 from mlreg.controller.domain.selections.reservoir import Reservoir
@@ -18,13 +18,13 @@ from mlreg.controller.domain.selections.stratified import Stratified
 KINDS = (Sliding, Expanding, SinceChange, Recency, Stratified, Seasonal, Reservoir)
 
 AnySelection = Annotated[
-    Annotated[Sliding, Tag("sliding")]
-    | Annotated[Expanding, Tag("expanding")]
-    | Annotated[SinceChange, Tag("since_change")]
-    | Annotated[Recency, Tag("half_life")]
-    | Annotated[Stratified, Tag("stratified")]
-    | Annotated[Seasonal, Tag("seasonal")]
-    | Annotated[Reservoir, Tag("reservoir")],
+    Annotated[Sliding, tagged("sliding")]
+    | Annotated[Expanding, tagged("expanding")]
+    | Annotated[SinceChange, tagged("since_change")]
+    | Annotated[Recency, tagged("half_life")]
+    | Annotated[Stratified, tagged("stratified")]
+    | Annotated[Seasonal, tagged("seasonal")]
+    | Annotated[Reservoir, tagged("reservoir")],
     told_by_key([one.kind for one in KINDS], "unknown_selection", shared=Recency.kind),
 ]
 SELECTIONS: TypeAdapter[AnySelection] = TypeAdapter(AnySelection)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Tag, TypeAdapter
+from pydantic import TypeAdapter
 
-from mlreg.controller.domain.policy_part import told_by_key
+from mlreg.controller.domain.policy_part import tagged, told_by_key
 from mlreg.controller.domain.steps.class_weights import ClassWeights
 from mlreg.controller.domain.steps.hashed import Hashed
 from mlreg.controller.domain.steps.noise import Noise
@@ -17,12 +17,12 @@ from mlreg.controller.domain.steps.upsample import Upsample
 KINDS = (Outages, Noise, Subsample, Upsample, ClassWeights, Hashed)
 
 AnyStep = Annotated[
-    Annotated[Outages, Tag("outages")]
-    | Annotated[Noise, Tag("noise")]
-    | Annotated[Subsample, Tag("subsample")]
-    | Annotated[Upsample, Tag("upsample")]
-    | Annotated[ClassWeights, Tag("class_weights")]
-    | Annotated[Hashed, Tag("hashed")],
+    Annotated[Outages, tagged("outages")]
+    | Annotated[Noise, tagged("noise")]
+    | Annotated[Subsample, tagged("subsample")]
+    | Annotated[Upsample, tagged("upsample")]
+    | Annotated[ClassWeights, tagged("class_weights")]
+    | Annotated[Hashed, tagged("hashed")],
     told_by_key([one.kind for one in KINDS], "unknown_step"),
 ]
 STEPS: TypeAdapter[tuple[AnyStep, ...]] = TypeAdapter(tuple[AnyStep, ...])
