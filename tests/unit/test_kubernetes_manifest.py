@@ -43,7 +43,7 @@ shapes = st.builds(
     PodShape,
     image=names,
     s3_secret=st.none() | names,
-    environment=st.dictionaries(st.from_regex(r"[A-Z_]{1,9}", fullmatch=True), st.text(max_size=9)),
+    environment=st.dictionaries(st.from_regex(r"VAR_\d{1,5}", fullmatch=True), st.text(max_size=9)),
     shared_claim=st.none() | names,
     node_labels=st.dictionaries(names, names),
     service_account=st.none() | names,
@@ -115,6 +115,10 @@ def test_labels_say_which_run_it_is():
         {"image": "x", "privileged": True},
         {"image": "x", "environment": {"MLREG_S3_SECRET_ACCESS_KEY": "oops"}},
         {"image": "x", "environment": {"MY_TOKEN": "oops"}},
+        {"image": "x", "environment": {"OPENAI_API_KEY": "oops"}},
+        {"image": "x", "environment": {"DB_PASSWD": "oops"}},
+        {"image": "x", "environment": {"PROXY": "http://me:oops@proxy.example.org:3128"}},
+        {"image": "x", "environment": {"TRACKING": "mlr_user_ab12cd_0123456789abcdefghij"}},
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(wrong):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from mlreg.client.redaction import find_secret, is_secret_name
+
 if TYPE_CHECKING:
     from mlreg.controller.executors.engine import EngineJob
 
@@ -48,10 +50,12 @@ def _checked_quantity(given: str) -> str:
 
 
 def _checked_environment(given: dict[str, str]) -> dict[str, str]:
-    secret = sorted(name for name in given if _SECRET.search(name))
-    if secret:
-        message = f"{secret[0]} looks like a secret, and whoever may list pods would read it"
-        raise ValueError(message)
+    for name, value in sorted(given.items()):
+        kind = find_secret(value)
+        if kind is not None or _SECRET.search(name) or is_secret_name(name):
+            looks = "looks like a secret" if kind is None else f"has {kind} in it"
+            message = f"{name} {looks}, and whoever may list pods would read it"
+            raise ValueError(message)
     return given
 
 
