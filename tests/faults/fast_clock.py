@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlreg.registry.store.clock import DatabaseClock
+from mlreg.registry.store.clock import DatabaseClock, VirtualClock
 
 
 class FastClock:
@@ -25,6 +25,8 @@ class FastClock:
 def clock_of(database, spelt):
     if spelt == "real":
         return DatabaseClock(database)
+    if spelt == "virtual":
+        return VirtualClock(database)
     zero, start, speed = spelt.split(",")
     return FastClock(
         database, datetime.fromisoformat(zero), datetime.fromisoformat(start), float(speed)
