@@ -83,7 +83,7 @@ class NobodyWorksError(UnavailableError):
     """Jobs are due that no worker can take."""
 
     code = "nobody_works"
-    hint = "Start a worker that can (`mlreg work --label NAME`), or cancel the run; then go on."
+    hint = "Start a worker that can (`mlreg work --labels NAME`), or cancel the run; then go on."
 
     def __init__(self, *, now: datetime, why: str) -> None:
         super().__init__(f"time stands still at {now.isoformat()}: {why}")
