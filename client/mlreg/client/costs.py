@@ -41,7 +41,7 @@ class Costs:
         return self._transport.post(path("budget"), budget, BudgetAnswer)
 
     def list(self, by: By = "model", *, limit: int = 100) -> Sequence[CostAnswer]:
-        """Return what runs took and cost, by model, month or policy."""
+        """Return what runs took and cost, by model, month, policy or decision."""
         return self._transport.get(path("costs"), Page[CostAnswer], by=by, limit=limit).items
 
     def queue(self, *, limit: int = 100) -> Sequence[QueuedRunAnswer]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlreg.cli.options import Limit
-from mlreg.cli.output import show
+from mlreg.cli.output import say, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
@@ -77,7 +77,10 @@ def cost(
     by: Annotated[By, typer.Option(help="What the sums are of.")] = "model",
     limit: Limit = 100,
 ) -> None:
-    """Show what runs took and cost, failed ones included."""
+    """Show what runs took and cost, failed ones included.
+
+    Months and decisions: the newest first; models and policies: those that took most.
+    """
     with open_client() as client:
         found = client.costs.list(by=by, limit=limit)
     headers = (by, "runs", "worker s", "train s", "cost")
@@ -87,6 +90,8 @@ def cost(
     ]
     listed = [one.model_dump(mode="json") for one in found]
     show(listed, table=Table(headers, rows, "no run has ended yet"))
+    if len(found) == limit:
+        say(f"perhaps more than these {limit}: --limit")
 
 
 def cost_table(runs: Sequence[RunAnswer]) -> Table:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mlreg.client.wire.base import Answer, Request
 
-By = Literal["model", "month", "policy"]
+By = Literal["model", "month", "policy", "decision"]
 MAX_RUNS, MAX_SECONDS = 10_000_000, 1e12
 Runs = Annotated[int, Field(ge=0, le=MAX_RUNS)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]

@@ -54,7 +54,7 @@ def set_budget(
 def list_costs(
     reading: Reading, caller: Caller, by: By = "model", limit: Limit = 100
 ) -> Page[CostAnswer]:
-    """List what runs took and cost, summed by model, by month or by policy."""
+    """List what runs took and cost, summed by model, by month, by policy or by decision."""
     with reading() as session:
         found = costs.sums(session, by, caller.models_for("read"), limit)
     return Page(items=[cost_of(one) for one in found])

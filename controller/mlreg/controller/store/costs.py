@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
-By = Literal["model", "month", "policy"]
+By = Literal["model", "month", "policy", "decision"]
 
 _RECORD = text("""
     INSERT INTO cost (run_id, model_id, environment, policy, attempt, worker, seconds,
@@ -49,7 +49,7 @@ _SUMS = """
     SELECT {key} AS name, cost.currency, count(DISTINCT cost.run_id) AS runs,
            sum(cost.seconds) AS seconds, sum(cost.train_seconds) AS train_seconds,
            sum(cost.amount) AS amount, count(*) FILTER (WHERE cost.amount IS NULL) AS unpriced
-    FROM cost JOIN model ON model.id = cost.model_id
+    FROM cost JOIN model ON model.id = cost.model_id JOIN run ON run.id = cost.run_id
     WHERE (CAST(:names AS text[]) IS NULL OR model.name = ANY(CAST(:names AS text[])))
     GROUP BY 1, 2 ORDER BY {order}, cost.currency NULLS LAST LIMIT :limit
 """
@@ -59,6 +59,10 @@ _KEYS: dict[By, tuple[str, str]] = {
     "policy": (
         "CASE WHEN cost.policy THEN model.name || '@' || cost.environment ELSE 'by hand' END",
         "sum(cost.seconds) DESC",
+    ),
+    "decision": (
+        "coalesce(CAST(run.decision_id AS text), 'none')",
+        "max(run.decision_id) DESC NULLS LAST",
     ),
 }
 _OF_RUNS = text("""
@@ -91,7 +95,10 @@ def record(session: WriteSession, values: Mapping[str, Any]) -> None:
 
 
 def sums(session: ReadSession, by: By, names: Collection[str] | None, limit: int) -> Sequence[Sum]:
-    """Return costs summed by model, by calendar month (UTC, real time) or by policy."""
+    """Return costs summed by model, by calendar month (UTC, real time), by policy or by decision.
+
+    Months, decisions: the newest first; models, policies: those first that took most.
+    """
     key, order = _KEYS[by]
     values = {"names": None if names is None else list(names), "limit": limit}
     found = session.execute(text(_SUMS.format(key=key, order=order)), values)
