@@ -9,6 +9,7 @@ final readings holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -57,8 +58,8 @@ class WindowReading(NamedTuple):
         return {
             "monitor": self.monitor,
             "subject": self.subject,
-            "start": self.start.isoformat(),
-            "end": self.end.isoformat(),
+            "start": _written(self.start),
+            "end": _written(self.end),
             "value": self.value,
             "low": self.low,
             "high": self.high,
@@ -70,6 +71,12 @@ class WindowReading(NamedTuple):
         """Return the reading as the store keeps it."""
         evidence = None if self.evidence is None else dict(self.evidence)
         return {**self.as_evidence(), "verdict": self.verdict, "evidence": evidence}
+
+
+@lru_cache(maxsize=4_096)
+def _written(moment: datetime) -> str:
+    """Return a border of a window in ISO 8601; all readings of a tick have the same few."""
+    return moment.isoformat()
 
 
 @dataclass(frozen=True, slots=True)

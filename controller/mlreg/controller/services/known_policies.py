@@ -1,7 +1,7 @@
 """Policies that were read before: what was written down of one never changes.
 
-What always holds: a policy is known by its id and the hash of what was written down, so a database
-that was restored under a running controller is read anew; sections that say the same are one
+What always holds: a policy is known by its id and its writing (`PolicyStamp`), so that a database
+restored under a running controller is read anew; sections that say the same are one
 object, for fleets of policies differ in little; the oldest are forgotten beyond `MOST`.
 """
 
@@ -42,15 +42,15 @@ class _Known:
 
     def find(self, session: ReadSession, ids: Sequence[int]) -> dict[int, Policy]:
         with self._lock:
-            stamps = dict(policy_stamps(session, ids))
-            unknown = [one for one, stamp in stamps.items() if (one, stamp) not in self._policies]
+            stamps = {stamp[0]: stamp for stamp in policy_stamps(session, ids)}
+            unknown = [one for one, stamp in stamps.items() if stamp not in self._policies]
             for number, body in policy_bodies(session, unknown) if unknown else ():
                 with Edge(partial(_tell_unread, number)):  # it stops no other policy
-                    self._policies[number, stamps[number]] = self._read(body)
+                    self._policies[stamps[number]] = self._read(body)
             found = {
-                one: self._policies[one, stamp]
+                one: self._policies[stamp]
                 for one, stamp in stamps.items()
-                if (one, stamp) in self._policies
+                if stamp in self._policies
             }
             while len(self._policies) > MOST:
                 self._policies.popitem(last=False)
