@@ -13,7 +13,7 @@ from mlreg.controller.services.incidents import IncidentNotFoundError, IncidentS
 from mlreg.registry.api.context import Caller, Now, Reading, Writing
 from mlreg.registry.api.idempotency import OncePerKey
 from mlreg.registry.api.paging import Before, Limit, numbered_page
-from mlreg.registry.api.permission import may, permit
+from mlreg.registry.api.permission import Listed, may, permit
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.permissions import Action
 from mlreg.registry.store.database import ReadSession
@@ -25,23 +25,20 @@ Number = Annotated[int, Path(ge=1, lt=2**63)]
 @router.get("", dependencies=[may("read")])
 def list_incidents(
     reading: Reading,
-    caller: Caller,
-    model: str | None = None,
+    listed: Listed,
     state: Literal["open", "closed"] | None = None,
     before: Before = None,
     limit: Limit = 100,
 ) -> Page[IncidentAnswer]:
     """List incidents, newest first."""
-    if model is not None:
-        permit(caller, "read", model)
     with reading() as session:
         found = incidents.list_incidents(
             session,
-            model=model,
+            model=listed.model,
             state=state,
             before=before,
             limit=limit + 1,
-            names=caller.models_for("read"),
+            names=listed.names,
         )
         return numbered_page([answer_of(story) for story in found], limit, lambda one: one.number)
 

@@ -15,7 +15,7 @@ from mlreg.controller.services.runs import RunNotFoundError, RunView
 from mlreg.controller.services.waiting import why_waiting
 from mlreg.registry.api.context import Caller, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
-from mlreg.registry.api.permission import may, permit
+from mlreg.registry.api.permission import Listed, may, permit
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.pages import MAX_PAGE
 from mlreg.registry.domain.permissions import Action
@@ -59,27 +59,24 @@ def request_run(
 
 
 @router.get("/runs", dependencies=[may("read")])
-def list_runs(  # noqa: PLR0913, PLR0917 - what one may choose by
+def list_runs(
     reading: Reading,
-    caller: Caller,
-    model: str | None = None,
+    listed: Listed,
     environment: str | None = None,
     state: RunState | None = None,
     before: Cursor = None,
     limit: Limit = 100,
 ) -> Page[RunAnswer]:
     """List runs, newest first, without their specifications."""
-    if model is not None:
-        permit(caller, "read", model)
     with reading() as session:
         page = runs.list_runs(
             session,
-            model=model,
+            model=listed.model,
             environment=environment,
             state=state,
             before=before,
             limit=limit,
-            names=caller.models_for("read"),
+            names=listed.names,
         )
         waits = why_waiting(session, page.items)
     items = [

@@ -36,7 +36,7 @@ class Change:
     new: Any = None
 
 
-def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Change]:
+def diff(old: Mapping[str, object] | None, new: Mapping[str, object]) -> list[Change]:
     """Return what is different in the JSON form of a new policy, in its order of keys.
 
     Args:
@@ -46,7 +46,9 @@ def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Change]:
     return list(_of_mappings({} if old is None else old, new, ""))
 
 
-def _of_mappings(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
+def _of_mappings(
+    old: Mapping[str, object], new: Mapping[str, object], path: str
+) -> Iterator[Change]:
     for key in [*new, *(key for key in old if key not in new)]:
         place = f"{path}.{key}" if path else key
         yield from _of_values(old.get(key, ABSENT), new.get(key, ABSENT), place)
@@ -89,7 +91,7 @@ def _of_lists(old: Any, new: Any, path: str) -> Iterator[Change]:  # noqa: ANN40
             yield Change(f"{path}[{place}]", "removed", old=old[place])
 
 
-def _of_parts(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
+def _of_parts(old: Mapping[str, object], new: Mapping[str, object], path: str) -> Iterator[Change]:
     """Compare two parts key by key if they are of one kind: the kind is the first key."""
     if next(iter(old), None) == next(iter(new), None):
         yield from _of_mappings(old, new, path)

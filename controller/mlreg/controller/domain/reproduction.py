@@ -133,8 +133,8 @@ def spell(parting: Parting) -> str:
 
 def compare_mapping(
     where: Where,
-    registered: Mapping[str, Any],
-    rebuilt: Mapping[str, Any],
+    registered: Mapping[str, object],
+    rebuilt: Mapping[str, object],
     *,
     decisive: bool,
 ) -> Iterator[Parting]:

@@ -9,15 +9,16 @@ again with `permit`, or lists only what `Actor.models_for` names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Route
 
-from mlreg.registry.api.context import caller_of
+from mlreg.registry.api.context import Caller, caller_of
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import NotAllowedError, NotFoundError
 from mlreg.registry.domain.permissions import Action
@@ -86,6 +87,33 @@ def permit(
     if model is not None and not caller.may("read", model):
         raise unseen or ModelNotFoundError(model=model)
     raise PermissionDeniedError(actor=caller.name, action=action, model=model)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModels:
+    """Whose belongings a list tells of.
+
+    Attributes:
+        model: the one that was asked for; None: all.
+        names: those that the caller may read; None: all.
+    """
+
+    model: str | None
+    names: Collection[str] | None
+
+
+async def listed_models(caller: Caller, model: str | None = None) -> ListedModels:
+    """Return whose belongings a list tells of, if the caller may read what it asks for.
+
+    Raises:
+        ModelNotFoundError: it may not.
+    """
+    if model is not None:
+        permit(caller, "read", model)
+    return ListedModels(model, caller.models_for("read"))
+
+
+Listed = Annotated[ListedModels, Depends(listed_models)]
 
 
 def check_every_route(routes: Iterable[BaseRoute]) -> None:
