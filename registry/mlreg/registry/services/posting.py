@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,15 @@ class Postman:
     ) -> None:
         self._allow = settings.allow
         self._resolved = resolved
-        self._trust = ssl.create_default_context()
-        if settings.ca_file is not None:
-            self._trust.load_verify_locations(settings.ca_file)
+        self._ca_file = settings.ca_file
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """Read what is trusted when first something is posted: it takes a fortieth of a second."""
+        trust = ssl.create_default_context()
+        if self._ca_file is not None:
+            trust.load_verify_locations(self._ca_file)
+        return trust
 
     def post(self, target: Target, body: bytes, headers: Mapping[str, str]) -> int:
         """Send a body, and return the status of the answer.
