@@ -143,6 +143,21 @@ def test_rows_that_would_be_none_are_refused(text, place, problem):
     assert found.endswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ("label: temp", "column 'temp' is the label, and the feature 'temp' too"),
+        ("features: {temp: label}", "column 'label' is the label, and the feature 'temp' too"),
+        ("label: at, time: at", "column 'at' is the label, and the time too"),
+        ("weight: label", "column 'label' is the label, and the weight too"),
+    ],
+)
+def test_no_model_learns_its_own_answer(keys, what):
+    (found,) = problems_of(f"data: {{source: /rows.parquet, {keys}}}")
+    assert found == f"line 3: data.label: {what}"
+    assert problems_of("data: {source: /rows.parquet, label: y, features: {temp: t}}") == ()
+
+
 def test_each_label_of_a_regression_would_be_a_slice():
     text = "data: {select: {stratified: [label, wind], least: 5}}"
     assert problems_of(text) == ()

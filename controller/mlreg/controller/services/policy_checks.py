@@ -128,10 +128,24 @@ def _of_columns(policy: Policy, model: Model) -> Iterator[Complaint]:
         return
     found = list(_unknown_columns(policy, model, frozenset(schema.names)))
     yield from found
+    yield from _of_label_column(policy, schema)
     yield from _of_slicing(policy, schema, model.task)
     yield from _of_drift(policy, schema)
     if not found:
         yield from _of_steps(policy, schema, catalog.target_contract_of(model))
+
+
+def _of_label_column(policy: Policy, schema: FeatureSchema) -> Iterator[Complaint]:
+    """Yield what else is read from the column of the labels: a model would learn its own answer."""
+    if policy.data.source_name is None:
+        return
+    columns = policy.data.columns_for([(one.name, one.dtype) for one in schema.features])
+    others = {f"the feature {one.name!r}": one.column for one in columns.features}
+    others |= {"the time": columns.time, "the weight": columns.weight or ""}
+    for what, column in others.items():
+        if column == columns.label:
+            problem = f"column {column!r} is the label, and {what} too"
+            yield Complaint(("data", "label"), problem)
 
 
 def _of_slicing(policy: Policy, schema: FeatureSchema, task: str) -> Iterator[Complaint]:
