@@ -15,6 +15,7 @@ from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.services.calling import MAX_PAYLOAD_BYTES, MAX_WAITING
 from mlreg.controller.store import tables
 from mlreg.registry.store.clock import SystemClock
+from tests.api.test_doors import call
 from tests.automation_makers import Automation
 
 HOUR = timedelta(hours=1)
@@ -69,13 +70,13 @@ def test_a_call_comes_now_whatever_the_clock_of_the_apis_machine_says(
 
 
 def test_one_key_calls_once(client, automation):
-    call = Call(
+    request = Call(
         "POST",
         path("models", "flights", "policies", "production", "triggers", "new-prices"),
         content=b"{}",
         headers={"Idempotency-Key": "k1"},
     )
-    first, second = (json.loads(client.transport.send(call).body) for _ in range(2))
+    first, second = (json.loads(client.transport.send(request).body) for _ in range(2))
     assert first == second
     (fired,) = automation.pass_to(datetime.fromisoformat(first["at"]))
     assert len(automation.all(tables.Firing)[0].readings[0]["readings"]) == 1
@@ -106,7 +107,7 @@ def test_by_hand_nothing_but_an_open_run_stops_it(client, automation):
     assert "prices were wrong all day" in automation.all(tables.Firing)[0].readings[0]["because"]
 
 
-def test_a_call_that_waits_is_told_with_what_it_waits_for(client, automation):
+def test_a_call_that_waits_is_told_with_what_it_waits_for(api, client, automation):
     taken = client.triggers.call("flights", "new-prices", {"batch": "A7"})
     automation.pass_to(taken.at)
     again = client.triggers.call("flights", "new-prices", {"batch": "A8"})
@@ -116,6 +117,8 @@ def test_a_call_that_waits_is_told_with_what_it_waits_for(client, automation):
     assert (answer.waiting.until, list(answer.waiting.triggers)) == (None, ["webhook"])
     printed = " ".join("\n".join(_lines(answer)).split())
     assert f"waits for the open run to end: webhook (since {again.at:%Y-%m-%d %H:%M})" in printed
+    _, _, page = call(api, "GET", "/models/flights/monitors", token=api.token)
+    assert "For the open run to end: webhook (since " in page.decode()
 
 
 def test_what_is_refused(client, automation):

@@ -16,14 +16,6 @@ from mlreg.client.errors import InvalidError
 from mlreg.client.wire.triggers import FoundTrigger, WaitingAnswer, WhyAnswer
 
 INDENT = " " * 4
-RULES = {
-    "quiet": "the end of quiet hours",
-    "frozen": "the freeze to be lifted",
-    "outage": "the feed to come back",
-    "busy": "the open run to end",
-    "cooldown": "the cooldown",
-    "budget": "the budget",
-}
 
 
 def why(
@@ -95,7 +87,7 @@ def _lines(answer: WhyAnswer) -> list[str]:
 def _waiting(one: WaitingAnswer) -> str:
     until = "" if one.until is None else f", until {one.until:%Y-%m-%d %H:%M} UTC"
     names = ", ".join(f"{name} (since {at:%Y-%m-%d %H:%M})" for name, at in one.triggers.items())
-    return fill(f"waits for {RULES.get(one.why, one.why)}{until}: {names}", WIDTH)
+    return fill(f"waits for {one.what}{until}: {names}", WIDTH)
 
 
 def _of_trigger(one: FoundTrigger, answer: WhyAnswer) -> list[str]:

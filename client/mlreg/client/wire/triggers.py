@@ -40,11 +40,12 @@ class FoundTrigger(Answer):
 class WaitingAnswer(Answer):
     """A firing that waits for the rule that holds it back to end, and then has its run.
 
-    `until` is when it ends, null where nobody knows; `triggers` says when the first happened of
-    what waits.
+    `why` is the rule and `what` it waits for, in words; `until` is when that ends, null where
+    nobody knows; `triggers` says when the first happened of what waits.
     """
 
     why: str
+    what: str
     since: datetime
     until: datetime | None = None
     triggers: dict[str, datetime]

@@ -83,15 +83,16 @@ def _answer(look: Look) -> WhyAnswer:
         outcome=look.outcome,
         run=look.run_id,
         held=look.held,
-        waiting=_waiting(look.waiting),
+        waiting=None if look.waiting is None else _waiting(look.waiting),
         next_due=look.next_due,
     )
 
 
-def _waiting(waiting: Waiting | None) -> WaitingAnswer | None:
-    """Return what waits; what only lasts, and is judged again anyway, is not told."""
-    if waiting is None or not waiting.first:
-        return None
+def _waiting(waiting: Waiting) -> WaitingAnswer:
     return WaitingAnswer(
-        why=waiting.why, since=waiting.since, until=waiting.until, triggers=dict(waiting.first)
+        why=waiting.why,
+        what=waiting.what,
+        since=waiting.since,
+        until=waiting.until,
+        triggers=dict(waiting.first),
     )

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 MOST_SHOWN = 20
 """So many of what waits are named in the firing to come, with so many pieces of evidence."""
 
+WORDS: Mapping[str, str] = {
+    "quiet": "the end of quiet hours",
+    "frozen": "the freeze to be lifted",
+    "outage": "the feed to come back",
+    "busy": "the open run to end",
+    "cooldown": "the cooldown",
+    "budget": "the budget",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:
@@ -73,6 +82,11 @@ class Waiting:
     first: Mapping[str, datetime] = field(default_factory=dict)
     happened: tuple[Happened, ...] = ()
     told: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """What it waits for, in words."""
+        return WORDS[self.why]
 
     def joined(self, found: Iterable[Held]) -> Waiting:
         """Return it with what triggers found at moments that do not come again."""

@@ -19,12 +19,14 @@ from mlreg.controller.services.policies import PolicyInForce, get_policy, policy
 from mlreg.controller.store import policies as policy_rows
 from mlreg.controller.store import trigger_records as rows
 from mlreg.registry.domain.errors import NotFoundError
+from mlreg.registry.services import catalog
 from mlreg.registry.store.clock import business_now
 
 if TYPE_CHECKING:
     from mlreg.controller.services.chore import ChoreRoom
     from mlreg.controller.store.tables import TriggerRecord
     from mlreg.registry.store.database import ReadSession
+    from mlreg.registry.store.tables import Model
 
 TURN_ROWS = 50_000
 
@@ -91,6 +93,7 @@ def find_look(session: ReadSession, model: str, environment: str, at: datetime |
     run = policy_rows.runs_of_firings(session, [firing.id]) if firing and firing.id else {}
     state = policy_rows.find_state(session, newest.model_id, environment)
     memory = None if state is None else PolicyMemory.from_json(state.memory)
+    waiting = None if memory is None else memory.waiting
     return Look(
         in_force=then,
         moment=moment,
@@ -98,9 +101,16 @@ def find_look(session: ReadSession, model: str, environment: str, at: datetime |
         outcome=None if firing is None else firing.outcome,
         run_id=next(iter(run.values()), None),
         held={} if memory is None else dict(memory.held),
-        waiting=None if memory is None else memory.waiting,
+        waiting=waiting if waiting and waiting.first else None,
         next_due=None if state is None else state.next_fire_at,
     )
+
+
+def find_waiting(session: ReadSession, model: Model, environment: str) -> Waiting | None:
+    """Return the firing of a deployment that waits for what holds it back to end, as of now."""
+    state = policy_rows.find_state(session, catalog.id_of(model), environment)
+    waiting = None if state is None else PolicyMemory.from_json(state.memory).waiting
+    return waiting if waiting is not None and waiting.first else None
 
 
 def _in_order(then: PolicyInForce, record: TriggerRecord) -> list[Found]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
@@ -17,6 +17,7 @@ from mlreg.controller.services import backtesting, drift, explaining
 from mlreg.controller.services.drift import DriftReport, NoReferenceError
 from mlreg.controller.services.feature_windows import FeatureWindow, find_feature_window
 from mlreg.controller.services.rollups import LENGTHS, Width
+from mlreg.controller.services.trigger_records import find_waiting
 from mlreg.controller.store import alerts
 from mlreg.controller.web import links, trends
 from mlreg.controller.web.distributions import distribution_of
@@ -72,30 +73,36 @@ def monitors_page(
         readings, within = find_readings(session, found, environment, LOOK_BACK)
         flags = find_flags(session, found, environment)
         verdicts = find_verdicts(session, found, (environment, size), width, report)
-        raised = list(alerts.list_all(session, model=model, state="open"))
-        explained = explaining.list_explanations(session, found, limit=5)
-        backtests = backtesting.list_backtests(session, found, limit=5)
-        environments = [one.state.environment for one in status.list_status(session, model)]
+        lists = _lists(session, found, environment)
     series = by_monitor(readings)
     return page(
         "monitors.html",
         model=found,
         environment=environment,
-        environments=environments,
         width=width,
         widths=tuple(LENGTHS),
         size=size,
         sizes=SIZES,
         links=links,
         features=() if report is None else report.matrix.columns,
-        alerts=[one.alert for one in raised if one.alert.environment == environment],
         performance=_trends(PERFORMANCE.get(found.task, ()), series, within, flags),
         others=_trends((*WATCHED, *_business(series)), series, within, flags),
         heat=report and heat_map((model, environment), report, verdicts, size, width),
-        explanations=explained,
-        backtests=backtests,
         frame=FRAME,
+        **lists,
     )
+
+
+def _lists(session: ReadSession, model: Model, environment: str) -> dict[str, Any]:
+    """Return what the page of a model lists, by the name under which its template knows it."""
+    raised = alerts.list_all(session, model=model.name, state="open")
+    return {
+        "environments": [one.state.environment for one in status.list_status(session, model.name)],
+        "waiting": find_waiting(session, model, environment),
+        "alerts": [one.alert for one in raised if one.alert.environment == environment],
+        "explanations": explaining.list_explanations(session, model, limit=5),
+        "backtests": backtesting.list_backtests(session, model, limit=5),
+    }
 
 
 @router.get("/models/{model}/monitors/{feature:path}")
