@@ -113,6 +113,12 @@ def test_labels_say_which_run_it_is():
         {"image": "x", "s3_secret": "Not_A_Name"},
         {"image": "x", "scratch": "lots"},
         {"image": "x", "privileged": True},
+        {"image": "x", "s3_secret": "a..b"},
+        {"image": "x", "pull_secret": "x" * 64},
+        {"image": "x", "service_account": ".".join(["x" * 63] * 4) + ".x"},
+        {"image": "x", "node_labels": {"größe": "big"}},
+        {"image": "x", "node_labels": {"pool": "x" * 64}},
+        {"image": "x", "node_labels": {"/pool": "big"}},
         {"image": "x", "environment": {"MLREG_S3_SECRET_ACCESS_KEY": "oops"}},
         {"image": "x", "environment": {"MY_TOKEN": "oops"}},
         {"image": "x", "environment": {"OPENAI_API_KEY": "oops"}},
@@ -124,3 +130,13 @@ def test_labels_say_which_run_it_is():
 def test_a_shape_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValidationError):
         PodShape(**wrong)
+
+
+def test_what_kubernetes_allows_is_allowed():
+    shape = PodShape(
+        image="registry.example.org:5000/mlreg@sha256:" + "0" * 64,
+        s3_secret="mlreg.s3.keys",
+        service_account=".".join(["x" * 63] * 3),
+        node_labels={"node.kubernetes.io/instance-type": "m5.24xlarge", "Spot_1": ""},
+    )
+    assert problems(job_manifest(job_of(), shape)) == []

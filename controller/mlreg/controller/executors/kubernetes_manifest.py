@@ -31,6 +31,8 @@ _GRACE_SECONDS = 10
 _USER = 10001
 """The user of `deploy/Dockerfile`."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_MAX_OBJECT_NAME = 253
+_LABEL_WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|CREDENTIAL", re.IGNORECASE)
 _QUANTITY = re.compile(r"[1-9][0-9]{0,5}(Mi|Gi)")
 
@@ -39,6 +41,27 @@ def _checked_name(given: str) -> str:
     if _NAME.fullmatch(given) is None:
         message = "a name has 1 to 63 lower-case letters, digits and inner hyphens"
         raise ValueError(message)
+    return given
+
+
+def _is_object_name(given: str) -> bool:
+    return len(given) <= _MAX_OBJECT_NAME and all(map(_NAME.fullmatch, given.split(".")))
+
+
+def _checked_object_name(given: str) -> str:
+    if not _is_object_name(given):
+        message = "a name has 1 to 253 lower-case letters, digits, inner hyphens and inner dots"
+        raise ValueError(message)
+    return given
+
+
+def _checked_labels(given: dict[str, str]) -> dict[str, str]:
+    for key, value in given.items():
+        prefix, slash, word = key.rpartition("/")
+        fits = _LABEL_WORD.fullmatch(word) and (not slash or _is_object_name(prefix))
+        if not fits or (value and not _LABEL_WORD.fullmatch(value)):
+            message = f"no node can have the label {key}={value}"
+            raise ValueError(message)
     return given
 
 
@@ -60,6 +83,8 @@ def _checked_environment(given: dict[str, str]) -> dict[str, str]:
 
 
 KubernetesName = Annotated[str, AfterValidator(_checked_name)]
+"""Of a namespace; other objects may have dots in their names as well."""
+ObjectName = Annotated[str, AfterValidator(_checked_object_name)]
 Quantity = Annotated[str, AfterValidator(_checked_quantity)]
 
 
@@ -81,16 +106,18 @@ class PodShape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: str = Field(min_length=1, max_length=500, pattern=r"^[^\s]+$")
-    s3_secret: KubernetesName | None = None
+    s3_secret: ObjectName | None = None
     environment: Annotated[dict[str, str], AfterValidator(_checked_environment)] = Field(
         default_factory=dict
     )
-    shared_claim: KubernetesName | None = None
+    shared_claim: ObjectName | None = None
     shared_path: str = Field(default="/exchange", pattern=r"^/[A-Za-z0-9._/-]+$")
     scratch: Quantity = "20Gi"
-    node_labels: dict[str, str] = Field(default_factory=dict)
-    service_account: KubernetesName | None = None
-    pull_secret: KubernetesName | None = None
+    node_labels: Annotated[dict[str, str], AfterValidator(_checked_labels)] = Field(
+        default_factory=dict
+    )
+    service_account: ObjectName | None = None
+    pull_secret: ObjectName | None = None
 
 
 def job_manifest(job: EngineJob, shape: PodShape) -> dict[str, Any]:
