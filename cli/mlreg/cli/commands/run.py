@@ -26,6 +26,9 @@ app = typer.Typer(add_completion=False)
 
 LOOK_SECONDS = 0.5
 Number = Annotated[int, typer.Argument(help="The run's number.", min=1)]
+Param = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the trainer.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end and exit by it.")]
 
 
@@ -42,9 +45,7 @@ def retrain(
     label_delay: Annotated[str | None, typer.Option(help="How late labels come: 2d.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Trees of a full retrain.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of everything.", min=0)] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the trainer.")
-    ] = None,
+    param: Param = None,
     reason: Annotated[str, typer.Option(help="Why; kept on the version.")] = "",
     wait: Wait = False,
 ) -> None:
