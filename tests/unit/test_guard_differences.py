@@ -1,10 +1,12 @@
 """What a guard is fed with: losses of rows, of rows of several classes, and of groups."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mlreg.controller.domain.performance import LabelledWindow, measure_window
 from mlreg.controller.services.guard_differences import by_hour, paired
+from mlreg.controller.trainers.scores import SCORES, read_scores, write_scores
 
 TIMES = np.datetime64("2013-07-01T00:00", "us") + np.arange(4).astype("timedelta64[h]")
 
@@ -33,6 +35,13 @@ def test_groups_of_a_ranking_lose_in_the_hour_of_their_first_row():
         (10, 1, 0.5),
         (12, 1, 0.0),
     ]
+
+
+def test_scores_of_a_child_come_back_as_they_were(tmp_path):
+    for scores in (np.array([0.1, 0.9]), np.array([[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]])):
+        write_scores(tmp_path, {"previous": scores})
+        column = pq.read_table(tmp_path / SCORES).column("previous")
+        assert np.array_equal(read_scores(column), scores)
 
 
 def test_a_number_loses_as_it_did():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.metrics import label_ranking_average_precision_score, log_loss, ndc
 from mlreg.controller.domain.metrics import Options, Rows, measure
 from mlreg.controller.domain.metrics.priors import constant_scores, prior_of
 from mlreg.controller.domain.metrics.ranking import group_values, whole_groups
+from mlreg.controller.trainers.rows import tell_gaps
 
 
 def value_of(metric, labels, scores, groups, at=10, weights=None):
@@ -151,6 +153,15 @@ def test_brier_of_two_classes_is_that_of_the_positive_one():
 def test_log_loss_is_clipped():
     impossible = value_of("log_loss", [0.0, 2.0], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], None)
     assert impossible == pytest.approx(-math.log(1e-15) / 2)
+
+
+def test_classes_without_a_row_are_named(capsys):
+    several = SimpleNamespace(task="multiclass", classes=("cat", "dog", "fox"))
+    tell_gaps(np.array([0.0, 2.0]), several)
+    assert capsys.readouterr().out == "no row has the class 'dog': the model learns nothing of it\n"
+    tell_gaps(np.array([0.0, 1.0, 2.0]), several)
+    tell_gaps(np.array([1.0]), SimpleNamespace(task="binary", classes=("no", "yes")))
+    assert capsys.readouterr().out == ""
 
 
 def test_the_prior_of_classes_are_their_shares_by_weight():

@@ -179,7 +179,8 @@ class Trial:
     def units(self, mask: Mask) -> int:
         """Return how many rows a mask has, or how many groups of a ranking."""
         groups = self.rows.groups
-        return int(mask.sum()) if groups is None else len(np.unique(groups[mask]))
+        counted = mask if groups is None else np.bincount(groups[mask]) > 0
+        return int(counted.sum())
 
     def metrics(self) -> dict[str, dict[str, float | None]]:
         """Return every metric of the task for every model on the same rows."""

@@ -74,7 +74,7 @@ from mlreg.controller.domain.trainer_kinds import model_file_of
 from mlreg.controller.trainers.files import digest_of_files
 from mlreg.controller.trainers.job import InvalidJobError, Job, ScoreJob, TrainJob
 from mlreg.controller.trainers.kinds import open_trainer
-from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table
+from mlreg.controller.trainers.rows import LABEL, LabelledRows, labelled_rows, read_table, tell_gaps
 from mlreg.controller.trainers.scores import (
     Outputs,
     checked_scores,
@@ -166,6 +166,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
     target = TargetContract.from_json(job.target)
     table = read_table(folder, job.data)
     rows = labelled_rows(table, target)
+    tell_gaps(rows.labels, target)
     contract = contract_of(job, rows.table)
     encoded = encode(contract.to_document(), rows.table)
     watch.lap("load")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,16 @@ def check_labels_of_task(labels: NDArray[np.float64], target: TargetContract) ->
         problem = f"the label of a ranking is a whole grade of 0 to {MAX_GRADE}"
     if problem is not None:
         raise TrainingRowsError(cause=problem)
+
+
+def tell_gaps(labels: NDArray[np.float64], target: TargetContract) -> None:
+    """Say in the log which classes of several no row has: a model learns nothing of them."""
+    if target.task != "multiclass":
+        return
+    counts = np.bincount(labels.astype(np.intp), minlength=len(target.classes))
+    for name, count in zip(target.classes, counts, strict=True):
+        if not count:
+            sys.stdout.write(f"no row has the class {name!r}: the model learns nothing of it\n")
 
 
 def groups_of(table: pa.Table, target: TargetContract) -> NDArray[np.intp] | None:

@@ -75,21 +75,25 @@ def counted_rows(rows: Rows) -> Booleans:
     """Say which rows belong to a group whose order can be wrong."""
     if rows.groups is None or not len(rows):
         return np.zeros(len(rows), dtype=bool)
-    groups = np.unique(rows.groups, return_inverse=True)[1]
-    count = int(groups.max()) + 1
-    least, most = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(least, groups, rows.labels)
-    np.maximum.at(most, groups, rows.labels)
-    counted: Booleans = (least < most)[groups] & (rows.groups >= 0)
+    places = _from_zero(rows.groups)
+    least, most = np.full(places.max() + 1, np.inf), np.full(places.max() + 1, -np.inf)
+    np.minimum.at(least, places, rows.labels)
+    np.maximum.at(most, places, rows.labels)
+    counted: Booleans = (least < most)[places] & (rows.groups >= 0)
     return counted
 
 
 def whole_groups(mask: Booleans, groups: Integers) -> Booleans:
     """Return the rows of a mask whose group lies in it with all its rows: part of one is none."""
-    places = np.unique(groups, return_inverse=True)[1]
+    places = _from_zero(groups)
     torn = np.bincount(places, ~mask) > 0
     whole: Booleans = mask & ~torn[places]
     return whole
+
+
+def _from_zero(groups: Integers) -> Integers:
+    """Return codes of groups, those of no group included; they are dense, so no sort is needed."""
+    return np.maximum(groups, -1) + 1
 
 
 def _gains(gains: Floats, scores: Floats, groups: Integers, at: int) -> Floats:
