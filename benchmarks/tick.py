@@ -5,15 +5,17 @@ each with a champion and a policy of three triggers (a due time, labelled rows, 
 all`), and a week of daily readings of each that are read and measured. Then, in a process of its
 own, it ticks: with nothing due, and at three in the morning, when the due time of every policy has
 come and all their triggers are judged over their readings. Of one in a thousand something comes: a
-firing, a run and its job. The first tick after the start also reads all policies; it is said apart.
+firing, a run and its job. The first tick after the start also reads all policies; it is said apart,
+and so is one without an assessor, and one in which a sixtieth is due.
 
-CPU is that of the ticking process; the rest of the wall time is PostgreSQL's. `policies` and
-`features` make other cases: `python -m benchmarks.tick 1000 10`.
+CPU is that of the controller and its assessor; the rest is PostgreSQL's. `policies` and `features`
+make other cases: `python -m benchmarks.tick 1000 10`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,16 +23,19 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 
 from benchmarks.report import report
 from benchmarks.seed import seed_versions
+from mlreg.cli.assessing import COMMAND
 from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.services import tick as ticking
+from mlreg.controller.services.assessor import Assessor
+from mlreg.controller.services.leadership import Reign, take_leadership
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.registry.store.database import Database
 
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
 POLICIES, FEATURES, DAYS = 10_000, 2, 7
 FIRING = 1_000
 """One policy in so many fires."""
+MINUTES = 60
+"""One policy in so many is due where hourly looks are spread over the minutes of the hour."""
 DAY = timedelta(days=1)
 MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)
 TARGETS = {
@@ -90,6 +97,20 @@ _READINGS = """
 """
 
 
+_DUE = """
+    UPDATE policy_state SET memory = CAST(:memory AS jsonb),
+        next_fire_at = CASE WHEN id % :one_of = 0 THEN CAST(:due AS timestamptz) ELSE :later END
+"""
+
+
+class Ticked(NamedTuple):
+    """What a tick took; the processor time is that of the controller and its assessor."""
+
+    seconds: float
+    cpu_seconds: float
+    judged: float
+
+
 def build(database: Database, policies: int, features: int) -> None:
     """Write models, champions, policies and what was read of them."""
     names = seed_versions(database.url, policies, policies, prefix="m").names
@@ -130,53 +151,79 @@ def bodies_of(names: Sequence[str]) -> list[str]:
 
 
 def measure_ticks(url: str) -> dict[str, float]:
-    """Tick, as a controller does; return seconds and this process's peak memory."""
+    """Tick, as a controller does; return seconds, and the peak memory of both processes."""
     database = Database(url)
+    assessor = Assessor(COMMAND, database.url, 60.0)
     before = peak_mib()
-    nothing = _ticked(database, MIDNIGHT + timedelta(hours=1))
-    first = _ticked(database, MIDNIGHT + timedelta(hours=3))
+    while not assessor.is_there():
+        time.sleep(0.1)
+    nothing = _ticked(database, MIDNIGHT + timedelta(hours=1), assessor)
+    first = _ticked(database, MIDNIGHT + timedelta(hours=3), assessor)
     _due_again(database)
-    all_due = _ticked(database, MIDNIGHT + timedelta(hours=3, minutes=1))
+    all_due = _ticked(database, MIDNIGHT + timedelta(hours=3, minutes=1), assessor)
+    peak = peak_mib() + peak_mib(assessor.pid)
+    _due_again(database, one_of=MINUTES)
+    spread = _ticked(database, MIDNIGHT + timedelta(hours=3, minutes=1), assessor)
+    assessor.close()
+    for _ in range(2):  # at first it reads the policies that were the assessor's
+        _due_again(database)
+        alone = _ticked(database, MIDNIGHT + timedelta(hours=3, minutes=1), None)
     found = {
-        "nothing_due_seconds": nothing[0],
-        "nothing_due_cpu_seconds": nothing[1],
-        "all_due_seconds": all_due[0],
-        "all_due_cpu_seconds": all_due[1],
-        "first_all_due_seconds": first[0],
-        "judged": all_due[2],
-        "peak_mib": peak_mib(),
+        "nothing_due_seconds": nothing.seconds,
+        "nothing_due_cpu_seconds": nothing.cpu_seconds,
+        "all_due_seconds": all_due.seconds,
+        "all_due_cpu_seconds": all_due.cpu_seconds,
+        "all_due_in_one_process_seconds": alone.seconds,
+        "all_due_in_one_process_cpu_seconds": alone.cpu_seconds,
+        "a_sixtieth_due_seconds": spread.seconds,
+        "a_sixtieth_due_cpu_seconds": spread.cpu_seconds,
+        "first_all_due_seconds": first.seconds,
+        "judged": all_due.judged,
+        "judged_of_a_sixtieth": spread.judged,
+        "peak_mib": peak,
         "of_it_before_the_first_tick_mib": before,
     }
     database.dispose()
     return found
 
 
-def peak_mib() -> float:
-    """Return the most memory that this process has had; what its parent had does not count."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def peak_mib(pid: int | None = None) -> float:
+    """Return the most memory that a process has had, this one or another; none of its parent's."""
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def _due_again(database: Database) -> None:
-    """Let every policy be due once more, with nothing judged since midnight."""
+def cpu_seconds(pid: int | None) -> float:
+    """Return the processor time that another process has had; 0 of none."""
+    if pid is None:
+        return 0.0
+    spent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
+
+
+def _due_again(database: Database, one_of: int = 1) -> None:
+    """Let one of so many policies be due once more, with nothing judged since midnight."""
     memory = json.dumps(PolicyMemory(MIDNIGHT, MIDNIGHT - DAY, MIDNIGHT).to_json())
+    due = MIDNIGHT + timedelta(hours=3)
+    values = {"due": due, "later": due + DAY, "one_of": one_of, "memory": memory}
     with database.writing() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
         for table in ("trigger_record", "run_log", "run", "firing", "job"):
             session.execute(text(f"DELETE FROM {table}"))
-        session.execute(
-            text("UPDATE policy_state SET next_fire_at = :due, memory = CAST(:memory AS jsonb)"),
-            {"due": MIDNIGHT + timedelta(hours=3), "memory": memory},
-        )
+        session.execute(text(_DUE), values)
 
 
-def _ticked(database: Database, now: datetime) -> tuple[float, float, float]:
-    began, cpu = time.perf_counter(), time.process_time()
-    done = ticking.tick(database, now=now)
-    took = time.perf_counter() - began, time.process_time() - cpu, float(done.judged)
+def _ticked(database: Database, now: datetime, assessor: Assessor | None) -> Ticked:
+    leadership = take_leadership(database, "benchmark", ttl_seconds=600.0)
+    if leadership is None:
+        sys.exit("another controller ticks here")
+    reign, pid = Reign(database, leadership), None if assessor is None else assessor.pid
+    began, cpu = time.perf_counter(), time.process_time() + cpu_seconds(pid)
+    done = ticking.tick(database, now=now, reign=reign, assessor=assessor)
+    seconds, spent = time.perf_counter() - began, time.process_time() + cpu_seconds(pid) - cpu
     if done.failed:
         sys.exit(f"the tick failed: {done.failed[0]}")
-    return took
+    return Ticked(seconds, spent, float(done.judged))
 
 
 def measure(policies: int = POLICIES, features: int = FEATURES) -> dict[str, float]:

@@ -81,7 +81,7 @@ def test_each_policy_is_judged_once_whoever_judges_it(database, assessor, monkey
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_what_a_lost_assessor_was_asked_for_is_judged_here(database, assessor, monkeypatch, fault):
     monkeypatch.setattr("mlreg.controller.services.assessor.PATIENCE_SECONDS", 0.5)
-    os.kill(assessor._process.pid, fault)
+    os.kill(assessor.pid, fault)
     report = tick(database, assessor)
     assert (report.judged, len(judged(database)), report.failed) == (6, 6, [])
     assert not assessor.is_there()

@@ -62,6 +62,11 @@ class Assessor:
         self._is_there = False
         self._rests_until = 0.0
 
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where there is none."""
+        return None if self._process is None else self._process.pid
+
     def is_there(self) -> bool:
         """Say whether it can be asked; where it was never started, start it."""
         if self._process is None:

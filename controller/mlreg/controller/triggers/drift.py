@@ -179,14 +179,12 @@ class DriftTrigger(Trigger):
 
     def _streaks(self, readings: Sequence[WindowReading]) -> dict[str, list[WindowReading]]:
         least = least_rows(self.drift) if self.min_rows is None else self.min_rows
+        watched = None if isinstance(self.features, str) else self.features
         streaks: dict[str, list[WindowReading]] = defaultdict(list)
         for one in usable(readings):
-            if one.rows >= least and self._watches(one.subject):
+            if one.rows >= least and (watched is None or one.subject in watched):
                 streaks[one.subject].append(one)
         return streaks
-
-    def _watches(self, feature: str) -> bool:
-        return isinstance(self.features, str) or feature in self.features
 
     def _stands_far(self, streak: Sequence[WindowReading]) -> bool:
         return self.windows.are([self._is_far(one) for one in streak[-self.windows.of :]])
