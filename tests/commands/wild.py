@@ -45,6 +45,10 @@ def write_outside():
     Path(job["params"]["place"]).write_text("owned")
 
 
+def fill():
+    (artifact / "large").write_bytes(bytes(3 * 2**20))
+
+
 def link():
     (artifact / "model.json").symlink_to("/etc/passwd")
 

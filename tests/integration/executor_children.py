@@ -55,6 +55,10 @@ def spin(_folder):
         pass
 
 
+def fill(folder):
+    (folder / "large").write_bytes(bytes(3 * 2**20))
+
+
 def eat(_folder):
     blocks = [bytearray(64 * 1024 * 1024) for _ in range(1000)]
     print(len(blocks))

@@ -18,6 +18,7 @@ from mlreg.controller.executors.executor import (
     ExecutorLostError,
     Limits,
     failure_line,
+    is_over_limit,
 )
 from mlreg.controller.executors.local import LocalExecutor
 
@@ -123,6 +124,13 @@ def test_memory(run):
     assert not result.succeeded
     assert result.peak_bytes < 640 * MEBIBYTE
     assert "out of memory" in failure_line(task, result)
+
+
+def test_a_file_that_is_too_large_would_be_so_again(run):
+    task, result, _ = run("fill", file_bytes=2 * MEBIBYTE)
+    assert is_over_limit(task, result)
+    said = "a file would have been larger than 2 MiB, the limit of disk"
+    assert failure_line(task, result) == said
 
 
 def test_memory_and_cpu_time_are_of_all_that_it_started(run, tmp_path):

@@ -117,6 +117,12 @@ def test_one_that_writes_outside_its_folder_cannot(run, tmp_path, place):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_one_that_writes_too_large_a_file_is_quoted(run):
+    outcome, said, _ = run("fill", limits={"file_bytes": 2 * MEBIBYTE})
+    assert outcome == "failed"
+    assert "File too large" in said
+
+
 def test_a_link_in_the_artifact_is_refused(run):
     outcome, said, _ = run("link")
     assert outcome == "failed"

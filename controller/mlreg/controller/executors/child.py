@@ -10,6 +10,7 @@ writing in its folder and those of the task only, both where the kernel permits 
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import importlib
 import json
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlreg.controller.confinement import die_with_parent, leave_network, write_only_in
-from mlreg.controller.executors.executor import ERROR_FILE, OUT_OF_MEMORY
+from mlreg.controller.executors.executor import ERROR_FILE, FILE_TOO_LARGE, OUT_OF_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,5 +125,9 @@ def _report(error: BaseException, folder: Path) -> None:
         mebibytes = resource.getrlimit(resource.RLIMIT_AS)[0] // 2**20
         message = f"out of memory: the limit is {mebibytes:,} MiB of address space"
         code = OUT_OF_MEMORY
+    elif isinstance(error, OSError) and error.errno == errno.EFBIG:
+        mebibytes = resource.getrlimit(resource.RLIMIT_FSIZE)[0] // 2**20
+        message = f"a file would have been larger than {mebibytes:,} MiB, the limit of disk"
+        code = FILE_TOO_LARGE
     document = {"code": str(code or type(error).__name__), "message": message[:2000]}
     (folder / ERROR_FILE).write_text(json.dumps(document))

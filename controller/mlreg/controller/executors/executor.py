@@ -24,6 +24,7 @@ LOCAL = "local"
 ERROR_FILE = "error.json"
 """Where a child says which exception ended it: `{"code": ..., "message": ...}`."""
 OUT_OF_MEMORY = "out_of_memory"
+FILE_TOO_LARGE = "file_too_large"
 
 KilledBecause = Literal["halted", "wall_time", "cpu_time", "memory", "output"]
 
@@ -157,7 +158,7 @@ def failure_line(task: ChildTask, result: ChildResult) -> str:
 def is_over_limit(task: ChildTask, result: ChildResult) -> bool:
     """Whether a limit ended a task: it would again, so another attempt is worth nothing."""
     return result.killed_because is not None or (
-        result.signal is None and _told(task).get("code") == OUT_OF_MEMORY
+        result.signal is None and _told(task).get("code") in {OUT_OF_MEMORY, FILE_TOO_LARGE}
     )
 
 
