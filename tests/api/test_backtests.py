@@ -10,14 +10,14 @@ import pytest
 from mlreg.client.errors import InvalidError, NotFoundError, RefusedError, RunFailedError
 from mlreg.client.wire.backtests import BacktestRequest
 from mlreg.controller.api import backtests, policies
-from mlreg.controller.services import backtesting, claims
+from mlreg.controller.services import backtest_work, backtesting, claims
 from mlreg.registry.domain import errors as registry
 from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.api.test_monitor_pages import page_of, titles
 from tests.automation_makers import DAY, POLICY, START, Automation, labels_of, rows_of
 from tests.run_makers import executor_of_all
 
-BACKTEST = (backtesting.KIND, backtesting.HANDLER)
+BACKTEST = (backtesting.KIND, backtest_work.HANDLER)
 DAYS = 24
 GRID = """
 triggers:
@@ -98,7 +98,7 @@ def test_it_says_how_far_it_is(api, client, automation, cli):  # noqa: F811
     asked = client.backtests.request("flights")
     lease = claims.claim(automation.database, "test", ["backtest"], 30.0)
     attempt = SimpleNamespace(database=automation.database, lease=lease)
-    backtesting._tell(attempt, ["1 of 8 policies: never", "2 of 8 policies: weekly"])
+    backtest_work._tell(attempt, ["1 of 8 policies: never", "2 of 8 policies: weekly"])
     seen = client.backtests.get(asked.number)
     page = page_of(api, f"/models/flights/backtests/{asked.number}")
     assert "It is running (2 of 8 policies: weekly)." in page

@@ -69,6 +69,21 @@ def test_a_replayed_model_is_the_one_that_a_run_would_train(rows, tmp_path):
     assert (world.models.trained, world.models.asked) == (2, 3)
 
 
+def test_what_an_attempt_before_has_trained_is_found(rows, tmp_path):
+    history = History.of(rows, TARGET, CONTRACT)
+    wanted = Wanted(START + 7 * DAY, "full", POLICY, None)
+    made = ReplayedWorld(history, tmp_path).train(wanted)
+    heir = ReplayedWorld(history, tmp_path)
+    assert heir.train(wanted) == made, "its seconds too"
+    part = slice(700, 800)
+    before = heir.models.scores(made, part)
+    (tmp_path / made.key / "model.txt").write_text("half of one")  # as a machine that stopped
+    anew = ReplayedWorld(history, tmp_path)
+    assert anew.train(wanted).key == made.key
+    assert (anew.models.scores(made, part) == before).all()
+    assert [one.name for one in tmp_path.iterdir()] == [made.key], "nothing else is left"
+
+
 def test_a_window_is_read_with_the_labels_that_were_there(rows, tmp_path):
     late = pa.array(
         rows["time"].cast(pa.int64()).to_numpy() + 50 * 3_600_000_000, pa.timestamp("us", tz="UTC")

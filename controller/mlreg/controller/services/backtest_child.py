@@ -6,13 +6,14 @@ The job:
  "target": {...}, "schema": [...] | null, "contract": {...} | null,
  "base": {...a policy's JSON...}, "grid": {...a grid's JSON...},
  "outages": [["2024-01-01T00:00:00+00:00", "2024-01-01T06:00:00+00:00"], ...],
- "seed": 0, "seconds": 600}
+ "seed": 0, "seconds": 600,
+ "kept": "/where/models/of/an/attempt/before/are" | null}
 ```
 Writes `result.json` `{"outcome": "replayed", "found": {...}}`, what `backtest_replay.replay_all`
 answers, and prints a line of progress for each policy.
 
 What always holds: models are trained and parsed here, in a child with limits, and nowhere else;
-they are thrown away.
+they are thrown away once the backtest has ended.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import io
 import json
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, Field
@@ -40,8 +42,6 @@ from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
     from mlreg.controller.domain.policy import Policy
@@ -61,6 +61,7 @@ class BacktestJob(Job):
     outages: list[tuple[AwareDatetime, AwareDatetime]] = Field(default_factory=list)
     seed: int = Field(default=0, ge=0, lt=2**31)
     seconds: float = Field(default=600.0, gt=0)
+    kept: str | None = None
 
 
 def backtest(folder: Path) -> None:
@@ -89,7 +90,8 @@ def _backtest(folder: Path, job: BacktestJob) -> dict[str, object]:
         seconds=job.seconds,
         workers=job.threads,
     )
-    (folder / MODELS).mkdir()
+    models = folder / MODELS if job.kept is None else Path(job.kept)
+    models.mkdir(exist_ok=True)
     out = sys.stdout
 
     def tell(line: str) -> None:
@@ -97,7 +99,7 @@ def _backtest(folder: Path, job: BacktestJob) -> dict[str, object]:
         out.flush()
 
     with redirect_stdout(io.StringIO()):  # trainers tell each round
-        found = replay_all(history, plan, folder / MODELS, tell)
+        found = replay_all(history, plan, models, tell)
     return {"outcome": "replayed", "found": found}
 
 

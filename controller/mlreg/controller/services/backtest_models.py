@@ -2,17 +2,22 @@
 
 What always holds: a training is a run's: the rows that the specification selects, its recipe, the
 trainer's own lanes; equal rows, recipe and parent are one model. Seconds are of the processor, for
-several policies are replayed at a time. Two threads that ask for the same model wait for one.
+several policies are replayed at a time. Two threads that ask for the same model wait for one. A
+model that an attempt before this one left in the folder is not trained again.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,13 +44,12 @@ from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlreg.controller.services.backtest_history import History
 
 ROWS_AT_ONCE = 2_048
 KEPT_SCORES = 32_000_000
 """Scores that are kept at a time: a quarter of a gigabyte."""
+KEPT, MAKING = "kept.json", "making-"
 _PLACE = "__place"
 
 
@@ -74,6 +78,16 @@ class Fitted:
     trainer: str
     places: Integers
     prior: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What stands beside a model file; `digest` is that of the file."""
+
+    trees: int | None
+    seconds: float
+    prior: float
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,8 +210,26 @@ class Models:
         return {**job, "threads": 1}
 
     def _fit(self, key: str, form: dict[str, Any], selected: _Selected) -> Fitted:
+        """Train a model into its folder, or find it there: an attempt before this one trained it.
+
+        The folder comes to its name at once, so whoever is killed leaves no half of one.
+        """
+        job, place = TrainJob.model_validate(form), self._folder / key
+        file = place / model_file_of(job.trainer)
+        kept = _find_kept(file)
+        if kept is None:
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=MAKING) as making:
+                kept = self._train(Path(making) / key, job, selected)
+                shutil.rmtree(place, ignore_errors=True)  # what a machine lost that stopped
+                with suppress(OSError):  # a paused attempt went on, and was first
+                    (Path(making) / key).rename(place)
+        end, rows = selected.window.end, len(selected.places)
+        made = Made(key, kept.trees, rows, kept.seconds, end)
+        model = StoredModel(file, self._history.contract)
+        return Fitted(made, model, job.trainer, selected.places, kept.prior)
+
+    def _train(self, place: Path, job: TrainJob, selected: _Selected) -> _Kept:
         history, places = self._history, selected.places
-        job = TrainJob.model_validate(form)
         columns = {LABEL: pa.array(history.labels[places])}
         if selected.weights is not None:
             columns[WEIGHT] = pa.array(selected.weights)
@@ -206,11 +238,25 @@ class Models:
         rows = labelled_rows(pa.table(columns), target)
         stepped = step_rows(job, history.contract, rows, Encoded(history.matrix[places], {}))
         task = task_of(self._folder, job, target, history.contract, stepped.rows)
-        model, trained = fit(self._folder / key, open_trainer(job.trainer), task)
+        model, trained = fit(place, open_trainer(job.trainer), task)
         seconds = time.thread_time() - began
-        made = Made(key, trained.trees, len(places), seconds, selected.window.end)
         prior = float(np.average(rows.labels, weights=rows.weights))
-        return Fitted(made, model, job.trainer, places, prior)
+        kept = _Kept(trained.trees, seconds, prior, _digest_of(model.path))
+        (place / KEPT).write_text(json.dumps(asdict(kept)))
+        return kept
+
+
+def _find_kept(file: Path) -> _Kept | None:
+    """Return what is known of a model file, None where there is no whole one."""
+    try:
+        kept = _Kept(**json.loads((file.parent / KEPT).read_text()))
+    except FileNotFoundError:
+        return None
+    return kept if kept.digest == _digest_of(file) else None
+
+
+def _digest_of(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
 
 
 def specification_of(wanted: Wanted) -> RunSpecification:

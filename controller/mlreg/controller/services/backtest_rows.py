@@ -77,7 +77,8 @@ def read_rows(
     rule = parse_policy(json.dumps(payload["base"])).data
     source = freeze_source(attempt.sources, model, rule, window, now=attempt.clock.now())
     if source is None:
-        table = _logged(attempt, model, window, [*OWN, LABEL_TIME, *schema.names])
+        known_by = _known_by(attempt, payload)
+        table = _logged(attempt, model, window, known_by, [*OWN, LABEL_TIME, *schema.names])
     else:
         body = SnapshotBody.of_source(model.name, source, window, down)
         table = snapshot_rows.read_rows(attempt.sources, model, body, [*OWN, *schema.names])
@@ -107,9 +108,17 @@ def _window(attempt: Attempt, payload: Mapping[str, Any]) -> Interval:
     return Interval(first, end)
 
 
-def _logged(attempt: Attempt, model: Model, window: Interval, columns: Sequence[str]) -> pa.Table:
+def _known_by(attempt: Attempt, payload: Mapping[str, Any]) -> datetime:
+    """Return when it was asked for: labels that came later are not known in any attempt."""
+    asked = payload.get("known_by")
+    return attempt.clock.now() if asked is None else datetime.fromisoformat(asked)
+
+
+def _logged(
+    attempt: Attempt, model: Model, window: Interval, known_by: datetime, columns: Sequence[str]
+) -> pa.Table:
     with attempt.database.reading() as session:
-        body = logged_rows.select_rows(session, model, window, attempt.clock.now())
+        body = logged_rows.select_rows(session, model, window, known_by)
         rows = feedback.count_rows(session, body.predictions)
     if rows > 2 * MAX_ROWS:  # those of its first and last segments may lie outside
         raise HistoryTooLargeError(rows=rows)

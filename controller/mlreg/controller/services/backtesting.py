@@ -8,7 +8,6 @@ every training; a backtest ends after the seconds it was given, with what it has
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,16 +27,11 @@ from mlreg.controller.domain.backtest_grid import (
 from mlreg.controller.domain.metrics import WATCHED_OF_TASK
 from mlreg.controller.domain.specification import DEFAULT_GATES
 from mlreg.controller.domain.trainer_kinds import lanes_of
-from mlreg.controller.executors.executor import Limits
-from mlreg.controller.services import draining, jobs, leases
-from mlreg.controller.services.alerts import alert_if_dead
-from mlreg.controller.services.attempt import Attempt, Handler
-from mlreg.controller.services.backtest_rows import read_rows, was_logged
+from mlreg.controller.services import jobs
+from mlreg.controller.services.backtest_rows import was_logged
 from mlreg.controller.services.backtest_world import monitors_of
-from mlreg.controller.services.judging_run import find_rivals
 from mlreg.controller.services.policies import PolicyNotFoundError, checked_policy, get_policy
 from mlreg.controller.services.policy_texts import parse_policy
-from mlreg.controller.services.run_folder import ChildCall, call_child, open_folder, write_rows
 from mlreg.controller.store import answers
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.errors import InvalidError, NotFoundError, RefusedError
@@ -46,17 +40,11 @@ from mlreg.registry.services import audit, catalog
 if TYPE_CHECKING:
     from mlreg.controller.store.tables import Job
     from mlreg.registry.domain.actor import Actor
-    from mlreg.registry.domain.contracts import FeatureContract
     from mlreg.registry.store.database import ReadSession, WriteSession
     from mlreg.registry.store.tables import Model
 
 KIND = "backtest"
-ENTRY = "mlreg.controller.services.backtest_child:backtest"
-ROWS = "rows.parquet"
 PRIORITY = 95
-SLACK_SECONDS = 300.0
-DONE = re.compile(r"(\d+) of (\d+) policies")
-"""What a line of the child says of how far it is."""
 
 
 class BacktestNotFoundError(NotFoundError):
@@ -149,6 +137,7 @@ def request_backtest(
         "grid": grid.model_dump(mode="json"),
         "metric": metric,
         **_times(session, model, base, asked, now),
+        "known_by": now.isoformat(),
         "seed": asked.seed,
         "seconds": asked.seconds,
     }
@@ -158,7 +147,6 @@ def request_backtest(
         payload=payload,
         priority=PRIORITY,
         lock_key=f"{KIND}:{model.id}",
-        max_attempts=2,
     )
     audit.record(
         session,
@@ -214,51 +202,6 @@ def cancel_backtest(
     )
     session.expire_all()
     return get_backtest(session, number)
-
-
-def perform(attempt: Attempt) -> None:
-    """Replay the history that the job names.
-
-    Raises:
-        TooLittleHistoryError, HistoryTooLargeError: too few rows, or too many.
-        NoFeaturesError: it is not known which columns are features.
-        ChildRefusedError, ChildOverLimitError, ChildCrashedError, HaltedError: as `call_child`.
-    """
-    payload: dict[str, Any] = dict(attempt.lease.payload)
-    with attempt.database.reading() as session:
-        model = model_of(session, payload["model_id"])
-        contract = _contract(session, model, payload["environment"])
-    draining.drain_model(
-        attempt.database, attempt.store, payload["model_id"], now=attempt.clock.now()
-    )
-    rows = read_rows(attempt, model, contract, payload)
-    seconds = float(payload["seconds"])
-    with open_folder(attempt, f"backtest-{attempt.lease.job_id}") as folder:
-        write_rows(folder, ROWS, rows.table)
-        limits = Limits(
-            wall_seconds=seconds + SLACK_SECONDS, cpu_seconds=int(4 * (seconds + SLACK_SECONDS))
-        )
-        job = {
-            "format": 1,
-            "data": [ROWS],
-            "target": catalog.target_contract_of(model).to_json(),
-            "schema": model.feature_schema,
-            "contract": None if model.feature_schema else _document(contract),
-            "outages": [[one.start.isoformat(), one.end.isoformat()] for one in rows.outages],
-            **{key: payload[key] for key in ("base", "grid", "metric", "seed", "seconds")},
-        }
-        call = ChildCall(ENTRY, job, lambda lines: _tell(attempt, lines), limits)
-        answer = call_child(attempt, folder, call)
-    with attempt.finish():
-        attempt.outcome = {"found": answer.result["found"]}
-
-
-def _tell(attempt: Attempt, lines: Sequence[str]) -> None:
-    """Say how far it is, to who asks; there may be nothing new."""
-    if lines:
-        told = DONE.match(lines[-1])
-        share = int(told[1]) / int(told[2]) if told else 0.0
-        leases.note(attempt.database, attempt.lease, {"progress": lines[-1], "share": share})
 
 
 def _base(session: ReadSession, model: Model, environment: str) -> dict[str, Any]:
@@ -324,18 +267,6 @@ def _times(
     return {"start": None if start is None else start.isoformat(), "end": end.isoformat()}
 
 
-def _contract(session: ReadSession, model: Model, environment: str) -> FeatureContract | None:
-    """Return the champion's contract, where there is one."""
-    champion = find_rivals(session, model, environment).champion
-    if champion is None:
-        return None
-    return catalog.find_feature_contract(session, catalog.get_version(session, model, champion))
-
-
-def _document(contract: FeatureContract | None) -> dict[str, Any] | None:
-    return None if contract is None else contract.to_document()
-
-
 def _backtest(job: Job) -> Backtest:
     outcome = job.outcome or {}
     return Backtest(
@@ -349,6 +280,3 @@ def _backtest(job: Job) -> Backtest:
         share=1.0 if job.state == "succeeded" else float(outcome.get("share", 0.0)),
         found=outcome.get("found") if job.state == "succeeded" else None,
     )
-
-
-HANDLER = Handler(perform, alert_if_dead)

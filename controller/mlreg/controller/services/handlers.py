@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from mlreg.controller.services import (
+    backtest_work,
     backtesting,
     chores,
     comparing,
@@ -47,7 +48,7 @@ HANDLERS: Mapping[str, Handler] = {
     runs.KIND: training_run.HANDLER,
     evaluations.KIND: evaluations.HANDLER,
     explaining.KIND: explaining.HANDLER,
-    backtesting.KIND: backtesting.HANDLER,
+    backtesting.KIND: backtest_work.HANDLER,
     freezing.KIND: freezing.HANDLER,
     measuring.KIND: measuring.HANDLER,
     comparing.KIND: comparing.HANDLER,

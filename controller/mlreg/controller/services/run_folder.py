@@ -83,7 +83,11 @@ class NotLoadableError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class ChildCall:
-    """One call of a child: its entry point, its job, and who hears what it prints."""
+    """One call of a child: its entry point, its job, and who hears what it prints.
+
+    Attributes:
+        writes: folders beside its own that it may write in.
+    """
 
     entry: str
     job: Mapping[str, Any]
@@ -91,6 +95,7 @@ class ChildCall:
     limits: Limits = field(default_factory=Limits)
     executor: str = LOCAL
     resources: Resources = field(default_factory=Resources)
+    writes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ def call_child(attempt: Attempt, folder: Path, call: ChildCall) -> ChildAnswer:
         network=needs_network(call.job),
         executor=call.executor,
         resources=call.resources,
-        writes=writes_of(call.job),
+        writes=(*writes_of(call.job), *call.writes),
     )
     ended = attempt.executor.run(task, attempt.halt)
     attempt.check()

@@ -1,0 +1,57 @@
+"""What is kept of a backtest while its job is open: the models that were trained, and nothing else.
+
+What always holds: they lie beside the folders of workers, under the number of the job and a digest
+of the rows and of what is replayed, so that only an attempt that would train the very same finds
+them; a backtest that was killed goes on with them on the same machine, and begins anew elsewhere.
+Its answer is the same. An ended backtest leaves nothing; one that nobody ends, for two days.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from hashlib import file_digest, sha256
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PREFIX = "mlreg-backtest-"
+LONGEST_SECONDS = 2 * 86_400.0
+
+
+def open_kept(parent: Path, number: int, rows: Path, job: Mapping[str, Any]) -> Path:
+    """Return the folder of a backtest's models, made where there is none.
+
+    Args:
+        parent: where workers have their folders.
+        number: of the job.
+        rows: the file of all rows.
+        job: what is replayed.
+    """
+    _sweep(parent)
+    with rows.open("rb") as file:
+        whole = file_digest(file, "sha256")
+    whole.update(json.dumps(dict(job), sort_keys=True).encode())
+    folder = parent / f"{PREFIX}{number}-{sha256(whole.digest()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def forget(folder: Path) -> None:
+    """Remove the models of a backtest that has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what nobody has added a model to for long."""
+    before = time.time() - LONGEST_SECONDS
+    for folder in parent.glob(f"{PREFIX}*"):
+        try:
+            is_old = folder.stat().st_mtime < before
+        except FileNotFoundError:  # another worker swept it
+            continue
+        if is_old:
+            forget(folder)
