@@ -301,6 +301,17 @@ def test_the_answer_names_the_cheapest_of_those_that_are_as_good():
     assert age == "A model that is 4 weeks old loses +0.0500 (+0.0200 to +0.0800) per row."
 
 
+def test_nothing_is_advised_that_another_beats_for_less():
+    """A noisy policy cannot be told from the best; a steady one, cheaper and better, can be."""
+    worse = standing(0.5, (0.0, 0.0, 0.0), (0.05, 0.01, 0.09))
+    steady = standing(0.451, (0.049, 0.02, 0.07), (0.001, 0.0005, 0.0015))
+    noisy = standing(0.46, (0.04, 0.01, 0.07), (0.01, -0.01, 0.03))
+    best = standing(0.45, (0.05, 0.01, 0.09), (0.0, 0.0, 0.0))
+    found = {"never": worse, "steady": steady, "noisy": noisy, "best": best}
+    costs = {"never": 0.0, "steady": 5.0, "noisy": 9.0, "best": 13.0}
+    assert answer("log_loss", found, costs, [])[0].startswith("Retrain by 'best'")
+
+
 def test_a_grid_is_every_combination_and_two_anchors():
     grid = read_grid(
         "triggers: {a: [{every: 7d}], b: [{every: 1d}]}\nlanes: {f: {full: {}}, r: {refit: {}}}"

@@ -56,11 +56,13 @@ def _draw_frontier(axes: Axes, found: Backtested) -> None:
         color=FRONT,
         linewidth=1,
     )
-    for one in front[:NAMED]:
+    anchors = [one for one in found.policies if one.anchor and one not in front]
+    for one in [*front[:NAMED], *anchors]:
         place = (one.train_seconds, one.value.estimate)
         axes.annotate(one.name, place, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.set_xlabel("seconds of training")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("seconds of training (bars: 95 %)")
     axes.set_ylabel(f"{found.metric.replace('_', ' ')} of whichever model was live")
 
 
@@ -77,5 +79,6 @@ def _draw_age(axes: Axes, found: Backtested) -> None:
     for one in found.freshness:
         if one.lost.low is not None and one.lost.high is not None:
             axes.plot([one.weeks] * 2, [one.lost.low, one.lost.high], color=FRONT, alpha=0.4)
+    axes.set_xticks(weeks)
     axes.set_xlabel("weeks since trained")
     axes.set_ylabel("loss beyond that of a fresh model")

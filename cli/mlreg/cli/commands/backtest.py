@@ -38,9 +38,7 @@ def backtest(
     end: Annotated[str, typer.Option("--to", metavar=TIME, help="Rows before.")] = "",
     env: Annotated[str, typer.Option("--env", help="Whose policy is varied.")] = "production",
     seed: Annotated[int, typer.Option(help="Of the intervals' draws.", min=0)] = 0,
-    seconds: Annotated[
-        float, typer.Option(help="Begin no further policy after so long.", min=1)
-    ] = 600.0,
+    seconds: Annotated[float, typer.Option(help="Begin no more after so long.", min=1)] = 600.0,
     png: Annotated[
         Path | None, typer.Option("--png", help="Draw it into this file; waits.")
     ] = None,
@@ -62,20 +60,26 @@ def backtest(
         seed=seed,
         seconds=seconds,
     )
-    if number is not None and cancel is not None:
-        raise InvalidError("--show and --cancel exclude each other", code="invalid_option")
     with open_client() as client:
-        if cancel is not None:
-            answer = client.backtests.cancel(cancel)
-        elif number is not None:
-            answer = client.backtests.get(number)
-        else:
-            answer = client.backtests.request(model, request)
+        answer = _asked(client, model, request, number, cancel)
         if (wait or png is not None) and cancel is None:
             answer = _awaited(client, answer)
     show(answer, text=described(answer))
     if png is not None and answer.found is not None:
         _draw(answer, answer.found, png)
+
+
+def _asked(
+    client: Client, model: str, request: BacktestRequest, number: int | None, cancel: int | None
+) -> BacktestAnswer:
+    """Ask for a backtest, or look at the one that is named, or end it."""
+    if number is not None and cancel is not None:
+        raise InvalidError("--show and --cancel exclude each other", code="invalid_option")
+    if cancel is not None:
+        return client.backtests.cancel(cancel)
+    if number is not None:
+        return client.backtests.get(number)
+    return client.backtests.request(model, request)
 
 
 def _awaited(client: Client, answer: BacktestAnswer) -> BacktestAnswer:
@@ -131,10 +135,10 @@ def _frontier(found: Backtested) -> Table:
     better = sorted(found.policies, key=lambda one: one.behind.estimate)
     rows = [
         (
-            "*" if one.pareto else "",
+            "*" if one.pareto else " ",
             one.name,
             f"{one.value.estimate:.4f}",
-            _gain(one.gain),
+            _about(one.gain),
             one.trainings,
             f"{one.train_seconds:.1f}",
             *([f"{one.cost:.4f}"] if any(each.cost for each in found.policies) else []),
@@ -142,9 +146,17 @@ def _frontier(found: Backtested) -> Table:
         for one in better
     ]
     cost = ("cost",) if any(one.cost for one in found.policies) else ()
+    spare = ("seconds",) if cost else ("runs",)  # a cost says what seconds do
     metric = found.metric.replace("_", " ")
     headers = ("", "policy", metric, "gain over never", "runs", "seconds", *cost)
-    return Table(headers, rows, spare=("runs",), whole=("policy",))
+    return Table(headers, rows, spare=spare, whole=("policy",))
+
+
+def _about(one: Estimate) -> str:
+    """Return a difference and how far it may be off, which is as far up as down."""
+    if one.high is None:
+        return f"{one.estimate:+.4f}"
+    return f"{one.estimate:+.4f} ± {one.high - one.estimate:.4f}"
 
 
 def _gain(one: Estimate) -> str:

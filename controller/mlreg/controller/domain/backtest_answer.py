@@ -1,14 +1,16 @@
 """The answer of a backtest in words: how often should we retrain?
 
 What always holds: a policy is called better only where the interval says so for all policies
-together; of those that cannot be told from the best, the cheapest is named; that retraining makes
-no measurable difference is an answer.
+together; of those that cannot be told from the best, the cheapest of the frontier is named, so that
+nothing in the grid is cheaper and better than what is advised; that retraining makes no measurable
+difference is an answer.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.backtest_frontier import pareto
 from mlreg.controller.domain.backtest_grid import EVERY_WINDOW, NEVER
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def _advice(
     word: str, standings: Mapping[str, Standing], costs: Mapping[str, float], best: str
 ) -> list[str]:
     alike = [name for name, one in standings.items() if not one.behind.is_above_nothing]
-    chosen = min(alike, key=lambda name: (costs[name], standings[name].behind.estimate))
+    front = pareto({name: (-one.behind.estimate, costs[name]) for name, one in standings.items()})
+    chosen = min(front.intersection(alike), key=lambda name: (costs[name], name != NEVER, name))
     if chosen == NEVER:
         return [_no_difference(word, standings, best)]
     gain = standings[chosen].gain

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,15 @@ class Aged:
     fresh: float
     lost: Interval95
     compared: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {
+            "weeks": self.weeks,
+            "fresh": self.fresh,
+            "lost": self.lost.to_json(),
+            "compared": self.compared,
+        }
 
 
 def freshness(

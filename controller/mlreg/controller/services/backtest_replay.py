@@ -221,44 +221,37 @@ class _Backtest:
         standings: dict[str, Standing],
         aged: Sequence[Aged],
     ) -> dict[str, Any]:
-        plan, models = self._plan, self._world.models
+        plan = self._plan
         sign = 1.0 if greater_is_better(plan.metric) else -1.0
-        points = {
-            one.candidate.name: (
-                sign * standings[one.candidate.name].value.estimate,
-                float(len(one.course.runs) and one.seconds),
-            )
-            for one in replayed
-        }
-        front = pareto(points)
-        costs = {name: cost for name, (_, cost) in points.items()}
+        costs = {one.candidate.name: float(one.seconds) for one in replayed}
+        front = pareto(
+            {name: (sign * one.value.estimate, costs[name]) for name, one in standings.items()}
+        )
         return {
-            "format": 1,
-            "metric": plan.metric,
-            "start": self._windows[0].start.isoformat(),
-            "end": self._windows[-1].end.isoformat(),
-            "windows": len(self._windows),
-            "rows": len(self._places),
-            "blocks": {"count": self._blocks.count, "days": self._blocks.days},
-            "gates": plan.terms.gates,
+            **self._span_told(),
             "policies": [
                 self._row(one, standings[one.candidate.name], one.candidate.name in front)
                 for one in replayed
             ],
             "left_out": [one.name for one in plan.candidates if one.name not in standings],
-            "freshness": [
-                {
-                    "weeks": one.weeks,
-                    "fresh": one.fresh,
-                    "lost": one.lost.to_json(),
-                    "compared": one.compared,
-                }
-                for one in aged
-            ],
+            "freshness": [one.to_json() for one in aged],
             "answer": answer(plan.metric, standings, costs, aged),
-            "trained": models.trained,
-            "asked": models.asked,
+            "trained": self._world.models.trained,
+            "asked": self._world.models.asked,
             "seconds": round(time.monotonic() - self._began, 3),
+        }
+
+    def _span_told(self) -> dict[str, Any]:
+        """Return what was replayed, and what was measured on which rows."""
+        return {
+            "format": 1,
+            "metric": self._plan.metric,
+            "start": self._windows[0].start.isoformat(),
+            "end": self._windows[-1].end.isoformat(),
+            "windows": len(self._windows),
+            "rows": len(self._places),
+            "blocks": {"count": self._blocks.count, "days": self._blocks.days},
+            "gates": self._plan.terms.gates,
         }
 
     def _row(self, one: Replayed, standing: Standing, on_front: bool) -> dict[str, Any]:  # noqa: FBT001
