@@ -3,9 +3,10 @@
 `python -m benchmarks.jobs` makes a server of its own with PostgreSQL's usual durability (every
 commit is flushed), fills the table with 1,000,000 ended jobs and 100,000 queued ones, and then, in
 this one process: enqueues, claims and completes jobs in batches of 100 (what a tick and small jobs
-do), and one at a time (what a worker does whose jobs take longer than a claim). It prints the plan
-of a claim where it is not an index scan. `locked` is the worst case: 100,000 queued runs of one
-model of which one runs, in front of the only job that can be claimed.
+do), and one at a time (what a worker does whose jobs take longer than a claim); then the same of
+several processes at once, of which each does one at a time. It prints the plan of a claim where it
+is not an index scan. `locked` is the worst case: 100,000 queued runs of one model of which one
+runs, in front of the only job that can be claimed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from __future__ import annotations
 import itertools
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 QUEUED, ENDED = 100_000, 1_000_000
-BATCH, BATCHES, SINGLES = 100, 40, 400
+BATCH, BATCHES, SINGLES, PROCESSES = 100, 40, 400, 4
 KIND, OTHER = "count", "of-others"
 TARGETS = {
     "jobs_per_second_in_batches": (">=", 1_000.0),
@@ -121,8 +125,41 @@ def rates(database: Database) -> dict[str, float]:
         "jobs_per_second_in_batches": BATCH * BATCHES / batched,
         "python_cpu_us_per_job_in_batches": batched_cpu / (BATCH * BATCHES) * 1e6,
         "jobs_per_second_one_by_one": SINGLES / alone,
+        "jobs_per_second_one_by_one_by_four": rate_of_several(database),
         "claim_among_100k_ms": 1e3 * statistics.median(one[1] for one in singles),
     }
+
+
+def rate_of_several(database: Database) -> float:
+    """Return the jobs per second of several processes that each do one at a time."""
+    words = [sys.executable, "-m", "benchmarks.jobs", "--singles", database.url]
+    with ExitStack() as running:
+        made = [
+            running.enter_context(
+                subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(PROCESSES)
+        ]
+        pipes = [(one.stdin, one.stdout) for one in made if one.stdin and one.stdout]
+        for _, says in pipes:
+            says.readline()
+        began = time.perf_counter()
+        for hears, _ in pipes:
+            hears.close()
+        for _, says in pipes:
+            says.readline()
+        return PROCESSES * SINGLES / (time.perf_counter() - began)
+
+
+def do_singles(url: str) -> None:
+    """Say that it is ready, wait for the word, do them one by one, and say so."""
+    database = Database(url)
+    round_of(database, 1)
+    print("ready", flush=True)
+    sys.stdin.read()
+    for _ in range(SINGLES):
+        round_of(database, 1)
+    print("done", flush=True)
 
 
 def behind_a_lock(database: Database) -> float:
@@ -153,4 +190,7 @@ def show_plan(database: Database) -> None:
 
 
 if __name__ == "__main__":
-    report(measure, TARGETS)
+    if "--singles" in sys.argv:
+        do_singles(sys.argv[-1])
+    else:
+        report(measure, TARGETS)
