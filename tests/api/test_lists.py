@@ -23,12 +23,16 @@ from mlreg.client.wire.approvals import ApprovalsAnswer
 from mlreg.client.wire.audit import AuditAnswer
 from mlreg.client.wire.base import Page
 from mlreg.client.wire.cards import NoteAnswer
+from mlreg.client.wire.cleanup import GarbageAnswer
 from mlreg.client.wire.clock import ClockAnswer
+from mlreg.client.wire.costs import BudgetAnswer, CostAnswer, QueuedRunAnswer
 from mlreg.client.wire.decisions import DecisionAnswer
 from mlreg.client.wire.deployments import RevisionAnswer, StatusAnswer
+from mlreg.client.wire.drift import DriftAnswer
 from mlreg.client.wire.environments import EnvironmentAnswer
 from mlreg.client.wire.incidents import IncidentAnswer
 from mlreg.client.wire.invariants import InvariantsAnswer
+from mlreg.client.wire.members import ControllerAnswer, WorkerAnswer
 from mlreg.client.wire.models import ModelAnswer
 from mlreg.client.wire.monitors import ReadingAnswer
 from mlreg.client.wire.policies import FiringAnswer, PolicyVersionAnswer
@@ -68,6 +72,19 @@ LISTS = {
     "webhook deliveries w": Page[DeliveryAnswer],
     "webhook list": Page[WebhookAnswer],
 }
+SHOWN = {
+    "budget show": BudgetAnswer,
+    "cost": Page[CostAnswer],
+    "drift m": DriftAnswer,
+    "gc --dry-run": GarbageAnswer,
+    "incident show 1": IncidentAnswer,
+    "run list --cost": Page[RunAnswer],
+    "run list --queue": Page[QueuedRunAnswer],
+    "status --controllers": Page[ControllerAnswer],
+    "status --workers": Page[WorkerAnswer],
+}
+"""Other commands that print a table."""
+ANSWERS = {**LISTS, **SHOWN}
 TABLES = [words for words in LISTS if words not in {"card notes m", "monitor show m"}]
 NAME = "departure-delays-of-regional-flights-in-the-north-east-of-all-us"
 ORDINARY = "flights"
@@ -154,7 +171,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(OUTPUT, "json", False)
 
     def run(words, stdout):
-        with answering(LISTS[words]) as url, redirect_stdout(stdout), redirect_stderr(stdout.err):
+        with answering(ANSWERS[words]) as url, redirect_stdout(stdout), redirect_stderr(stdout.err):
             monkeypatch.setenv("MLREG_URL", url)
             get_group(root).main(args=[*words.split(), *stdout.options], standalone_mode=False)
         return stdout.getvalue()
@@ -176,7 +193,7 @@ def test_a_list_is_items_and_a_cursor(run, words):
     assert document["next"] is None
 
 
-@pytest.mark.parametrize("words", TABLES)
+@pytest.mark.parametrize("words", [*TABLES, *SHOWN])
 def test_a_table_of_ordinary_names_fits_eighty_columns_in_a_pipe(run, words, monkeypatch):
     monkeypatch.setitem(globals(), "NAME", ORDINARY)
     lines = run(words, stdout()).splitlines()
