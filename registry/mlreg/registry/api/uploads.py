@@ -30,6 +30,7 @@ from mlreg.registry.artifacts.transfers import URL_SECONDS, StoredPart
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.errors import InvalidError
 from mlreg.registry.services import upload_sessions as uploads
+from mlreg.registry.services.upload_verifying import verify_upload
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.tables import UploadSession
 
@@ -139,7 +140,7 @@ async def finish(
     parts = [StoredPart(part.number, part.etag, 0) for part in body.parts] if body else []
     await moving.threads.run(uploads.finish_upload, moving.room, found, digest, parts)
     if found.multipart is None:
-        await moving.threads.run(uploads.verify_upload, moving.room, found.id)
+        await moving.threads.run(verify_upload, moving.room, found.id)
     else:
         moving.verifier.ask(found.id)
     done = await _mine(moving, upload, caller)

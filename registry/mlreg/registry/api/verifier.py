@@ -11,7 +11,8 @@ import queue
 import threading
 
 from mlreg.registry.services.turns import turn
-from mlreg.registry.services.upload_sessions import UploadRoom, verify_upload
+from mlreg.registry.services.upload_sessions import UploadRoom
+from mlreg.registry.services.upload_verifying import verify_upload
 
 LOG = logging.getLogger(__name__)
 THREADS = 2

@@ -3,7 +3,7 @@
 What always holds:
 
 - pieces come in order, each once: one that begins elsewhere than the last ended changes nothing;
-- what is uploaded becomes a blob only after it was hashed here, as `Transfers.adopt` promises;
+- what is uploaded becomes a blob only after it was hashed by the server (`upload_verifying.py`);
 - the store works while no session of the database is open; a server that is killed leaves an upload
   that goes on where it was, and bytes that the sweep removes;
 - an upload is its owner's alone, and ends after a day; an owner has about 200 open ones at most (as
@@ -12,20 +12,11 @@ What always holds:
 
 from __future__ import annotations
 
-import logging
 import secrets
-import threading
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
-from mlreg.registry.artifacts.errors import (
-    BlobCorruptError,
-    ObjectMissingError,
-    WrongBytesError,
-    WrongSizeError,
-)
 from mlreg.registry.artifacts.opening import open_transfers
 from mlreg.registry.artifacts.store import ArtifactStore
 from mlreg.registry.artifacts.transfers import DirectTransfers, Transfers
@@ -35,10 +26,7 @@ from mlreg.registry.domain.errors import (
     InvalidError,
     NotFoundError,
     RefusedError,
-    RegistryError,
 )
-from mlreg.registry.services.turns import turn
-from mlreg.registry.services.uploads import BlobFile, keep_blob
 from mlreg.registry.store import uploads as rows
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
@@ -46,19 +34,17 @@ from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.tables import UploadSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mlreg.registry.artifacts.transfers import StoredPart
     from mlreg.registry.domain.actor import Actor
 
 LIFE = timedelta(hours=24)
-PAUSE = timedelta(seconds=2)
 SWEEP_PAGE = 100
 PART_BYTES = 16 * 2**20
 MAX_PARTS = 9_000
 MAX_OPEN = 200
-LOG = logging.getLogger(__name__)
 
 
 class UploadNotFoundError(NotFoundError):
@@ -250,36 +236,6 @@ def finish_upload(
     failpoint("upload.uploaded")
 
 
-def verify_upload(room: UploadRoom, name: str) -> None:
-    """Hash what was uploaded and make a blob of it, or say that it failed; unless another is at it.
-
-    Raises:
-        UnavailableError: it cannot be said now; the upload stays as it is, for another try.
-    """
-    by = secrets.token_hex(8)
-    with room.database.writing() as session:
-        upload = rows.claim(session, name, by)
-    if upload is None:
-        return
-    try:
-        with _leased(room.database, name, by):
-            problem = _adopt(room, upload)
-    except RegistryError:
-        with room.database.writing() as session:
-            rows.renew(session, name, by, PAUSE)
-        raise
-    failpoint("upload.adopted")
-    with room.database.writing() as session:
-        state = "verified" if problem is None else "failed"
-        settled = rows.settle(session, name, by, state, problem)
-        if settled and problem is None:
-            blob = BlobFile(upload.digest or "", upload.size or 0)
-            keep_blob(session, room.store, blob, now=room.clock.now(), owner=upload.owner)
-    if settled:
-        with suppress(RegistryError):  # else the sweep does it
-            room.transfers.discard(name)
-
-
 def cancel_upload(room: UploadRoom, upload: UploadSession) -> None:
     """End an upload and remove its bytes; a blob that came of it stays."""
     _end(room, upload.id)
@@ -368,32 +324,3 @@ def _direct(room: UploadRoom) -> DirectTransfers:
     if room.direct is None:
         raise NotDirectError
     return room.direct
-
-
-def _adopt(room: UploadRoom, upload: UploadSession) -> str | None:
-    """Make a blob of an upload; return the code of what is wrong with its bytes, or None."""
-    try:
-        room.transfers.adopt(upload.id, upload.parts, upload.digest or "", upload.size or 0)
-    except (WrongBytesError, WrongSizeError, BlobCorruptError, ObjectMissingError) as error:
-        LOG.warning("upload %s of %s: %s", upload.id, upload.owner, error)
-        return error.code
-    return None
-
-
-@contextmanager
-def _leased(database: Database, upload: str, by: str) -> Iterator[None]:
-    """Prolong a lease in the background for as long as the block runs."""
-    ended = threading.Event()
-
-    def prolong() -> None:
-        while not ended.wait(rows.LEASE.total_seconds() / 3):
-            with turn(LOG, f"upload {upload} is not held"), database.writing() as session:
-                rows.renew(session, upload, by)
-
-    thread = threading.Thread(target=prolong, name=f"lease-{upload[:8]}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
