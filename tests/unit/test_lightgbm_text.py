@@ -48,6 +48,7 @@ def text():
         ("multiclass", {"num_class": 3}),
         ("binary", {"min_data_in_leaf": 1400}),  # stumps only
         ("regression", {"reg_sqrt": True}),
+        ("regression", {"interaction_constraints": [[0, 1], [2, 3]]}),
     ],
 )
 def test_what_lightgbm_writes_passes_here_and_in_the_child(objective, params):

@@ -38,7 +38,8 @@ _HEADER_KEYS = frozenset(
 )
 _WORD = re.compile(r"[a-z_][a-z0-9_]*(:[-+0-9.e]{1,32})?")
 _INFO = re.compile(r"none|\[[-+0-9.einf]+:[-+0-9.einf]+\]|-?[0-9]+(:-?[0-9]+)*")
-_PARAMETER = re.compile(r"\[([a-z0-9_]+): ([^\]\n]*)\]")
+_PARAMETER = re.compile(r"\[([a-z0-9_]+): ([^\]\n]*|(?:\[[0-9,]+\],?)+)\]")
+"""A name and a value, in which only lists of features (interaction constraints) have brackets."""
 _END = b"end of trees\n"
 
 
