@@ -11,6 +11,7 @@ from mlreg.client.transport import Call, path
 from mlreg.client.wire.models import ModelRequest, TargetForm
 from mlreg.client.wire.uploads import UploadAnswer, UploadRequest
 from mlreg.client.wire.versions import ProvenanceForm, VersionRequest
+from tests.faults.workers import await_true
 
 MIB = 2**20
 MISSING = [
@@ -61,6 +62,11 @@ def finish(client, upload, digest, parts=()):
         Call("PUT", path("uploads", upload), {"digest": digest}, content=body)
     )
     return reply.status, UploadAnswer.model_validate_json(reply.body)
+
+
+def await_none_left(store):
+    """Wait until nothing lies in `uploads/`: it is removed after the client has its answer."""
+    await_true(lambda: left_in(store) == [])
 
 
 def left_in(store):

@@ -38,6 +38,7 @@ from tests.servers.fault_proxy import FaultProxy
 from tests.servers.s3 import BUCKET, free_port
 from tests.upload_makers import (
     MIB,
+    await_none_left,
     bare_request,
     begin,
     digest_of,
@@ -90,7 +91,7 @@ def test_pieces_in_order_become_a_blob(client, store):
     assert (status, done.state, done.digest, done.size) == (201, "verified", DIGEST, 300_000)
     assert finish(client, upload, DIGEST)[0] == 201, "repeating it is fine"
     assert read_blob(store, DIGEST) == CONTENT
-    assert left_in(store) == []
+    await_none_left(store)
 
 
 @pytest.mark.parametrize("store", ["folder"], indirect=True)
@@ -150,7 +151,7 @@ def test_other_bytes_than_the_digest_says_are_400_and_gone(client, store):
         finish(client, upload, digest_of(b"others"))
     assert (refused.value.status, refused.value.code) == (400, "digest_mismatch")
     assert look(client, upload).state == "failed"
-    assert left_in(store) == []
+    await_none_left(store)
     assert store.size(DIGEST) is None
     with pytest.raises(RefusedError):
         send_piece(client, upload, len(CONTENT), b"more")
@@ -162,7 +163,7 @@ def test_another_size_than_was_said_is_400(client, store):
     with pytest.raises(InvalidError) as refused:
         finish(client, upload, digest_of(b"1234"))
     assert refused.value.status == 400
-    assert left_in(store) == []
+    await_none_left(store)
 
 
 @pytest.mark.parametrize("store", ["folder"], indirect=True)
@@ -244,7 +245,7 @@ def test_a_large_file_goes_in_and_out(client, store, tmp_path, monkeypatch):
     file, seen = make_file(tmp_path, 33 * MIB + 1), []
     version = client.versions.register("flights", file, bare_request, on_bytes=seen.append)
     assert sum(seen) == 33 * MIB + 1
-    assert left_in(store) == []
+    await_none_left(store)
     whole = client.versions.get("flights", version.number)
     seen.clear()
     client.versions.download(whole, tmp_path / "out", on_bytes=seen.append)
@@ -272,7 +273,7 @@ def test_where_the_store_cannot_be_reached_the_server_takes_it(rclone, client, a
     file = make_file(tmp_path, 17 * MIB)
     client.versions.register("flights", file, bare_request)
     assert elsewhere.size(digest_of(file.read_bytes())) == 17 * MIB
-    assert left_in(elsewhere) == []
+    await_none_left(elsewhere)
 
 
 @pytest.mark.slow

@@ -13,11 +13,11 @@ from mlreg.client.transport import Call, path
 from mlreg.registry.artifacts.opening import open_store
 from mlreg.registry.artifacts.reading import read_blob
 from tests.upload_makers import (
+    await_none_left,
     bare_request,
     begin,
     digest_of,
     finish,
-    left_in,
     look,
     make_file,
     make_model,
@@ -69,7 +69,7 @@ def test_the_same_bytes_at_once_are_one_blob(client, api, store, tmp_path):
     assert errors == []
     assert sorted(found) == [0, 0, 0, 0, 1, 2, 3, 4]
     assert read_blob(store, digest_of(file.read_bytes())) == file.read_bytes()
-    assert left_in(store) == []
+    await_none_left(store)
 
 
 def test_pieces_at_the_same_place_of_one_upload_count_once(client, api, store):
@@ -87,7 +87,7 @@ def test_pieces_at_the_same_place_of_one_upload_count_once(client, api, store):
     assert "verified" in found
     assert look(client, upload).state == "verified"
     assert read_blob(store, DIGEST) == CONTENT
-    assert left_in(store) == []
+    await_none_left(store)
 
 
 def test_other_bytes_at_the_same_place_never_mix(client, api, store):
