@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlreg.registry.domain import approvals as rules
 from mlreg.registry.domain.errors import RefusedError
-from mlreg.registry.services import approvals, audit, change, deployments
+from mlreg.registry.services import approvals, audit, change, deployments, promotable
 from mlreg.registry.services.approvals import Opinion
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.store import changes
@@ -97,7 +97,7 @@ def promoter_approves(monkeypatch):
     def lenient(words, *, authors, **_options):
         return rules.tally(words, authors=authors, promoter="")
 
-    monkeypatch.setattr(deployments, "tally", lenient)
+    monkeypatch.setattr(promotable, "tally", lenient)
 
 
 MUTANTS = [
