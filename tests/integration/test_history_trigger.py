@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from mlreg.controller.store import tables
 from tests.automation_makers import DAY, START, Automation
 
@@ -17,6 +19,7 @@ USUAL = 15
 """So many days are as usual: fourteen before the last of them say what that is."""
 
 
+@pytest.mark.nightly
 def test_a_fall_below_what_is_usual_fires_once_its_labels_are_complete(database, store):
     automation = Automation(database, store, policy=POLICY)
     for number in range(USUAL):
