@@ -1,6 +1,7 @@
 """Folders that strangers filled are removed, however deep they are."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,31 @@ def test_nothing_stays_and_no_link_is_followed(stranger, tmp_path):
     remove_folder(stranger)
     remove_folder(kept / "file")
     assert (kept / "file").exists()
+
+
+def test_a_link_that_takes_the_place_of_a_folder_meanwhile_is_not_followed(tmp_path, monkeypatch):
+    """As a daemon might do that outlives its program: once the first look is over, at each."""
+    kept, stranger, aside = (tmp_path / name for name in ("kept", "stranger", "aside"))
+    kept.mkdir()
+    aside.mkdir()
+    (kept / "file").write_text("ours")
+    for number in range(3):
+        (stranger / str(number)).mkdir(parents=True)
+    looks, look = [], os.scandir
+
+    def swap_and_look(folder):
+        looks.append(folder)
+        for above, folders, _ in os.walk(stranger) if len(looks) == 2 else ():
+            for name in filter(str.isdigit, folders):
+                Path(above, name).rename(aside / name)
+                Path(above, name).symlink_to(kept)
+        return look(folder)
+
+    monkeypatch.setattr(os, "scandir", swap_and_look)
+    remove_folder(stranger)
+    monkeypatch.undo()
+    assert len(looks) > 1
+    assert (kept / "file").read_text() == "ours"
 
 
 def test_the_folder_of_a_dead_worker_keeps_no_worker_from_its_start(stranger, tmp_path):
