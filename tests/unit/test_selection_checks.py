@@ -37,6 +37,11 @@ def test_features_and_labels_can_be_evened_out():
             "retrain: {search: {metric: ndcg, params: {num_leaves: [3, 4]}}}",
             "line 3: retrain.search.metric: a binary model has no ndcg",
         ),
+        (
+            "retrain: {search: {metric: bias, params: {num_leaves: [3, 4]}}}",
+            "line 3: retrain.search.metric: a binary model has no bias",
+        ),
+        ("memory: {metric: bias}", "line 3: memory.metric: a binary model has no bias"),
     ],
 )
 def test_what_the_model_does_not_have_is_refused(text, problem):

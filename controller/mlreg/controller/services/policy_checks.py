@@ -13,7 +13,7 @@ import numpy as np
 
 from mlreg.controller.domain.batches import LABEL
 from mlreg.controller.domain.durations import spell_duration
-from mlreg.controller.domain.metrics import WATCHED_OF_TASK
+from mlreg.controller.domain.metrics import OF_TASK
 from mlreg.controller.domain.objectives import objective_problem
 from mlreg.controller.domain.parameter_rules import impossible_parameters
 from mlreg.controller.domain.policy_advice import advice
@@ -209,12 +209,8 @@ def _of_metrics(policy: Policy, task: str) -> Iterator[Complaint]:
         ("retrain", "search", "metric"): policy.retrain.search,
     }
     for place, rule in rules.items():
-        if (
-            rule is not None
-            and rule.metric is not None
-            and rule.metric not in WATCHED_OF_TASK[task]
-        ):
-            there = ", ".join(WATCHED_OF_TASK[task])
+        if rule is not None and rule.metric is not None and rule.metric not in OF_TASK[task]:
+            there = ", ".join(OF_TASK[task])
             yield Complaint(place, f"a {task} model has no {rule.metric}; it has {there}")
 
 
