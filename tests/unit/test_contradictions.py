@@ -191,6 +191,14 @@ def test_drift_that_is_never_measured_is_refused(monitor, features, problem):
     assert found.endswith("jensen_shannon lies between 0 and 1: it is never above 3")
 
 
+def test_an_executor_that_nobody_has_is_refused():
+    known = "there are local, ray, kubernetes"
+    for keys in ("mars", "{kind: mars, cpus: 2}"):
+        found = problems_of(f"retrain: {{executor: {keys}}}")
+        assert found == (f"line 3: retrain.executor: there is no executor 'mars'; {known}",)
+    assert problems_of("retrain: {executor: kubernetes}") == ()
+
+
 def test_half_a_window_has_to_give_a_verdict_where_the_other_half_looks_back():
     (found,) = problems_of("memory: {versions: 5}\ndata: {evaluate_window: 3d}")
     assert found.startswith("line 3: memory: the newer half of the evaluate_window judges")

@@ -11,6 +11,9 @@ from mlreg.controller.domain.policy_part import PolicyPart
 from mlreg.registry.domain.names import Name
 
 LOCAL = "local"
+KINDS = (LOCAL, "ray", "kubernetes")
+ENTRY_POINTS = "mlreg.executors"
+"""Where third parties add theirs."""
 DISTRIBUTED = frozenset({"ray"})
 """The executors on which several processes can train one model."""
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlreg.controller.domain.executor_rule import ENTRY_POINTS
 from mlreg.controller.executors.cluster_api import ClusterApi
 from mlreg.controller.executors.exchange import Exchange
 from mlreg.controller.executors.executor import LOCAL
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     from mlreg.controller.executors.engine import Engine
     from mlreg.controller.executors.executor import ChildResult, ChildTask, Executor
-
-GROUP = "mlreg.executors"
 
 
 class ExecutorNotHereError(UnavailableError):
@@ -137,7 +136,7 @@ def open_others(settings: ExecutorSettings) -> dict[str, Executor]:
     if settings.exchange is not None:
         for name, (engine, python) in _engines(settings).items():
             found[name] = RemoteExecutor(engine, settings.exchange, python)
-    for point in entry_points(group=GROUP):
+    for point in entry_points(group=ENTRY_POINTS):
         executor = point.load()(settings.environment)
         if executor is not None:
             found[point.name] = executor

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlreg.controller.domain import executor_rule, trainer_kinds
 from mlreg.controller.domain.batches import LABEL
 from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.metrics import OF_TASK
@@ -22,7 +23,6 @@ from mlreg.controller.domain.policy_rules import Complaint, Known, contradiction
 from mlreg.controller.domain.selection_rules import impossible_rows, rows_ahead
 from mlreg.controller.domain.steps.hashed import Hashed
 from mlreg.controller.domain.steps.step import StepError
-from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS, MODEL_FILES
 from mlreg.controller.domain.watchable import OF_DTYPES
 from mlreg.controller.domain.yaml_file import read_yaml
 from mlreg.controller.services.label_profiles import known_delays
@@ -60,6 +60,7 @@ def check_policy(
     found = [
         *_of_columns(policy, model),
         *_of_trainer(policy, model),
+        *_of_executor(policy),
         *_of_metrics(policy, model.task),
         *impossible_parameters(policy.retrain, model.task),
         *impossible_rows(policy),
@@ -228,7 +229,7 @@ def _of_slices(policy: Policy, model: Model) -> Iterator[Complaint]:
 def _of_trainer(policy: Policy, model: Model) -> Iterator[Complaint]:
     """Yield why the trainer is none, or trains no model of this task."""
     rule, place = policy.retrain, ("retrain", "trainer")
-    known = [*MODEL_FILES, *sorted(point.name for point in entry_points(group=ENTRY_POINTS))]
+    known = _installed(trainer_kinds.MODEL_FILES, trainer_kinds.ENTRY_POINTS)
     if rule.trainer not in known:
         there = ", ".join(known)
         yield Complaint(place, f"there is no trainer {rule.trainer!r}; there are {there}")
@@ -238,3 +239,18 @@ def _of_trainer(policy: Policy, model: Model) -> Iterator[Complaint]:
             yield Complaint(("retrain", "params", "objective"), problem)
     if rule.trainer == "sklearn" and model.task == "ranking":
         yield Complaint(place, "scikit-learn makes no ranking models")
+
+
+def _of_executor(policy: Policy) -> Iterator[Complaint]:
+    """Yield that no worker has the executor; which of ours a worker has, it alone knows."""
+    kind = policy.retrain.executor.kind
+    known = _installed(executor_rule.KINDS, executor_rule.ENTRY_POINTS)
+    if kind not in known:
+        there = ", ".join(known)
+        place = ("retrain", "executor")
+        yield Complaint(place, f"there is no executor {kind!r}; there are {there}")
+
+
+def _installed(ours: Iterable[str], group: str) -> list[str]:
+    """Return the names of our own kinds, and those that third parties add."""
+    return [*ours, *sorted(point.name for point in entry_points(group=group))]
