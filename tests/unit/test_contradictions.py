@@ -199,6 +199,31 @@ def test_an_executor_that_nobody_has_is_refused():
     assert problems_of("retrain: {executor: kubernetes}") == ()
 
 
+@pytest.mark.parametrize(
+    ("trigger", "problem"),
+    [
+        ("{performance: auc, drop: 2.5}", "the skill by auc never drops by more than 2"),
+        (
+            "{performance: accuracy, drop: 1.1, against: history}",
+            "accuracy never drops by more than 1",
+        ),
+    ],
+)
+def test_a_drop_that_never_comes_is_refused(trigger, problem):
+    assert problems_of(f"triggers: [{trigger}]") == (f"line 2: triggers[0].drop: {problem}",)
+    assert problems_of("triggers: [{performance: auc, drop: 2}]") == ()
+    assert problems_of("triggers: [{performance: log_loss, drop: 2.5}]") == ()
+
+
+def test_a_guard_whose_watch_is_over_before_it_can_judge_is_refused():
+    guard = "guards: [{{metric: log_loss, worse_than_champion: 0.01, watch: {}}}]"
+    (found,) = problems_of(guard.format("1s"))
+    assert found == (
+        "line 3: guards[0].watch: 1s is too short: a guard needs rows of 2 days, so 1d or more"
+    )
+    assert problems_of(guard.format("24h")) == ()
+
+
 def test_half_a_window_has_to_give_a_verdict_where_the_other_half_looks_back():
     (found,) = problems_of("memory: {versions: 5}\ndata: {evaluate_window: 3d}")
     assert found.startswith("line 3: memory: the newer half of the evaluate_window judges")

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, get_args
 from mlreg.controller.domain.bootstrap import MIN_HOURS
 from mlreg.controller.domain.budget import LEAST_SECONDS
 from mlreg.controller.domain.durations import spell_duration
+from mlreg.controller.domain.guards import MIN_DAYS
 from mlreg.controller.domain.lanes import LANES
 from mlreg.controller.domain.metrics import OF_TASK, WATCHED_OF_TASK, MetricName, bounds_of
 from mlreg.controller.domain.soundness import CLASSIFIED
 from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.domain.trial import LABEL
 from mlreg.controller.domain.watchable import SHARES
-from mlreg.controller.domain.windows import HOUR
+from mlreg.controller.domain.windows import DAY, HOUR
 from mlreg.controller.domain.yaml_file import Location
 from mlreg.controller.domain.zone import named_zones
 
@@ -72,7 +73,9 @@ def contradictions(policy: Policy, known: Known) -> Iterator[Complaint]:
         _of_metrics,
         _of_classes,
         _of_borders,
+        _of_drops,
         _of_margins,
+        _of_guards,
         _of_zones,
         _of_lanes,
         _of_budget,
@@ -171,6 +174,20 @@ def _between(least: float, most: float) -> str:
     return f"between {least:g} and {most:g}" if isfinite(most) else f"at {least:g} or above"
 
 
+def _of_drops(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
+    """Yield the drops that are more than a metric, or the skill by it, can ever fall."""
+    for index, trigger in enumerate(policy.triggers):
+        drop, named = getattr(trigger, "drop", None), getattr(trigger, trigger.kind, None)
+        least, most = _range(named)
+        is_skill = f"skill_{named}" in trigger.monitors  # from the best to the prior and below it
+        deepest = (most - least) * (2 if is_skill else 1)
+        if drop is not None and drop > deepest:
+            what = f"the skill by {named}" if is_skill else named
+            yield Complaint(
+                ("triggers", index, "drop"), f"{what} never drops by more than {deepest:g}"
+            )
+
+
 def _of_margins(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
     """Yield the margins beyond which no two models can lie."""
     for index, gate in enumerate(policy.gates):
@@ -182,6 +199,17 @@ def _of_margins(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: A
                 ("gates", index, "margin"),
                 f"{metric} lies {_between(least, most)}: with a margin of {margin:g} every"
                 " challenger passes",
+            )
+
+
+def _of_guards(policy: Policy, known: Known) -> Iterator[Complaint]:  # noqa: ARG001 - as all rules
+    """Yield the guards whose watch is over before they have rows of enough days."""
+    for index, guard in enumerate(policy.guards):
+        if guard.watch < (MIN_DAYS - 1) * DAY:
+            watch, least = spell_duration(guard.watch), spell_duration((MIN_DAYS - 1) * DAY)
+            yield Complaint(
+                ("guards", index, "watch"),
+                f"{watch} is too short: a guard needs rows of {MIN_DAYS} days, so {least} or more",
             )
 
 
