@@ -224,6 +224,14 @@ def test_a_guard_whose_watch_is_over_before_it_can_judge_is_refused():
     assert problems_of(guard.format("24h")) == ()
 
 
+def test_what_expands_is_told_all_that_it_may_be():
+    place = "line 3: data.select.expanding: "
+    (found,) = problems_of("data: {select: {expanding: yesterday}}")
+    assert found == f"{place}must be all, or a moment such as 2013-01-01T00:00:00Z"
+    (found,) = problems_of("data: {select: {expanding: '2013-01-01'}}")
+    assert found.startswith(f"{place}must be a valid datetime")
+
+
 def test_half_a_window_has_to_give_a_verdict_where_the_other_half_looks_back():
     (found,) = problems_of("memory: {versions: 5}\ndata: {evaluate_window: 3d}")
     assert found.startswith("line 3: memory: the newer half of the evaluate_window judges")
