@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
+from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS
 from mlreg.controller.trainers.command import CommandTrainer
 from mlreg.controller.trainers.errors import TrainerNotInstalledError, UnknownTrainerError
 from mlreg.controller.trainers.job import InvalidJobError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.commands import SealedCommand
     from mlreg.controller.trainers.trainer import Trainer
 
-GROUP = "mlreg.trainers"
 BY_LIBRARY = {
     "lightgbm": ("mlreg.controller.trainers.lightgbm", "LightGBMTrainer"),
     "sklearn": ("mlreg.controller.trainers.sklearn", "SklearnTrainer"),
@@ -47,7 +47,7 @@ def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
         if command is None:
             raise InvalidJobError(cause="the trainer `command` needs a command")
         return CommandTrainer(command)
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
         raise UnknownTrainerError(name=name, known=", ".join([*OURS, *sorted(points)]))
     return cast("Trainer", points[name].load()())
