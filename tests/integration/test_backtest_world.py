@@ -1,6 +1,7 @@
 """The world of a backtest: the models it trains are those that runs would, and each only once."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,12 +13,14 @@ from mlreg.controller.domain.backtest import Mature, TooLittleHistoryError, Want
 from mlreg.controller.domain.backtest_grid import Candidate
 from mlreg.controller.domain.backtest_life import replay
 from mlreg.controller.domain.windows import Interval
+from mlreg.controller.services import backtest_models
 from mlreg.controller.services.backtest_history import History
 from mlreg.controller.services.backtest_replay import Plan, replay_all
 from mlreg.controller.services.backtest_world import ReplayedWorld
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.recipe import ROWS, Recipe
 from mlreg.controller.trainers import child
+from mlreg.controller.trainers.lightgbm import LightGBMTrainer
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.domain.target_contract import TargetContract
 
@@ -77,11 +80,33 @@ def test_what_an_attempt_before_has_trained_is_found(rows, tmp_path):
     assert heir.train(wanted) == made, "its seconds too"
     part = slice(700, 800)
     before = heir.models.scores(made, part)
-    (tmp_path / made.key / "model.txt").write_text("half of one")  # as a machine that stopped
-    anew = ReplayedWorld(history, tmp_path)
-    assert anew.train(wanted).key == made.key
-    assert (anew.models.scores(made, part) == before).all()
+    for name, left in (("model.txt", "half of one"), ("model.txt", None), ("kept.json", "")):
+        (tmp_path / made.key / name).unlink()
+        if left is not None:  # as a machine that stopped may leave it
+            (tmp_path / made.key / name).write_text(left)
+        anew = ReplayedWorld(history, tmp_path)
+        assert anew.train(wanted).key == made.key
+        assert (anew.models.scores(made, part) == before).all()
     assert [one.name for one in tmp_path.iterdir()] == [made.key], "nothing else is left"
+
+
+class OfAFolder(LightGBMTrainer):
+    """A trainer whose model is a folder of files, as the protocol allows."""
+
+    def train(self, task, model):
+        model.mkdir()
+        return super().train(task, model / "trees")
+
+    def score(self, model, matrix, *, threads):
+        return super().score(replace(model, path=model.path / "trees"), matrix, threads=threads)
+
+
+def test_a_model_may_be_a_folder_of_files(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(backtest_models, "open_trainer", lambda _kind: OfAFolder())
+    history = History.of(rows, TARGET, CONTRACT)
+    wanted = Wanted(START + 7 * DAY, "full", POLICY, None)
+    made = ReplayedWorld(history, tmp_path).train(wanted)
+    assert ReplayedWorld(history, tmp_path).train(wanted) == made, "its seconds too"
 
 
 def test_a_window_is_read_with_the_labels_that_were_there(rows, tmp_path):

@@ -34,6 +34,7 @@ from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.recipe import Recipe
 from mlreg.controller.services.selected_rows import choose_rows
 from mlreg.controller.trainers.child import CONTRACT, fit
+from mlreg.controller.trainers.files import digest_of_files
 from mlreg.controller.trainers.job import TrainJob
 from mlreg.controller.trainers.kinds import open_trainer
 from mlreg.controller.trainers.rows import labelled_rows, weights_of
@@ -41,6 +42,7 @@ from mlreg.controller.trainers.scores import checked_scores
 from mlreg.controller.trainers.tasks import step_rows, task_of
 from mlreg.controller.trainers.trainer import StoredModel
 from mlreg.registry.domain.errors import RefusedError
+from mlreg.registry.domain.manifests import InvalidManifestError
 from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What stands beside a model file; `digest` is that of the file."""
+    """What stands beside a model; `digest` is that of its file, or of the folder of its files."""
 
     trees: int | None
     seconds: float
@@ -215,8 +217,8 @@ class Models:
         The folder comes to its name at once, so whoever is killed leaves no half of one.
         """
         job, place = TrainJob.model_validate(form), self._folder / key
-        file = place / model_file_of(job.trainer)
-        kept = _find_kept(file)
+        path = place / model_file_of(job.trainer)
+        kept = _find_kept(path)
         if kept is None:
             with tempfile.TemporaryDirectory(dir=self._folder, prefix=MAKING) as making:
                 kept = self._train(Path(making) / key, job, selected)
@@ -225,7 +227,7 @@ class Models:
                     (Path(making) / key).rename(place)
         end, rows = selected.window.end, len(selected.places)
         made = Made(key, kept.trees, rows, kept.seconds, end)
-        model = StoredModel(file, self._history.contract)
+        model = StoredModel(path, self._history.contract)
         return Fitted(made, model, job.trainer, selected.places, kept.prior)
 
     def _train(self, place: Path, job: TrainJob, selected: _Selected) -> _Kept:
@@ -241,22 +243,19 @@ class Models:
         model, trained = fit(place, open_trainer(job.trainer), task)
         seconds = time.thread_time() - began
         prior = float(np.average(rows.labels, weights=rows.weights))
-        kept = _Kept(trained.trees, seconds, prior, _digest_of(model.path))
+        kept = _Kept(trained.trees, seconds, prior, digest_of_files(model.path))
         (place / KEPT).write_text(json.dumps(asdict(kept)))
         return kept
 
 
-def _find_kept(file: Path) -> _Kept | None:
-    """Return what is known of a model file, None where there is no whole one."""
+def _find_kept(path: Path) -> _Kept | None:
+    """Return what is known of a model's files, None where they are not there, or not whole."""
     try:
-        kept = _Kept(**json.loads((file.parent / KEPT).read_text()))
-    except FileNotFoundError:
+        kept = _Kept(**json.loads((path.parent / KEPT).read_text()))
+        is_whole = kept.digest == digest_of_files(path)
+    except (FileNotFoundError, ValueError, InvalidManifestError):  # a machine that stopped left it
         return None
-    return kept if kept.digest == _digest_of(file) else None
-
-
-def _digest_of(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
+    return kept if is_whole else None
 
 
 def specification_of(wanted: Wanted) -> RunSpecification:
