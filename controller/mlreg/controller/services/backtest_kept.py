@@ -3,16 +3,18 @@
 What always holds: they lie beside the folders of workers, under the number of the job and a digest
 of the rows and of what is replayed, so that only an attempt that would train the very same finds
 them; a backtest that was killed goes on with them on the same machine, and begins anew elsewhere.
-Its answer is the same. An ended backtest leaves nothing; one that nobody ends, for two days.
+Its answer is the same. A backtest that has an answer leaves nothing; what any other leaves is
+removed by the first that begins there two days later.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from hashlib import file_digest, sha256
+from hashlib import file_digest
 from typing import TYPE_CHECKING, Any
+
+from mlreg.controller.removal import remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,14 +37,9 @@ def open_kept(parent: Path, number: int, rows: Path, job: Mapping[str, Any]) -> 
     with rows.open("rb") as file:
         whole = file_digest(file, "sha256")
     whole.update(json.dumps(dict(job), sort_keys=True).encode())
-    folder = parent / f"{PREFIX}{number}-{sha256(whole.digest()).hexdigest()[:16]}"
+    folder = parent / f"{PREFIX}{number}-{whole.hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
-
-
-def forget(folder: Path) -> None:
-    """Remove the models of a backtest that has ended."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:
@@ -54,4 +51,4 @@ def _sweep(parent: Path) -> None:
         except FileNotFoundError:  # another worker swept it
             continue
         if is_old:
-            forget(folder)
+            remove_folder(folder)

@@ -12,10 +12,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.executors.executor import Limits
+from mlreg.controller.removal import remove_folder
 from mlreg.controller.services import draining, leases
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
-from mlreg.controller.services.backtest_kept import forget, open_kept
+from mlreg.controller.services.backtest_kept import open_kept
 from mlreg.controller.services.backtest_rows import read_rows
 from mlreg.controller.services.judging_run import find_rivals
 from mlreg.controller.services.run_folder import ChildCall, call_child, open_folder, write_rows
@@ -65,7 +66,7 @@ def perform(attempt: Attempt) -> None:
         found = _replay(attempt, folder, {**job, "kept": str(kept)})
     with attempt.finish():
         attempt.outcome = {"found": found}
-    forget(kept)
+    remove_folder(kept)
 
 
 def _job(
