@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -141,6 +143,7 @@ def events(
         while True:
             _print(found)
             if not found.items:
+                _check_reader()
                 time.sleep(POLL_SECONDS)
             found = client.events.after(found.after, limit=limit)
 
@@ -197,3 +200,16 @@ def _print(found: EventsAnswer) -> None:
             print(json.dumps(plain(one), ensure_ascii=False), flush=True)
     elif found.items:
         print_table(_lines(found))
+        sys.stdout.flush()
+
+
+def _check_reader() -> None:
+    """End where stdout is a pipe that nobody reads any more: the next event may be days away.
+
+    Raises:
+        BrokenPipeError: it is so.
+    """
+    watch = select.poll()
+    watch.register(sys.stdout, 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0)):
+        raise BrokenPipeError
