@@ -1,39 +1,38 @@
 """Whose turn it is: a person goes before policies, and nobody waits for what nobody takes."""
 
-from datetime import UTC, datetime
+import json
 
-from mlreg.controller.services import claims, jobs, leases, runs
+import pytest
+
+from mlreg.controller.api import costs as costs_api
+from mlreg.controller.services import claims, jobs, leases
 from mlreg.controller.services.claims import Claim
 from mlreg.controller.services.jobs import JobRequest
 from mlreg.controller.store.queue import list_waiting
-from mlreg.registry.domain.actor import SYSTEM
+from tests.api.test_automation import cli  # noqa: F401 - a fixture
 from tests.feedback_makers import make_model
-from tests.run_makers import specification
-
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-
-
-def ask(database, model, cause):
-    with database.writing() as session:
-        return runs.request_run(
-            session,
-            model=model,
-            environment="production",
-            lane="full",
-            cause=cause,
-            actor=SYSTEM,
-            now=NOW,
-            specification=specification(),
-        ).id
+from tests.integration.test_budgets import ask
 
 
 def test_what_a_person_asked_for_goes_before_the_runs_of_policies(database):
-    of_policy = ask(database, make_model(database, "a"), "schedule")
-    by_hand = ask(database, make_model(database, "b"), "manual")
-    with_others = ask(database, make_model(database, "c"), "schedule, manual")
+    of_policy = ask(database, make_model(database, "a"), cause="schedule")
+    by_hand = ask(database, make_model(database, "b"), cause="manual")
+    with_others = ask(database, make_model(database, "c"), cause="schedule, manual")
     with database.reading() as session:
         found = [one.run for one in list_waiting(session, None, 10)]
     assert found == [by_hand, with_others, of_policy]
+
+
+@pytest.fixture
+def extra_routers():
+    return (costs_api.router,)
+
+
+def test_the_queue_of_a_model_is_found_behind_those_of_others(database, cli):  # noqa: F811
+    for name in ("a", "b"):
+        ask(database, make_model(database, name))
+    shown = json.loads(cli("run", "list", "b", "--queue", "--limit", 1, "--json"))
+    assert [one["model"] for one in shown["items"]] == ["b"]
 
 
 CLAIM = Claim("tester", ("count",), 30.0)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 LOOK_SECONDS = 0.5
+MOST_WAITING = 500
 Number = Annotated[int, typer.Argument(help="The run's number.", min=1)]
 Param = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the trainer.")
@@ -81,10 +82,13 @@ def list_runs(
     state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
     before: Before = None,
     limit: Limit = 50,
-    queue: Annotated[bool, typer.Option("--queue", help="What waits, in order, and why.")] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="Those that wait, and why.")] = False,
     cost: Annotated[bool, typer.Option("--cost", help="What each took and cost.")] = False,
 ) -> None:
-    """List runs, newest first; with --queue those that wait, the next one first."""
+    """List training runs, newest first; with --queue those that wait, the next one first.
+
+    What else workers do (evaluations, backtests, chores): `mlreg status --workers`.
+    """
     if queue:
         _list_queue(model, env, limit)
         return
@@ -118,9 +122,9 @@ def _list_queue(model: str, env: str, limit: int) -> None:
     with open_client() as client:
         found = [
             one
-            for one in client.costs.queue(limit=limit)
+            for one in client.costs.queue(limit=MOST_WAITING)
             if one.model == (model or one.model) and one.environment == (env or one.environment)
-        ]
+        ][:limit]
     headers = ("next", "run", "model", "cause", "waits for", "because")
     rows = [
         (one.position, one.run, one.model, one.cause, one.waits_for, one.because) for one in found
