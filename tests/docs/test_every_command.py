@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 DECISIONS = DOCS / "adr"  # they tell of their day
 PAGES = sorted({ROOT / "README.md", *DOCS.rglob("*.md")} - {*DECISIONS.iterdir()})
 SHOWN = re.compile(
-    r"^```\w*\n(?P<block>.*?)^```|`(?P<words>mlreg [^`]+)`", re.DOTALL | re.MULTILINE
+    r"^```[^\n`]*\n(?P<block>.*?)^```|`(?P<words>mlreg [^`]+)`", re.DOTALL | re.MULTILINE
 )
 CALL = re.compile(r"(?:^|[$|&(] *)mlreg (?P<rest>[a-z][^\n|&;)#]*)", re.MULTILINE)
 OPTION = re.compile(r"(?<=[ \[|/])--[a-z][a-z-]*")
