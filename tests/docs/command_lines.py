@@ -33,13 +33,12 @@ def _rows(name):
 def _row(words, command):
     arguments = [_spelt(one) for one in command.params if one.param_type_name == "argument"]
     call = " ".join([f"mlreg {words}", *arguments])
-    says = command.short_help.replace("|", "\\|")
-    return f"| `{call}` | {says} |"
+    return "| `{}` | {} |".format(*(one.replace("|", "\\|") for one in (call, command.short_help)))
 
 
 def _spelt(argument):
     name = (argument.metavar or argument.name.upper()) + ("…" if argument.nargs == -1 else "")
-    return name if argument.required else f"[{name}]"
+    return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
 def write():
