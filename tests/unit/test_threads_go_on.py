@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlreg.controller.services import leases
+from mlreg.controller.services import leases, standing_in
 from mlreg.controller.services.heartbeats import Heartbeats
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
@@ -45,6 +45,18 @@ def test_the_watch_over_the_controller_goes_on():
         look = Turns()
 
     watch = Watch(None, None, SilenceSettings(look_seconds=0.01))
+    watch.start()
+    assert watch.look.third.wait(LONGEST)
+    watch.stop()
+
+
+def test_who_stands_in_for_workers_looks_again(monkeypatch):
+    monkeypatch.setattr(standing_in, "LOOK_SECONDS", 0.01)
+
+    class Watch(standing_in.StandIn):
+        look = Turns()
+
+    watch = Watch(None, None)
     watch.start()
     assert watch.look.third.wait(LONGEST)
     watch.stop()

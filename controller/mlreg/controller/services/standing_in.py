@@ -15,12 +15,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mlreg.controller.store import chores as chore_rows
 from mlreg.controller.store import members
-from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.services.delivery import Round, deliver
+from mlreg.registry.services.turns import turn
 from mlreg.registry.store import webhooks
 
 if TYPE_CHECKING:
@@ -83,7 +81,5 @@ class StandIn:
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            try:
+            with turn(log, "no look for workers"):
                 self.look()
-            except (RegistryError, SQLAlchemyError) as error:
-                log.warning("no look for workers: %s", str(error).splitlines()[0])
