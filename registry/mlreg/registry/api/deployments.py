@@ -42,7 +42,7 @@ from mlreg.registry.api.context import (
 )
 from mlreg.registry.api.idempotency import OncePerKey, key_of
 from mlreg.registry.api.parts import RaiseAlarm
-from mlreg.registry.api.permission import may, permit
+from mlreg.registry.api.permission import Listed, may, permit
 from mlreg.registry.api.short_routes import ShortRoute
 from mlreg.registry.domain.errors import InvalidError, PreconditionRequiredError
 from mlreg.registry.services import deployments, status
@@ -261,17 +261,13 @@ def acknowledge(
 
 
 @router.get("/deployments", dependencies=[may("read")])
-def list_deployments(
-    reading: Reading, parts: Parts, caller: Caller, model: str | None = None
-) -> Page[StatusAnswer]:
+def list_deployments(reading: Reading, parts: Parts, listed: Listed) -> Page[StatusAnswer]:
     """List what is live, which clients are behind, and how many incidents are open."""
-    if model is not None:
-        permit(caller, "read", model)
     with reading() as session:
         found = [
             item
-            for item in status.list_status(session, model)
-            if caller.may("read", item.state.model)
+            for item in status.list_status(session, listed.model)
+            if listed.names is None or item.state.model in listed.names
         ]
         incidents = parts.open_incidents(session) if parts.open_incidents else {}
         alerts = parts.open_alerts(session) if parts.open_alerts else {}
