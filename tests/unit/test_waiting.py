@@ -233,9 +233,7 @@ def test_a_collection_that_is_given_up_in_a_freeze_still_has_its_run():
 
 class TestMemory:
     def test_it_is_bounded_and_says_what_it_left_out(self):
-        waiting = Waiting("frozen", START)
-        policy = policy_of(TWO)
-        world = World(policy, frozen=frozenset(range(1_000)))
+        world = World(policy_of(TWO), frozen=frozenset(range(1_000)))
         world.calls = [call(number, START + number * HOUR) for number in range(1, 101)]
         world.play(100)
         waiting = world.memory.waiting
@@ -261,6 +259,12 @@ class TestMemory:
         world = World(policy_of(TWO + "cooldown: 1h"), memory=memory)
         assert world.play(30) == [(24, "run")]
 
+    def test_what_a_newer_version_remembers_is_written_back_and_nothing_else(self):
+        form = PolicyMemory(START, START, START).to_json()
+        newer = PolicyMemory.from_json({**form, "quiet": None, "quantum": {"spin": 1}})
+        assert newer.anew(START + DAY, {}).to_json().keys() - form.keys() == {"quantum"}
+        assert newer.judged(START + DAY).to_json()["quantum"] == {"spin": 1}
+
     def test_another_text_keeps_what_waits_for_the_triggers_that_stay(self):
         happened = Waiting("frozen", START).joined(
             judge_moment(
@@ -271,7 +275,7 @@ class TestMemory:
             ).fires
         )
         memory = PolicyMemory(START, START, START, waiting=happened)
-        assert set(memory.anew(START, {}).waiting or ()) == set()
+        assert memory.anew(START, {}).waiting is None
         kept = memory.anew(START, {"webhook": "webhook:2"}).waiting
         assert set(kept.first) == {one.trigger for one in kept.happened} == {"webhook:2"}
 
