@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from mlreg.controller.api import costs as costs_api
 from mlreg.controller.domain.budget import Budget
-from mlreg.controller.services import budgets, claims, runs, training_run
+from mlreg.controller.services import budgets, claims, jobs, runs, training_run
 from mlreg.controller.services.claims import Claim, Price
 from mlreg.controller.services.costing import record_attempt
 from mlreg.controller.store import costs
@@ -118,6 +118,25 @@ def test_the_worker_puts_a_held_run_back_and_says_why(database, api):
     allow(database)  # no bound any more: it is free at once
     (again,) = claims.claim_all(database, CLAIM, 1)
     assert (again.job_id, again.attempt) == (lease.job_id, 1)
+
+
+def test_a_run_that_is_held_by_anothers_grant_goes_on_when_that_one_ends(database):
+    allow(database, train_seconds_per_day=WALL)
+    first, second = (ask(database, make_model(database, name)) for name in ("m1", "m2"))
+    (granted,) = claims.claim_all(database, CLAIM, 1)
+    assert start(database, first) == WALL
+    (held,) = claims.claim_all(database, CLAIM, 1)
+    training_run.perform(attempt_of(database, held))
+    with database.writing() as session:
+        assert jobs.release_held(session, NOW) == 0
+    with database.writing() as session:
+        run = session.get_one(Run, first)
+        record_attempt(session, run, granted.job_id)
+        run.state = "succeeded"
+    with database.writing() as session:
+        assert jobs.release_held(session, NOW) == 1
+    (again,) = claims.claim_all(database, CLAIM, 1)
+    assert again.payload["run_id"] == second
 
 
 @pytest.fixture

@@ -88,6 +88,17 @@ def test_a_job_that_is_held_in_real_time_is_free_when_that_has_come(database):
         assert jobs.release_held(session, NOW) == 1
 
 
+def test_a_job_that_no_time_frees_is_looked_at_once_a_minute(database):
+    add(database, 1)
+    (lease,) = claims.claim_all(database, CLAIM, 1)
+    hold(database, lease, frees_at=None, is_real=False)
+    with database.writing() as session:
+        assert jobs.release_held(session, NOW + 1000 * HOUR) == 0
+        session.execute(text("UPDATE job SET started_at = started_at - interval '1 minute'"))
+    with database.writing() as session:
+        assert jobs.release_held(session, NOW) == 1
+
+
 def test_the_price_of_the_claim_stands_on_the_job(database):
     from decimal import Decimal
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def record_attempt(session: WriteSession, run: Run, job_id: int) -> None:
     """Write down what the attempt at a run took that ends with this transaction."""
     session.flush()
+    if run.granted_seconds is not None:
+        rows.lock_budget(session)  # who is held back by them just now is looked at again
     rows.record(
         session,
         {

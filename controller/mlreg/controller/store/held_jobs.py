@@ -13,14 +13,21 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 _RELEASE_HELD = text("""
+    WITH last_minute AS MATERIALIZED (SELECT clock_timestamp() - interval '1 minute' AS began),
+    ended AS MATERIALIZED (
+        SELECT max(cost.at) AS at FROM cost JOIN run ON run.id = cost.run_id
+        WHERE cost.at > (SELECT began FROM last_minute) AND run.granted_seconds IS NOT NULL)
     UPDATE job SET held = NULL, held_until = NULL, not_before = NULL
     WHERE id IN (
-        SELECT late.id FROM job AS late
+        SELECT late.id FROM job AS late, last_minute, ended
         WHERE late.state = 'queued' AND late.held IS NOT NULL
-          AND coalesce(late.held_until <= :now, late.not_before <= clock_timestamp(), true)
-        FOR UPDATE SKIP LOCKED)
+          AND coalesce(late.held_until <= :now, late.not_before <= clock_timestamp(),
+                       late.started_at < greatest(last_minute.began, ended.at))
+        FOR UPDATE OF late SKIP LOCKED)
     RETURNING kind
 """)
+"""What no time frees was looked at when it was claimed: it is again when seconds that were granted
+since to another run are free, or a minute is over; a bound that is changed frees it by itself."""
 _ANY_HELD = text("SELECT 1 FROM job WHERE state = 'queued' AND held IS NOT NULL LIMIT 1")
 _COUNT_HELD = text("SELECT count(*) FROM job WHERE state = 'queued' AND held IS NOT NULL")
 _NEXT_HELD = text("""

@@ -23,8 +23,8 @@ class Job(SQLModel, table=True):
     """A unit of work: queued, running, succeeded, failed, cancelled or dead.
 
     `turn` makes models take turns; `held` says what a queued job waits for beside a worker, until
-    `held_until` (business time) or `not_before` (real time). `price` is what a second of the worker
-    cost that claimed it.
+    `held_until` (business time) or `not_before` (real time); neither: until that ends or is
+    changed. `price` is what a second of the worker cost that claimed it.
     """
 
     __tablename__ = "job"
