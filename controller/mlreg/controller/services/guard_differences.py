@@ -52,10 +52,10 @@ def differences(attempt: Attempt, pair: Pair, metric: str, rows: pa.Table) -> li
         return []  # nobody logged what the metric is of, such as the probability of each class
     mine = pc.fill_null(pc.equal(rows.column(VERSION), pair.live), fill_value=False)
     rows = rows.filter(pc.and_(mine, pc.is_valid(rows.column(LABEL))))
-    rows = rows.filter(pa.array(labelled_window(shape, rows).known))
+    window = labelled_window(shape, rows)
+    rows, live = rows.filter(pa.array(window.known)), window.where(window.known)
     if rows.num_rows == 0:
         return []
-    live = labelled_window(shape, rows)
     previous = score_rows(attempt, pair.model, pair.previous, rows)
     hour = rows.column(TIME).cast("int64").to_numpy() // _HOUR_MICROSECONDS
     hours, places = np.unique(hour, return_inverse=True)

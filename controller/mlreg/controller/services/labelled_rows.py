@@ -123,25 +123,26 @@ class LabelledRows:
             counted = codes[self.window.known & (codes >= 0)]
             sizes = np.bincount(counted, minlength=len(values))
             for code in np.argsort(-sizes, kind="stable")[:MAX_SLICES]:
+                if sizes[code] < min_rows:
+                    break
                 mask = codes == code if groups is None else whole_groups(codes == code, groups)
-                if sizes[code] >= min_rows and mask.any():
+                if mask.any():
                     yield f"{column}={values[code]}", mask
 
 
 def labelled_rows(shape: RowShape, rows: pa.Table) -> LabelledRows:
     """Return joined rows that were read with `shape.columns`."""
-    labels = floats(rows, LABEL)
-    times = rows.column(TIME).cast(pa.int64()).to_numpy()
+    window = labelled_window(shape, rows)
     came = rows.column(LABEL_TIME).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    classes = np.zeros(len(labels), dtype=np.intp)
-    known = np.isfinite(labels)
+    classes = np.zeros(rows.num_rows, dtype=np.intp)
+    known = np.isfinite(window.labels)
     if shape.classes > 1:
-        classes[known] = labels[known].astype(np.intp)
+        classes[known] = window.labels[known].astype(np.intp)
     return LabelledRows(
         shape=shape,
-        window=labelled_window(shape, rows),
+        window=window,
         versions=pc.fill_null(rows.column(VERSION), 0).to_numpy().astype(np.intp),
-        delays=(came.astype(np.float64) - times) / SECOND,
+        delays=(came.astype(np.float64) - window.times.astype(np.int64)) / SECOND,
         classes=classes,
         cuts={name: _codes(rows, name) for name in shape.slices},
     )
