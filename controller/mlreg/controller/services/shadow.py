@@ -7,20 +7,20 @@ limits, never here; the folder is gone afterwards.
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 from mlreg.controller.executors.executor import ChildTask, Limits, failure_line
-from mlreg.controller.services.run_folder import files_of, find_source, place_model
+from mlreg.controller.services.run_folder import files_of, find_source, open_folder, place_model
 from mlreg.controller.services.trainer_commands import needs_network, writes_of
 from mlreg.controller.trainers.scores import SCORES, read_scores
 from mlreg.registry.domain.errors import RefusedError
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -49,9 +49,7 @@ def score_rows(attempt: Attempt, model: Model, version: int, rows: pa.Table) -> 
         ShadowScoringError: the version or the rows do not allow it.
         HaltedError: the attempt was told to stop.
     """
-    attempt.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=attempt.folder, prefix="guard-") as name:
-        folder = Path(name)
+    with open_folder(attempt, "guard") as folder:
         with attempt.database.reading() as session:
             source = find_source(session, catalog.get_version(session, model, version))
         if source is None:
