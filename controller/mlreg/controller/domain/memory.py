@@ -67,6 +67,8 @@ class PolicyMemory(NamedTuple):
         collection: the rows that are collected after a change, or were trained on since.
         disabled: the spans since `judged_at` in which the policy was not enabled, oldest first.
         disabled_at: since when it is not; None: it is.
+        rest: what a newer mlreg remembers beside it, as it wrote it: in a rolling upgrade what an
+            older process writes back is all there.
     """
 
     closed_until: datetime
@@ -85,6 +87,7 @@ class PolicyMemory(NamedTuple):
     collection: Collection | None = None
     disabled: tuple[tuple[datetime, datetime], ...] = ()
     disabled_at: datetime | None = None
+    rest: Mapping[str, Any] = _NOTHING
 
     @property
     def asked(self) -> tuple[datetime, ...]:
@@ -134,6 +137,7 @@ class PolicyMemory(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         return {
+            **self.rest,
             "closed_until": self.closed_until.isoformat(),
             "matured_until": self.matured_until.isoformat(),
             "judged_at": self.judged_at.isoformat(),
@@ -174,7 +178,11 @@ class PolicyMemory(NamedTuple):
             collection=Collection.from_json(collection) if collection else None,
             disabled=tuple(_pair(span) for span in form.get("disabled", ())),
             disabled_at=datetime.fromisoformat(at) if (at := form.get("disabled_at")) else None,
+            rest={key: form[key] for key in form.keys() - _KEYS},
         )
+
+
+_KEYS = frozenset(PolicyMemory._fields) - {"rest"} | {"quiet"}
 
 
 def _quiet(form: Mapping[str, Any]) -> Waiting | None:
