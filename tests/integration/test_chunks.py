@@ -1,8 +1,11 @@
 """Policies judged together end as they would have ended alone."""
 
+import json
+
 import pytest
 from sqlalchemy import text
 
+from mlreg.controller.domain.collecting import Collection
 from mlreg.controller.services import shares
 from mlreg.controller.services import tick as ticking
 from mlreg.controller.services.chunks import judge_chunk
@@ -77,6 +80,17 @@ def test_a_policy_that_fires_is_left_to_be_taken_alone(database, store):
     assert (chunk.judged, len(chunk.left)) == (0, 1)
     with database.reading() as session:
         assert stand(session) == found
+
+
+def test_a_policy_that_collects_rows_is_left_to_be_taken_alone(database, store):
+    automation = Automation(database, store, policy=POLICY)
+    automation.pass_to(START + DAY)
+    form = json.dumps(Collection(START, START, needed=700).to_json())
+    collects = "jsonb_set(memory, '{collection}', CAST(:form AS jsonb))"
+    with database.writing() as session:
+        session.execute(text(f"UPDATE policy_state SET memory = {collects}"), {"form": form})
+    chunk, _ = together(database, START + DAY + 6 * HOUR)
+    assert (chunk.judged, len(chunk.left)) == (0, 1)
 
 
 def test_one_policy_that_cannot_be_judged_stops_no_other(database, store, monkeypatch):

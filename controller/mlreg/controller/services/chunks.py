@@ -167,6 +167,8 @@ def _case_of(state: DueState, known: _Known, now: datetime) -> _Case | None:
         return None
     memory = PolicyMemory.from_json(json.loads(state.memory))
     serving = known.servings.get(state.place)
+    if memory.collection is not None:  # a run may come of it without any trigger
+        return None
     if _has_windows(policy, memory, now) or _is_guarded(policy, serving, memory):
         return None
     due = due_moment(policy, memory, now)
