@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from mlreg.controller.domain.collecting import Collection
-from mlreg.controller.services import shares
+from mlreg.controller.services import beat, shares
 from mlreg.controller.services import tick as ticking
 from mlreg.controller.services.chunks import judge_chunk
 from mlreg.registry.domain.errors import DatabaseUnreachableError
@@ -135,6 +135,16 @@ def several_policies(database, store, environments):
             session.add(Environment(name=name, created_at=START))
         automation.apply(POLICY.replace("model: flights", f"model: flights\nenvironment: {name}"))
     return automation
+
+
+def test_each_policy_reads_what_closed_however_many_others_do(database, store, monkeypatch):
+    automation = several_policies(database, store, "bcd")
+    monkeypatch.setattr(beat, "MAX_WINDOWS_PER_TICK", 1)
+    automation.clock_now = START + DAY
+    assert automation.tick().windows == 4
+    monkeypatch.setattr(ticking, "MANY_WINDOWS", 3)
+    automation.clock_now = START + DAY + DAY
+    assert [automation.tick().windows for _ in range(3)] == [3, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.evaluating import due_moment, next_moment, notice
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession
 
 MAX_WINDOWS_PER_TICK = 31
+"""Of one policy: one that has many to read puts off the others."""
 
 
 @dataclass(slots=True)
@@ -167,8 +169,9 @@ def _read_closed(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
     """Read the windows that closed and whose batches are drained, oldest first."""
     width = beat.in_force.policy.data.window
     watched = None
-    for window in closed_windows(memory.closed_until, beat.now, width):
-        if not beat.is_drained(window.end) or beat.report.windows >= MAX_WINDOWS_PER_TICK:
+    all_closed = closed_windows(memory.closed_until, beat.now, width)
+    for window in islice(all_closed, MAX_WINDOWS_PER_TICK):
+        if not beat.is_drained(window.end):
             break
         if watched is None and _lacks_profiles(beat):
             beat.report.jobs += 1
