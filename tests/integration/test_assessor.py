@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import sys
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +14,7 @@ from mlreg.controller.services import shares
 from mlreg.controller.services import tick as ticking
 from mlreg.controller.services.assessing import assess
 from mlreg.controller.services.assessor import Assessor
-from mlreg.controller.services.leadership import Reign, take_leadership
+from mlreg.controller.services.leadership import Leadership, Reign, take_leadership
 from mlreg.registry.store.tables import Environment
 from tests.automation_makers import DAY, HOUR, START, Automation
 from tests.faults.workers import await_true
@@ -85,6 +86,19 @@ def test_what_a_lost_assessor_was_asked_for_is_judged_here(database, assessor, m
     report = tick(database, assessor)
     assert (report.judged, len(judged(database)), report.failed) == (6, 6, [])
     assert not assessor.is_there()
+
+
+def speaking(words):
+    """Return an assessor that says these words, whatever it is asked, and ends."""
+    program = f"import sys; sys.stdin.readline(); sys.stdout.write({words!r})"
+    return Assessor((sys.executable, "-c", program), "", 60.0)
+
+
+def test_one_that_dies_in_the_middle_of_an_answer_has_given_none():
+    one = speaking('{"there": true}\n{"judged": 1')
+    await_true(one.is_there)
+    with one.asked([1], LATER, Leadership("a", 1)) as answer:
+        assert answer(lambda: None) is None
 
 
 def test_an_assessor_writes_nothing_under_a_lost_leadership(database, database_url):

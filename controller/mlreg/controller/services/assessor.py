@@ -129,11 +129,11 @@ class Assessor:
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def _heard(self) -> dict[str, Any] | None:
-        """Read a line; None: it has died."""
+        """Read a line; None: it has died, perhaps in the middle of one."""
         line = b""
         if self._process is not None and self._process.stdout is not None:
             line = self._process.stdout.readline()
-        if not line:
+        if not line.endswith(b"\n"):
             self._give_up("it died")
             return None
         words: dict[str, Any] = json.loads(line)
