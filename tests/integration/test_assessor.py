@@ -88,9 +88,9 @@ def test_what_a_lost_assessor_was_asked_for_is_judged_here(database, assessor, m
     assert not assessor.is_there()
 
 
-def speaking(words):
+def speaking(words, then=""):
     """Return an assessor that says these words, whatever it is asked, and ends."""
-    program = f"import sys; sys.stdin.readline(); sys.stdout.write({words!r})"
+    program = f"import sys, time; sys.stdin.readline(); sys.stdout.write({words!r}); {then}"
     return Assessor((sys.executable, "-c", program), "", 60.0)
 
 
@@ -99,6 +99,16 @@ def test_one_that_dies_in_the_middle_of_an_answer_has_given_none():
     await_true(one.is_there)
     with one.asked([1], LATER, Leadership("a", 1)) as answer:
         assert answer(lambda: None) is None
+
+
+@pytest.mark.timeout(20)
+def test_who_asks_one_that_hangs_does_not_hang(monkeypatch):
+    monkeypatch.setattr("mlreg.controller.services.assessor.PATIENCE_SECONDS", 0.1)
+    one = speaking('{"there": true}\n', then="sys.stdout.flush(); time.sleep(3600)")
+    await_true(one.is_there)
+    with one.asked(list(range(100_000)), LATER, Leadership("a", 1)) as answer:
+        assert answer(lambda: None) is None
+    assert one.pid is None
 
 
 def test_an_assessor_writes_nothing_under_a_lost_leadership(database, database_url):

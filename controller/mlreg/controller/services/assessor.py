@@ -37,6 +37,8 @@ PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 REST_SECONDS = 600.0
 """One that died is not followed by another one before that."""
+PIPE_BYTES = 1 << 20
+"""A question has room in the pipe (100,000 ids have): who asks one that hangs does not hang too."""
 
 log = logging.getLogger("mlreg.controller")
 
@@ -105,7 +107,10 @@ class Assessor:
     def _start(self) -> None:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pipesize=PIPE_BYTES,
             )
         except OSError as error:
             log.warning("no assessor: %s", error)
