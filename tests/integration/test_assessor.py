@@ -79,6 +79,14 @@ def test_each_policy_is_judged_once_whoever_judges_it(database, assessor, monkey
     assert process.wait(60) == 0
 
 
+def test_its_answer_to_a_controller_that_was_killed_is_no_bug(assessor):
+    process = assessor._process
+    process.stdout.close()
+    with assessor.asked([], LATER, Leadership("a", 1)):
+        process.stdin.close()
+    assert process.wait(60) == 0
+
+
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_what_a_lost_assessor_was_asked_for_is_judged_here(database, assessor, monkeypatch, fault):
     monkeypatch.setattr("mlreg.controller.services.assessor.PATIENCE_SECONDS", 0.5)
