@@ -121,8 +121,8 @@ def score_models(
 
 
 def outputs_of(outputs: Outputs | None, kind: Trainer, model: StoredModel) -> Outputs | None:
-    """Return what this very model is to answer."""
-    if outputs is None or not isinstance(kind, OneAgainstAll):
+    """Return what this very model is to answer; only one of several classes is asked."""
+    if outputs is None or outputs.task != "multiclass" or not isinstance(kind, OneAgainstAll):
         return outputs
     return replace(outputs, adds_up=not kind.is_one_against_all(model))
 
