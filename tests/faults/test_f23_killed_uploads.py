@@ -94,7 +94,14 @@ def test_what_a_killed_client_left_is_swept(client, api, store, tmp_path, cache_
 
 
 @pytest.mark.parametrize("store", ["folder"], indirect=True)
-@pytest.mark.parametrize("failpoint", ["upload.piece_stored", "upload.uploaded", "upload.adopted"])
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        pytest.param("upload.piece_stored", marks=pytest.mark.nightly),
+        "upload.uploaded",
+        pytest.param("upload.adopted", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_killed_server_leaves_no_version_and_goes_on(
     database, store, tmp_path, monkeypatch, failpoint
 ):

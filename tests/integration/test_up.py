@@ -72,7 +72,14 @@ def test_what_dies_is_started_again(mlreg, role):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.nightly),
+        signal.SIGKILL,
+    ],
+)
 def test_nothing_is_left_running(start_mlreg, how):
     running = start_mlreg()
     everything = descendants(running.process.pid)
