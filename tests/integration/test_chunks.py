@@ -142,7 +142,7 @@ def test_each_policy_reads_what_closed_however_many_others_do(database, store, m
     monkeypatch.setattr(beat, "MAX_WINDOWS_PER_TICK", 1)
     automation.clock_now = START + DAY
     assert automation.tick().windows == 4
-    monkeypatch.setattr(ticking, "MANY_WINDOWS", 3)
+    monkeypatch.setattr(beat, "MANY_WINDOWS", 3)
     automation.clock_now = START + DAY + DAY
     assert [automation.tick().windows for _ in range(3)] == [3, 1, 0]
 

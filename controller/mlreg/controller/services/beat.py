@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from mlreg.registry.store.database import ReadSession
 
 MAX_WINDOWS_PER_TICK = 31
-"""Of one policy: one that has many to read puts off the others."""
+"""Of one policy, lest one that has many to read puts off the others."""
+MANY_WINDOWS = 1_000
+"""Of all policies in a tick: what is left is read in the next, and no call is put off by it."""
 
 
 @dataclass(slots=True)
@@ -171,7 +173,7 @@ def _read_closed(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
     watched = None
     all_closed = closed_windows(memory.closed_until, beat.now, width)
     for window in islice(all_closed, MAX_WINDOWS_PER_TICK):
-        if not beat.is_drained(window.end):
+        if not beat.is_drained(window.end) or beat.report.windows >= MANY_WINDOWS:
             break
         if watched is None and _lacks_profiles(beat):
             beat.report.jobs += 1

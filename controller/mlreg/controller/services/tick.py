@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 FEW = 8
 """Fewer policies than this are quicker taken one by one."""
-MANY_WINDOWS = 1_000
-"""A tick that has read so many ends, and the next goes on: who watches it sees that it ticks."""
 
 log = logging.getLogger("mlreg.controller")
 
@@ -62,8 +60,6 @@ def tick(
         report.judged += together.judged
         due = together.left
     for state_id in due:
-        if report.windows >= MANY_WINDOWS:
-            break
         _take_alone(database, state_id, now, report, reign)
     watching.remind(database, now)
     return report
