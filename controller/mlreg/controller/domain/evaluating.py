@@ -104,6 +104,14 @@ def next_moment(policy: Policy, memory: PolicyMemory) -> datetime:
     return min(moments)
 
 
+def is_all_read(policy: Policy, memory: PolicyMemory, due: datetime) -> bool:
+    """Say whether every window is read that closed, or matured, before a moment that is due."""
+    data = policy.data
+    closed = window_of(due, data.window).start <= memory.closed_until
+    matured = window_of(due - data.label_delay, data.window).start <= memory.matured_until
+    return closed and matured
+
+
 def notice(memory: PolicyMemory, due: datetime, now: datetime) -> PolicyMemory:
     """Remember when somebody first looked after a moment that is due."""
     known = memory.noticed is not None and memory.noticed[0] == due

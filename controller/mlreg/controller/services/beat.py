@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mlreg.controller.domain.evaluating import due_moment, next_moment, notice
+from mlreg.controller.domain.evaluating import due_moment, is_all_read, next_moment, notice
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.windows import HOUR, Interval, closed_windows, window_of
 from mlreg.controller.services import (
@@ -224,18 +224,12 @@ def _await_matured(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
 
 def _judge_due(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
     """Judge the moment that is due, once everything before it is read."""
-    due = due_moment(beat.in_force.policy, memory, beat.now)
+    policy = beat.in_force.policy
+    due = due_moment(policy, memory, beat.now)
     if due is None:
         return memory
     memory = notice(memory, due, beat.now)
-    return _judge(beat, memory, due) if _all_read(beat, memory, due) else memory
-
-
-def _all_read(beat: Beat, memory: PolicyMemory, due: datetime) -> bool:
-    data = beat.in_force.policy.data
-    closed = window_of(due, data.window).start <= memory.closed_until
-    matured = window_of(due - data.label_delay, data.window).start <= memory.matured_until
-    return closed and matured
+    return _judge(beat, memory, due) if is_all_read(policy, memory, due) else memory
 
 
 def _judge(beat: Beat, memory: PolicyMemory, due: datetime) -> PolicyMemory:

@@ -17,11 +17,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlreg.client.edge import Edge
-from mlreg.controller.domain.evaluating import due_moment, judge_moment, next_moment, notice
+from mlreg.controller.domain.evaluating import (
+    due_moment,
+    is_all_read,
+    judge_moment,
+    next_moment,
+    notice,
+)
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.triggers import Finding, Need, View
-from mlreg.controller.domain.windows import window_of
 from mlreg.controller.services.known_policies import find_policies
 from mlreg.controller.store import chunks as rows
 from mlreg.controller.store.chunks import DueState, Shown
@@ -174,7 +179,7 @@ def _case_of(state: DueState, known: _Known, now: datetime) -> _Case | None:
     due = due_moment(policy, memory, now)
     if due is not None:
         memory = notice(memory, due, now)
-        if not _all_read(policy, memory, due):
+        if not is_all_read(policy, memory, due):
             due = None
     view = _view(policy, memory, (serving, known.last_runs.get(state.place)), due or now)
     needs = {} if due is None else _needs(policy, view)
@@ -193,13 +198,6 @@ def _is_guarded(policy: Policy, serving: Serving | None, memory: PolicyMemory) -
         return False
     longest = max(rule.watch for rule in policy.guards) + policy.data.window
     return memory.matured_until <= serving.promoted_at + longest
-
-
-def _all_read(policy: Policy, memory: PolicyMemory, due: datetime) -> bool:
-    data = policy.data
-    closed = window_of(due, data.window).start <= memory.closed_until
-    matured = window_of(due - data.label_delay, data.window).start <= memory.matured_until
-    return closed and matured
 
 
 def _view(
