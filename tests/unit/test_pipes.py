@@ -1,6 +1,7 @@
 """What a command prints into a pipe: it is there at once, and ends with who reads it."""
 
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 
@@ -30,3 +31,13 @@ def test_events_that_are_followed_are_there_at_once_and_end_with_their_reader(mo
         os.close(reader)
         with pytest.raises(BrokenPipeError):
             webhook._check_reader()
+
+
+def test_a_pipe_that_nobody_reads_is_exit_1_and_no_word(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    words = [sys.executable, "-m", "mlreg.cli", "key", "generate", str(tmp_path / "key")]
+    done = subprocess.run(words, env=environ, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, b"BrokenPipe" in done.stderr) == (1, False), done.stderr

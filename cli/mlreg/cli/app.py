@@ -186,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with Edge(errors.append):
             code = get_group(root).main(args=words, prog_name="mlreg", standalone_mode=False)
+            sys.stdout.flush()  # while there is an exit code for a reader who is gone
             sys.exit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -55,7 +55,7 @@ def explain(error: Exception) -> int:
 def _foreign(error: Exception) -> int:
     """Say what an error of somebody else's tree means here."""
     if isinstance(error, BrokenPipeError):
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python ends with 120
         return 1
     if isinstance(error, OSError) and error.errno is not None:
         return _system(error, error.errno)
