@@ -117,7 +117,8 @@ def test_another_goes_on_with_its_models_and_says_the_same(database, database_ur
     assert job_state(database, number) == ("succeeded", 2)
     assert numbers_of(again) == numbers_of(whole)
     (every,) = [one for one in again["policies"] if one["name"] == "every window"]
-    assert every["train_seconds"] == MADE_UP_SECONDS * every["trainings"], "none was trained again"
+    anew = every["trainings"] - every["train_seconds"] // MADE_UP_SECONDS
+    assert anew <= again["trained"] - len(found), "none that was kept was trained again"
 
 
 @pytest.mark.usefixtures("logged")
