@@ -23,6 +23,14 @@ def test_what_a_person_asked_for_goes_before_the_runs_of_policies(database):
     assert found == [by_hand, with_others, of_policy]
 
 
+def test_a_place_in_the_queue_counts_those_that_one_may_not_see(database):
+    for name in ("a", "b"):
+        ask(database, make_model(database, name))
+    with database.reading() as session:
+        (seen,) = list_waiting(session, ["b"], 10)
+    assert (seen.model, seen.position) == ("b", 2)
+
+
 @pytest.fixture
 def extra_routers():
     return (costs_api.router,)

@@ -32,13 +32,15 @@ _QUEUE = text("""
         JOIN run ON run.id = CAST(job.payload ->> 'run_id' AS bigint)
         JOIN model ON model.id = run.model_id
         LEFT JOIN job AS rival ON rival.state = 'running' AND rival.lock_key = job.lock_key
-        WHERE job.state = 'queued' AND job.kind = 'train')
-    SELECT run, name, environment, cause, priority, waits_for,
-           CASE WHEN waits_for = 'worker' THEN
+        WHERE job.state = 'queued' AND job.kind = 'train'),
+    placed AS (
+        SELECT *, CASE WHEN waits_for = 'worker' THEN
                count(*) FILTER (WHERE waits_for = 'worker')
-               OVER (ORDER BY priority, turn, id) END AS position,
+               OVER (ORDER BY priority, turn, id) END AS position
+        FROM waiting)
+    SELECT run, name, environment, cause, priority, waits_for, position,
            held, label, not_before, rival_run, created_at
-    FROM waiting
+    FROM placed
     WHERE CAST(:names AS text[]) IS NULL OR name = ANY(CAST(:names AS text[]))
     ORDER BY position NULLS LAST, priority, turn, id LIMIT :limit
 """)
