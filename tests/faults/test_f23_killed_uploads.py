@@ -48,9 +48,9 @@ def small_parts(monkeypatch):
     ("store", "share"),
     [
         ("folder", "0.5"),
-        ("rclone", "0.01"),
+        pytest.param("rclone", "0.01", marks=pytest.mark.nightly),
         ("rclone", "0.5"),
-        ("rclone", "0.99"),
+        pytest.param("rclone", "0.99", marks=pytest.mark.nightly),
         ("rclone", "finish"),
         pytest.param("folder", "0.01", marks=pytest.mark.nightly),
         pytest.param("folder", "0.99", marks=pytest.mark.nightly),

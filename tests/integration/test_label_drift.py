@@ -87,6 +87,7 @@ def test_labels_are_compared_with_those_of_the_training(database, store):
     assert automation.readings("label_wasserstein") == []
 
 
+@pytest.mark.nightly
 def test_a_model_that_was_right_and_is_wrong_is_told(database, store):
     """The labels turn around after 18 days: inputs and scores look as ever."""
     automation = Automation(database, store, policy=POLICY)
