@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlreg.controller.domain.collecting import Collection
 from mlreg.controller.domain.outage import Suspicion
 from mlreg.controller.domain.triggers import BY_HAND, Event
-from mlreg.controller.domain.waiting import Waiting
+from mlreg.controller.domain.waiting import Waiting, moments_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +141,7 @@ class PolicyMemory(NamedTuple):
             "closed_until": self.closed_until.isoformat(),
             "matured_until": self.matured_until.isoformat(),
             "judged_at": self.judged_at.isoformat(),
-            "held": _texts(self.held),
+            "held": texts_of(self.held),
             "suspicion": self.suspicion.to_json() if self.suspicion else None,
             "noticed": [one.isoformat() for one in self.noticed] if self.noticed else None,
             "waiting": self.waiting.to_json() if self.waiting else None,
@@ -165,7 +165,7 @@ class PolicyMemory(NamedTuple):
             closed_until=datetime.fromisoformat(form["closed_until"]),
             matured_until=datetime.fromisoformat(form["matured_until"]),
             judged_at=datetime.fromisoformat(form["judged_at"]),
-            held=_moments(form["held"]),
+            held=moments_of(form["held"]),
             suspicion=Suspicion.from_json(suspicion) if suspicion else None,
             noticed=_pair(noticed) if noticed else None,
             waiting=Waiting.from_json(waiting) if waiting else _quiet(form),
@@ -187,14 +187,6 @@ _KEYS = frozenset(PolicyMemory._fields) - {"rest"} | {"quiet"}
 
 def _quiet(form: Mapping[str, Any]) -> Waiting | None:
     return Waiting.from_quiet(form["quiet"]) if form.get("quiet") else None
-
-
-def _texts(moments: Mapping[str, datetime]) -> dict[str, str]:
-    return {name: moment.isoformat() for name, moment in moments.items()}
-
-
-def _moments(texts: Mapping[str, str]) -> dict[str, datetime]:
-    return {name: datetime.fromisoformat(text) for name, text in texts.items()}
 
 
 def _pair(texts: list[str]) -> tuple[datetime, datetime]:

@@ -54,13 +54,8 @@ def settle(
     """Remember what came of a firing at a moment."""
     if ruling.outcome == "run":
         return _spent(memory, fires)
-    by_name = dict(zip(names_of(policy.triggers), policy.triggers, strict=True))
     quiet = ruling.outcome == "quiet"
-    lost = {
-        name
-        for name, trigger in by_name.items()
-        if trigger.momentary and (quiet or not trigger.recurs)
-    } | {BY_HAND}
+    lost = _would_be_lost(policy, in_quiet_hours=quiet)
     waiting = memory.waiting
     if waiting is None:
         waiting = Waiting(ruling.outcome, at).joined(one for one in fires if one.name in lost)
@@ -69,6 +64,16 @@ def settle(
         return memory._replace(held={}, waiting=None)
     others = policy.combination.at_least > 1
     return memory._replace(held=memory.held if others else {}, waiting=waiting)
+
+
+def _would_be_lost(policy: Policy, *, in_quiet_hours: bool) -> set[str]:
+    """Return the triggers whose moment does not come again: what happened to them has to wait.
+
+    Due times come again, and are let go; but quiet hours could swallow each of them.
+    """
+    named = zip(names_of(policy.triggers), policy.triggers, strict=True)
+    momentary = {name: one.recurs for name, one in named if one.momentary}
+    return {name for name, recurs in momentary.items() if in_quiet_hours or not recurs} | {BY_HAND}
 
 
 def _rule(policy: Policy, circumstances: Circumstances, at: datetime) -> Ruling:

@@ -133,7 +133,7 @@ class Waiting:
             "why": self.why,
             "since": self.since.isoformat(),
             "until": self.until.isoformat() if self.until else None,
-            "first": {name: moment.isoformat() for name, moment in self.first.items()},
+            "first": texts_of(self.first),
             "happened": [one.to_json() for one in self.happened],
             "told": list(self.told),
         }
@@ -145,7 +145,7 @@ class Waiting:
             why=form["why"],
             since=datetime.fromisoformat(form["since"]),
             until=datetime.fromisoformat(form["until"]) if form["until"] else None,
-            first=_moments(form["first"]),
+            first=moments_of(form["first"]),
             happened=tuple(map(Happened.from_json, form["happened"])),
             told=tuple(form["told"]),
         )
@@ -153,7 +153,7 @@ class Waiting:
     @classmethod
     def from_quiet(cls, form: Mapping[str, Any]) -> Waiting:
         """Read what an earlier version wrote, in which only quiet hours let anything wait."""
-        until, first = datetime.fromisoformat(form["until"]), _moments(form["waiting"])
+        until, first = datetime.fromisoformat(form["until"]), moments_of(form["waiting"])
         happened = tuple(Happened(name, at, "in quiet hours") for name, at in first.items())
         since = min(first.values(), default=until)
         return cls("quiet", since, until, first, happened, tuple(form["told"]))
@@ -175,5 +175,11 @@ def _newest(happened: tuple[Happened, ...]) -> tuple[Happened, ...]:
     return tuple(reversed(kept))
 
 
-def _moments(texts: Mapping[str, str]) -> dict[str, datetime]:
+def texts_of(moments: Mapping[str, datetime]) -> dict[str, str]:
+    """Write moments by name as `moments_of` reads them."""
+    return {name: moment.isoformat() for name, moment in moments.items()}
+
+
+def moments_of(texts: Mapping[str, str]) -> dict[str, datetime]:
+    """Read moments back that were written by name, as ISO 8601."""
     return {name: datetime.fromisoformat(text) for name, text in texts.items()}
