@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from mlreg.controller.services import jobs
 from tests.faults import worker_process
@@ -99,6 +99,15 @@ def await_true(condition, seconds=PATIENCE_SECONDS):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def end_connections(postgres, url):
+    """End every connection to a database, and wait until the last of them is gone."""
+    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
+            [make_url(url).database],
+        )
 
 
 def end_leases(database):

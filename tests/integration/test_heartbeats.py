@@ -5,7 +5,7 @@ from sqlalchemy import make_url, text
 
 from mlreg.controller.services import claims
 from mlreg.controller.services.heartbeats import Heartbeats
-from tests.faults.workers import await_true, enqueue
+from tests.faults.workers import await_true, end_connections, enqueue
 
 LEASE_SECONDS = 0.6
 
@@ -17,8 +17,7 @@ def set_read_only(postgres, database, *, on):
     with psycopg.connect(url, autocommit=True) as connection:
         setting = f"SET default_transaction_read_only = {'on' if on else 'off'}"
         connection.execute(f'ALTER DATABASE "{name}" {setting}')
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-        connection.execute(query, [name])
+    end_connections(postgres, database.url)
     database.dispose()
 
 

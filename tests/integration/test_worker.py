@@ -12,7 +12,13 @@ from mlreg.controller.services.attempt import Handler
 from mlreg.controller.services.work import WorkerSettings, run_worker
 from mlreg.registry.domain.errors import InvalidError, UnavailableError
 from mlreg.registry.store.clock import SystemClock
-from tests.faults.workers import PATIENCE_SECONDS, await_true, enqueue, job_state
+from tests.faults.workers import (
+    PATIENCE_SECONDS,
+    await_true,
+    end_connections,
+    enqueue,
+    job_state,
+)
 
 CLOCK = SystemClock()
 LISTENING = text("""
@@ -153,17 +159,11 @@ def test_kinds_of_a_newer_release_stay_queued(database, tmp_path, ran):
 
 
 def test_the_database_may_go_and_come_back(database, tmp_path, ran, postgres):
-    import psycopg
-
     with worker(database, tmp_path, ran, poll_seconds=0.2):
-        time.sleep(0.5)
-        with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as admin:
-            admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname LIKE 'test_%' AND pid <> pg_backend_pid()"
-            )
+        await_true(lambda: listens(database))
+        end_connections(postgres, database.url)
         with_retry(lambda: enqueue(database, "quick"))
-        await_true(lambda: count_open(database) == 0)
+        await_true(lambda: with_retry(lambda: count_open(database)) == 0)
 
 
 def with_retry(act):
