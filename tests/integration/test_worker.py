@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import text
 
-from mlreg.controller.services import jobs
+from mlreg.controller.services import heartbeats, jobs
 from mlreg.controller.services.attempt import Handler
 from mlreg.controller.services.work import WorkerSettings, run_worker
 from mlreg.registry.domain.errors import InvalidError, UnavailableError
@@ -21,6 +21,7 @@ from tests.faults.workers import (
 )
 
 CLOCK = SystemClock()
+LEASE_SECONDS = 2 * PATIENCE_SECONDS  # no pause of a busy machine ends it
 LISTENING = text("""
     SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'listen%'
 """)
@@ -41,6 +42,9 @@ class Ran:
         self.started.set()
         while not self.release.wait(0.02):
             attempt.check()
+
+    def await_start(self):
+        assert self.started.wait(PATIENCE_SECONDS)
 
     def wrong_input(self, _attempt):
         raise InvalidError("column 'temp' is missing")
@@ -67,7 +71,9 @@ def ran():
 @contextmanager
 def worker(database, tmp_path, ran, **options):
     stop = threading.Event()
-    settings = WorkerSettings(name="test", folder=tmp_path, **{"lease_seconds": 3, **options})
+    settings = WorkerSettings(
+        name="test", folder=tmp_path, **{"lease_seconds": LEASE_SECONDS, **options}
+    )
     thread = threading.Thread(
         target=run_worker, args=(database, None, CLOCK, settings, stop, ran.handlers())
     )
@@ -76,13 +82,18 @@ def worker(database, tmp_path, ran, **options):
         yield stop
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
 def listens(database):
     with database.reading() as session:
         return session.execute(LISTENING).first() is not None
+
+
+def drains():
+    """Say whether the worker claims nothing more: it counts the grace of its jobs."""
+    return any(isinstance(one, threading.Timer) for one in threading.enumerate())
 
 
 def test_a_job_is_claimed_at_once_though_polls_are_rare(database, tmp_path, ran):
@@ -93,12 +104,12 @@ def test_a_job_is_claimed_at_once_though_polls_are_rare(database, tmp_path, ran)
 
 
 def test_a_stopping_worker_waits_for_its_jobs(database, tmp_path, ran):
-    with worker(database, tmp_path, ran, grace_seconds=20) as stop:
+    options = {"poll_seconds": 0.1, "grace_seconds": 2 * PATIENCE_SECONDS}
+    with worker(database, tmp_path, ran, **options) as stop:
         job_id = enqueue(database, "slow")
-        ran.started.wait(5)
-        later = None
+        ran.await_start()
         stop.set()
-        time.sleep(1.2)
+        await_true(drains)
         later = enqueue(database, "quick")
         ran.release.set()
     assert job_state(database, job_id) == ("succeeded", 1)
@@ -108,16 +119,19 @@ def test_a_stopping_worker_waits_for_its_jobs(database, tmp_path, ran):
 def test_a_job_that_outlives_the_grace_is_given_back_uncounted(database, tmp_path, ran):
     with worker(database, tmp_path, ran, grace_seconds=0.3) as stop:
         job_id = enqueue(database, "slow")
-        ran.started.wait(5)
+        ran.await_start()
         stop.set()
     assert job_state(database, job_id) == ("queued", 0)
     assert ran.ended == [("queued", "the worker was stopped")]
 
 
-def test_a_cancelled_job_is_halted_at_the_next_heartbeat(database, tmp_path, ran, caplog):
-    with worker(database, tmp_path, ran, lease_seconds=0.6):
+def test_a_cancelled_job_is_halted_at_the_next_heartbeat(
+    database, tmp_path, ran, caplog, monkeypatch
+):
+    monkeypatch.setattr(heartbeats, "BEATS_PER_LEASE", 5 * LEASE_SECONDS)
+    with worker(database, tmp_path, ran):
         job_id = enqueue(database, "slow")
-        ran.started.wait(5)
+        ran.await_start()
         with database.writing() as session:
             jobs.cancel(session, job_id, "enough")
         await_true(lambda: "LEASE LOST" in caplog.text)
@@ -143,7 +157,7 @@ def test_how_attempts_fail(database, tmp_path, ran):
 def test_a_slow_job_does_not_hold_up_the_others(database, tmp_path, ran):
     with worker(database, tmp_path, ran, slots=2):
         slow = enqueue(database, "slow")
-        ran.started.wait(5)
+        ran.await_start()
         quick = [enqueue(database, "quick") for _ in range(20)]
         await_true(lambda: all(job_state(database, one)[0] == "succeeded" for one in quick))
         assert job_state(database, slow)[0] == "running"
@@ -159,7 +173,7 @@ def test_kinds_of_a_newer_release_stay_queued(database, tmp_path, ran):
 
 
 def test_the_database_may_go_and_come_back(database, tmp_path, ran, postgres):
-    with worker(database, tmp_path, ran, poll_seconds=0.2):
+    with worker(database, tmp_path, ran, poll_seconds=0.2, lease_seconds=3):
         await_true(lambda: listens(database))
         end_connections(postgres, database.url)
         with_retry(lambda: enqueue(database, "quick"))
