@@ -120,6 +120,22 @@ def test_when_nobody_can_do_the_work_it_says_who_would_be_needed(database, store
     assert f"time stands still at {START.isoformat()}: job " in str(told.value)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_job_whose_only_worker_died_is_waited_for_no_longer_than_its_lease(
+    database, store, monkeypatch, lost
+):
+    monkeypatch.setattr(virtual_time, "STRANDED_SECONDS", 0.1)
+    monkeypatch.setattr(virtual_time, "STRANDED_LOOK_SECONDS", 0.02)
+    Automation(database, store)
+    with database.writing() as session:
+        jobs.enqueue(session, kind="train", payload={})
+    assert claims.claim(database, "w1", ["train"], 0.01 if lost else 600.0) is not None
+    error = virtual_time.NobodyWorksError if lost else virtual_time.StillWorkingError
+    said = "lost with worker w1 and .* no worker is there" if lost else "runs on worker w1"
+    with pytest.raises(error, match=rf"job \d+ \(train\) .*{said}"):
+        virtual_time.advance(database, START + DAY, patience_seconds=60 if lost else 0.3)
+
+
 def test_without_a_worker_it_says_so(database, store):
     automation = Automation(database, store)
     automation.log(START)

@@ -85,7 +85,7 @@ def count_stranded(session: ReadSession, seconds: float) -> int:
 def why_all_wait(session: ReadSession) -> str | None:
     """Return why nobody can take any of the jobs there are; None: one runs, or somebody can."""
     found = rows.open_jobs(session, MAX_JOBS)
-    if not found or found[0]["state"] == "running":
+    if not found or found[0]["runs"]:
         return None
     obstacles = find_obstacles(
         session, [Wanted(one["id"], one["kind"], one["label"]) for one in found]
@@ -93,7 +93,18 @@ def why_all_wait(session: ReadSession) -> str | None:
     if len(obstacles) < len(found):
         return None
     first = found[0]
-    return f"job {first['id']} ({first['kind']}) is taken by nobody: {obstacles[first['id']]}"
+    what, why = f"job {first['id']} ({first['kind']})", obstacles[first["id"]]
+    if first["worker"] is not None:
+        return f"{what} was lost with worker {first['worker']} and is taken by nobody else: {why}"
+    return f"{what} is taken by nobody: {why}"
+
+
+def what_runs(session: ReadSession) -> str | None:
+    """Return the first of the jobs that run, and where; None: none does."""
+    found = rows.open_jobs(session, 1)
+    if not found or not found[0]["runs"]:
+        return None
+    return f"job {found[0]['id']} ({found[0]['kind']}) runs on worker {found[0]['worker']}"
 
 
 def find_obstacles(session: ReadSession, wanted: Sequence[Wanted]) -> Mapping[int, str]:

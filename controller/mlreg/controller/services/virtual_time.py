@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from mlreg.controller.services import jobs
-from mlreg.controller.services.stranding import why_all_wait
+from mlreg.controller.services.stranding import what_runs, why_all_wait
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.installation import get_installation
@@ -75,8 +75,9 @@ class StillWorkingError(UnavailableError):
     code = "still_working"
     hint = "Is a worker running? `mlreg run list` shows what waits."
 
-    def __init__(self, *, open_jobs: int, seconds: float) -> None:
-        super().__init__(f"{open_jobs} jobs did not end within {seconds:.0f} seconds")
+    def __init__(self, *, open_jobs: int, seconds: float, first: str | None) -> None:
+        what = "" if first is None else f": {first}"
+        super().__init__(f"{open_jobs} jobs did not end within {seconds:.0f} seconds{what}")
 
 
 class NobodyWorksError(UnavailableError):
@@ -154,7 +155,9 @@ def await_idle(database: Database, patience_seconds: float) -> None:
     lookout = _Lookout(database)
     while open_jobs := _open_jobs(database):
         if time.monotonic() > until:
-            raise StillWorkingError(open_jobs=open_jobs, seconds=patience_seconds)
+            with database.reading() as session:
+                first = what_runs(session)
+            raise StillWorkingError(open_jobs=open_jobs, seconds=patience_seconds, first=first)
         lookout.look()
         time.sleep(pause)
         pause = min(1.3 * pause, LONGEST_POLL_SECONDS)

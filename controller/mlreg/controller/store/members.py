@@ -70,9 +70,11 @@ _WAITING_FOR = text("""
     WHERE state = 'queued' AND held IS NULL AND dedupe_key = ANY(CAST(:keys AS text[]))
 """)
 _OPEN_JOBS = text("""
-    SELECT id, kind, label, state FROM job
+    SELECT id, kind, label, worker,
+           state = 'running' AND lease_until >= clock_timestamp() AS runs
+    FROM job
     WHERE state IN ('queued', 'running') AND kind <> 'chore' AND held IS NULL
-    ORDER BY state DESC, id LIMIT :limit
+    ORDER BY runs DESC, id LIMIT :limit
 """)
 
 
@@ -136,5 +138,8 @@ def queued_jobs(session: ReadSession, keys: Sequence[str]) -> Sequence[RowMappin
 
 
 def open_jobs(session: ReadSession, limit: int) -> Sequence[RowMapping]:
-    """Return id, kind, label and state of jobs that are running, first, or could start."""
+    """Return id, kind, label, worker and whether it runs of jobs that do, first, or could start.
+
+    One that was lost with its worker does not, and is any other's to take back.
+    """
     return session.execute(_OPEN_JOBS, {"limit": limit}).mappings().all()
