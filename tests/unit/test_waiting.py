@@ -215,6 +215,20 @@ class TestOthers:
         brief = "{at_least: all, within: 30h}"
         assert self.world(brief, soon, frozen=frozen).play(200) == [(24, "frozen")]
 
+    def test_what_lasts_counts_for_the_others_as_long_as_is_said_whatever_held_them_back(self):
+        lasting = "triggers: [{drift: psi, above: 0.2}, {drift: null_share, above: 0.2}]\n"
+        drifts = {"psi": [0.5, 0.1, 0.1, 0.1, 0.1], "null_share": [0.1, 0.5, 0.5, 0.5, 0.5]}
+        found = [
+            WindowReading(name, "temp", START + day * DAY, START + (day + 1) * DAY, value, 1_000)
+            for name, values in drifts.items()
+            for day, value in enumerate(values)
+        ]
+        for within, ran in (("3d", (72, "run")), ("2d", (48, "frozen"))):
+            rules = f"cooldown: 1h\ncombine: {{at_least: 2, within: {within}}}"
+            policy = policy_of(lasting + rules)
+            world = World(policy, found=found, frozen=frozenset(range(40, 60)))
+            assert world.play(100)[-1] == ran
+
 
 def test_a_collection_that_is_given_up_in_a_freeze_still_has_its_run():
     data = "data: {select: {since_change: 1000, give_up: 2d}, label_delay: 1d}"

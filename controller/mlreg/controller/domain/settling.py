@@ -1,8 +1,9 @@
 """What comes of a firing, and what is remembered of it: the live controller, a rehearsal, a replay.
 
 What always holds: after a run the excursions behind it are spent and nothing waits; of a firing
-that is held back waits what would be lost (`waiting.py`), and what lasts is judged again. Due times
-wait for the end of quiet hours alone: they come again, at the latest with the rows of this one.
+that is held back waits what would be lost (`waiting.py`), and what lasts is judged again, or still
+counts for the others. Due times wait for the end of quiet hours alone: they come again, at the
+latest with the rows of this one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from mlreg.controller.domain.triggers import BY_HAND, names_of
 from mlreg.controller.domain.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from mlreg.controller.domain.firing import Circumstances
     from mlreg.controller.domain.memory import PolicyMemory
     from mlreg.controller.domain.policy import Policy
-    from mlreg.controller.domain.triggers import Held
+    from mlreg.controller.domain.triggers import Held, Trigger
 
 
 class Concluded(NamedTuple):
@@ -60,10 +61,12 @@ def settle(
     if waiting is None:
         waiting = Waiting(ruling.outcome, at).joined(one for one in fires if one.name in lost)
     waiting = waiting.only(lost).held_back(ruling, (one.name for one in fires))
+    held = memory.held if policy.combination.at_least > 1 else {}
     if not waiting.first and not quiet:
-        return memory._replace(held={}, waiting=None)
-    others = policy.combination.at_least > 1
-    return memory._replace(held=memory.held if others else {}, waiting=waiting)
+        momentary = {name for name, one in _named(policy) if one.momentary}
+        lasting = {name: since for name, since in held.items() if name not in momentary}
+        return memory._replace(held=lasting, waiting=None)
+    return memory._replace(held=held, waiting=waiting)
 
 
 def _would_be_lost(policy: Policy, *, in_quiet_hours: bool) -> set[str]:
@@ -71,9 +74,12 @@ def _would_be_lost(policy: Policy, *, in_quiet_hours: bool) -> set[str]:
 
     Due times come again, and are let go; but quiet hours could swallow each of them.
     """
-    named = zip(names_of(policy.triggers), policy.triggers, strict=True)
-    momentary = {name: one.recurs for name, one in named if one.momentary}
+    momentary = {name: one.recurs for name, one in _named(policy) if one.momentary}
     return {name for name, recurs in momentary.items() if in_quiet_hours or not recurs} | {BY_HAND}
+
+
+def _named(policy: Policy) -> Iterator[tuple[str, Trigger]]:
+    return zip(names_of(policy.triggers), policy.triggers, strict=True)
 
 
 def _rule(policy: Policy, circumstances: Circumstances, at: datetime) -> Ruling:
