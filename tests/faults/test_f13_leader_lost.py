@@ -18,7 +18,7 @@ from mlreg.controller.services.tick import tick
 from mlreg.controller.store.tables import Firing
 from tests.automation_makers import DAY, HOUR, START, Automation
 from tests.faults.controllers import Plan, Watch, controller
-from tests.faults.workers import await_true
+from tests.faults.workers import await_true, count_there
 from tests.servers.cable import Cable
 
 TTL_SECONDS = 2.0  # a beat is 0.4 s: of the second beyond it 0.6 s are left to a busy machine
@@ -31,11 +31,6 @@ def cable(postgres):
     cable = Cable(postgres.socket_folder)
     yield cable
     cable.close()
-
-
-def count_there(database):
-    with database.reading() as session:
-        return session.execute(text("SELECT count(*) FROM member")).scalar_one()
 
 
 @pytest.mark.slow
@@ -54,7 +49,7 @@ def test_another_one_leads_in_time_and_one_in_each_epoch(database, database_url,
         processes = {"cut-off": start("cut-off", through_cable)}
         watch.await_other("")
         processes |= {name: start(name, database_url) for name in ("b", "c")}
-        await_true(lambda: count_there(database) == 3, 20)
+        await_true(lambda: count_there(database) == 3)
 
         taken = [seconds_after(cable.cut, "cut-off")]
         cable.mend()

@@ -19,10 +19,16 @@ from mlreg.registry.store.database import Database
 
 
 def count(attempt):
-    """Take a while, then do the one effect that the tests count."""
+    """Take a while, then do the one effect that the tests count.
+
+    Where the first attempt is to meet its end, it waits until it is told to go on, or killed.
+    """
     folder = attempt.folder.parent  # the worker's own goes with it
     (folder / f"started-{attempt.lease.job_id}-{attempt.lease.attempt}").touch()
     time.sleep(float(attempt.lease.payload.get("seconds", 0)))
+    if attempt.lease.payload.get("first_waits") and attempt.lease.attempt == 1:
+        while not (folder / "go-on").exists():
+            time.sleep(0.01)
     with attempt.finish() as session:
         session.execute(
             text("INSERT INTO effect (job_id, attempt) VALUES (:job, :attempt)"),

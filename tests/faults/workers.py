@@ -35,8 +35,8 @@ class WorkerProcess:
     def log(self):
         return (self.folder / "log").read_text()
 
-    def await_start_of(self, job_id, attempt, seconds=15):
-        await_true((self.folder / f"started-{job_id}-{attempt}").exists, seconds)
+    def await_start_of(self, job_id, attempt):
+        await_true((self.folder / f"started-{job_id}-{attempt}").exists)
 
     def close(self):
         self.process.kill()
@@ -72,17 +72,18 @@ def run_worker_process(url, folder, now, failpoint="", lease_seconds=RUN_LEASE_S
 
 
 @contextmanager
-def restart_loop(url, folder, lease_seconds):
-    """Keep one worker running, however often it dies."""
+def restart_loop(database, folder, lease_seconds):
+    """Keep one worker running, however often it dies; its leases end with it."""
     stop, deaths = threading.Event(), []
 
     def supervise():
         while not stop.is_set():
-            with worker(url, folder, lease_seconds) as one:
+            with worker(database.url, folder, lease_seconds) as one:
                 while one.process.poll() is None and not stop.is_set():
                     time.sleep(0.02)
                 if not stop.is_set():
                     deaths.append(one.process.returncode)
+                    end_leases(database)
 
     thread = threading.Thread(target=supervise)
     thread.start()
@@ -108,6 +109,12 @@ def end_connections(postgres, url):
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
             [make_url(url).database],
         )
+
+
+def count_there(database):
+    """Count the controllers and workers that say that they are there."""
+    with database.reading() as session:
+        return session.execute(text("SELECT count(*) FROM member")).scalar_one()
 
 
 def end_leases(database):
