@@ -17,7 +17,9 @@ from mlreg.controller.scheduler import ControllerSettings, run_scheduler
 from mlreg.registry.store.database import Database
 from tests.faults.fast_clock import clock_of
 from tests.faults.host_clock import go_wrong
-from tests.faults.workers import await_true
+from tests.faults.workers import PATIENCE_SECONDS, await_true
+
+LOOK_SECONDS = 0.03  # from one look to the next, where the machine has time for it
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,17 @@ class Reigned:
 
 
 class Watch:
-    """Looks again and again who leads."""
+    """Looks again and again who leads, and how long the machine keeps it from looking.
+
+    A look waits for no lock: what it is held up by is the machine, which holds up the controllers
+    as well.
+    """
 
     def __init__(self, database):
         self._database = database
         self.seen: list[Reigned] = []
         self.ticks = 0
+        self.held_up = 0.0
         self._ticked_at = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -113,18 +120,21 @@ class Watch:
     def leader(self):
         return self.seen[-1].holder if self.seen else None
 
-    def await_other(self, holder, seconds=15):
+    def await_other(self, holder, seconds=PATIENCE_SECONDS):
         """Wait until another one leads; return when that was first seen."""
         await_true(lambda: self.leader not in {None, holder}, seconds)
         return self.seen[-1].at
 
-    def await_ticks(self, count, seconds=15):
+    def await_ticks(self, count, seconds=PATIENCE_SECONDS):
         wanted = self.ticks + count
         await_true(lambda: self.ticks >= wanted, seconds)
 
     def _run(self):
         query = text("SELECT epoch, holder, ticked_at FROM leader WHERE until >= clock_timestamp()")
+        looked = time.monotonic()
         while not self._stop.wait(0.01):
+            pause, looked = time.monotonic() - looked, time.monotonic()
+            self.held_up += max(0.0, pause - LOOK_SECONDS)
             with self._database.reading() as session:
                 row = session.execute(query).one_or_none()
             if row is None:

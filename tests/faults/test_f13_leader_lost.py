@@ -16,6 +16,7 @@ from mlreg.cli.postgres.roles import APP
 from mlreg.controller.services.leadership import LeadershipLostError, Reign, take_leadership
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store.tables import Firing
+from mlreg.registry.store.database import LOCK_TIMEOUT_MS
 from tests.automation_makers import DAY, HOUR, START, Automation
 from tests.faults.controllers import Plan, Watch, controller
 from tests.faults.workers import await_true, count_there
@@ -42,9 +43,10 @@ def test_another_one_leads_in_time_and_one_in_each_epoch(database, database_url,
             return running.enter_context(controller(Plan(url, name, TTL_SECONDS), tmp_path))
 
         def seconds_after(fault, former):
-            began = time.monotonic()
+            began, held_up = time.monotonic(), watch.held_up
             fault()
-            return watch.await_other(former) - began
+            taken = watch.await_other(former) - began
+            return taken - (watch.held_up - held_up)
 
         processes = {"cut-off": start("cut-off", through_cable)}
         watch.await_other("")
@@ -61,7 +63,8 @@ def test_another_one_leads_in_time_and_one_in_each_epoch(database, database_url,
         taken.append(seconds_after(processes[killed].kill, killed))
         watch.await_ticks(2)
     assert max(taken) <= FAILOVER_SECONDS, taken
-    assert [one.epoch for one in watch.seen] == [1, 2, 3, 4]
+    assert [one.epoch for one in watch.seen] == list(range(1, len(watch.seen) + 1))
+    assert len(watch.seen) == 4 or watch.held_up > TTL_SECONDS / 2
 
 
 class Overtaken(Reign):
@@ -94,16 +97,24 @@ def test_a_leader_stopped_in_the_middle_of_a_policy_does_not_hold_up_its_heir(da
         heir = Reign(database, take_leadership(database, "heir"))
         began = time.monotonic()
         assert tick(database, now=DUE, reign=heir).failed == []
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < LOCK_TIMEOUT_MS / 1000, "it has waited for the lock"
+
+
+def pass_by(database, reign, seconds):
+    """Make so much of the lease be over, for the database and for who holds it."""
+    reign._taken -= seconds
+    with database.writing() as session:
+        query = text("UPDATE leader SET until = until - make_interval(secs => :seconds)")
+        session.execute(query, {"seconds": seconds})
 
 
 def test_a_lease_is_renewed_during_a_long_tick(database):
-    reign = Reign(database, take_leadership(database, "a", ttl_seconds=0.3), 0.3)
+    reign = Reign(database, take_leadership(database, "a", ttl_seconds=100.0), 100.0)
     for _ in range(4):
-        time.sleep(0.12)
+        pass_by(database, reign, 40.0)
         reign.keep()
         assert take_leadership(database, "b") is None
-    time.sleep(0.35)
+    pass_by(database, reign, 120.0)
     assert take_leadership(database, "b") is not None
     with pytest.raises(LeadershipLostError):
         reign.keep()
