@@ -1,8 +1,8 @@
 """The work of a backtest's job: its rows read, replayed in a child, what was found kept on the job.
 
-What always holds: it replays what was known when it was asked for, so that every attempt replays
-the same; what an attempt has trained the next one finds (`backtest_kept`). A database that is away
-for a moment ends no backtest: how far it is is told by the next line.
+What always holds: every attempt replays the same rows (`backtest_rows`), with the labels that were
+known when it was asked for; what an attempt has trained the next one finds (`backtest_kept`). A
+database that is away for a moment ends no backtest: how far it is is told by the next line.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from mlreg.controller.executors.executor import Limits
 from mlreg.controller.removal import remove_folder
-from mlreg.controller.services import draining, leases
+from mlreg.controller.services import leases
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.backtest_kept import open_kept
 from mlreg.controller.services.backtest_rows import read_rows
-from mlreg.controller.services.judging_run import find_rivals
 from mlreg.controller.services.run_folder import ChildCall, call_child, open_folder, write_rows
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.errors import DatabaseUnreachableError
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mlreg.controller.services.backtest_rows import ReadRows
-    from mlreg.registry.domain.contracts import FeatureContract
-    from mlreg.registry.store.database import ReadSession
+    from mlreg.controller.services.backtest_rows import Frozen
     from mlreg.registry.store.tables import Model
 
 ENTRY = "mlreg.controller.services.backtest_child:backtest"
@@ -54,14 +51,10 @@ def perform(attempt: Attempt) -> None:
     _tell(attempt, ["reading the rows"])  # not how far the attempt before this one came
     with attempt.database.reading() as session:
         model = model_of(session, payload["model_id"])
-        contract = _contract(session, model, payload["environment"])
-    draining.drain_model(
-        attempt.database, attempt.store, payload["model_id"], now=attempt.clock.now()
-    )
-    rows = read_rows(attempt, model, contract, payload)
+    frozen, table = read_rows(attempt, model, payload["environment"])
     with open_folder(attempt, f"backtest-{attempt.lease.job_id}") as folder:
-        write_rows(folder, ROWS, rows.table)
-        job = _job(model, contract, rows, payload)
+        write_rows(folder, ROWS, table)
+        job = _job(model, frozen, payload)
         kept = open_kept(attempt.folder.parent, attempt.lease.job_id, folder / ROWS, job)
         found = _replay(attempt, folder, {**job, "kept": str(kept)})
     with attempt.finish():
@@ -69,16 +62,15 @@ def perform(attempt: Attempt) -> None:
     remove_folder(kept)
 
 
-def _job(
-    model: Model, contract: FeatureContract | None, rows: ReadRows, payload: dict[str, Any]
-) -> dict[str, Any]:
+def _job(model: Model, frozen: Frozen, payload: dict[str, Any]) -> dict[str, Any]:
+    contract, outages = frozen.contract, frozen.body.excluded
     return {
         "format": 1,
         "data": [ROWS],
         "target": catalog.target_contract_of(model).to_json(),
         "schema": model.feature_schema,
         "contract": None if model.feature_schema or contract is None else contract.to_document(),
-        "outages": [[one.start.isoformat(), one.end.isoformat()] for one in rows.outages],
+        "outages": [[one.start.isoformat(), one.end.isoformat()] for one in outages],
         **{key: payload[key] for key in ("base", "grid", "metric", "seed", "seconds")},
     }
 
@@ -104,14 +96,6 @@ def _tell(attempt: Attempt, lines: Sequence[str]) -> None:
         leases.note(attempt.database, attempt.lease, {"progress": lines[-1], "share": share})
     except DatabaseUnreachableError as error:
         log.warning("backtest %d: nobody is told %r: %s", attempt.lease.job_id, lines[-1], error)
-
-
-def _contract(session: ReadSession, model: Model, environment: str) -> FeatureContract | None:
-    """Return the champion's contract, where there is one."""
-    champion = find_rivals(session, model, environment).champion
-    if champion is None:
-        return None
-    return catalog.find_feature_contract(session, catalog.get_version(session, model, champion))
 
 
 HANDLER = Handler(perform, alert_if_dead)

@@ -108,6 +108,11 @@ def effect(session: WriteSession, lease: Lease) -> None:
         raise LeaseLostError(job_id=lease.job_id)
 
 
+def add_to_payload(session: WriteSession, lease: Lease, added: Mapping[str, object]) -> None:
+    """Keep on the job what its first attempt settled for those that follow; call `effect` first."""
+    rows.add_to_payload(session, lease.job_id, json.dumps(dict(added), allow_nan=False))
+
+
 def complete(
     session: WriteSession, lease: Lease, outcome: Mapping[str, object] | None = None
 ) -> Ended:

@@ -108,6 +108,10 @@ _NOTE = text("""
     WHERE id = :id AND lease_token = :token AND state = 'running'
 """)
 
+_ADD = text("""
+    UPDATE job SET payload = payload || CAST(:added AS jsonb) WHERE id = :id
+""")
+
 _HOLD = text("""
     UPDATE job
     SET state = 'queued', attempt = attempt - 1, worker = NULL, held = :held,
@@ -197,6 +201,11 @@ def note(session: WriteSession, values: Mapping[str, Any]) -> bool:
     Values: id, token, outcome (JSON text).
     """
     return session.connection().execute(_NOTE, dict(values)).rowcount == 1
+
+
+def add_to_payload(session: WriteSession, job_id: int, added: str) -> None:
+    """Add keys (JSON text) to the payload of a job whose row is locked."""
+    session.execute(_ADD, {"id": job_id, "added": added})
 
 
 def _run_and_commit(
