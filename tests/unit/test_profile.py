@@ -185,6 +185,22 @@ def test_a_column_that_never_changes_has_bins(values):
     assert profile.column("temp").counts.sum() == np.isfinite(values).sum()
 
 
+LARGEST = np.finfo(np.float64).max
+
+
+@pytest.mark.parametrize("low", [0.0, -LARGEST])
+@pytest.mark.parametrize("between", [2, 7])
+def test_the_largest_number_may_stand_for_missing(low, between):
+    """Old systems write it so: nothing is above it, and no edge may be infinite."""
+    values = np.random.default_rng(0).normal(size=700)
+    values[::between], values[1::between] = LARGEST, low
+    bins = make_bins({**reference(rows=700), "temp": values}, CONTRACT)
+    assert Bins.from_bytes(bins.to_bytes()).digest == bins.digest
+    profile = profile_rows({**reference(rows=700), "temp": values}, bins)
+    assert profile.column("temp").counts.sum() == 700
+    assert profile.column("temp").counts.max() <= 700 / 2
+
+
 def test_scores_beyond_probabilities_have_bins_of_their_own():
     rows = {**reference(), "label": np.random.default_rng(0).normal(100.0, 30.0, 2_000)}
     del rows["score"]

@@ -39,6 +39,7 @@ NEAR = np.array([1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.0
 """Further edges of probabilities, so far from 0 and from 1: where one of a thousand is positive,
 nearly all scores lie below the first of twenty equal bins."""
 LEAST_UNIT = 1e-30
+LARGEST = float(np.finfo(np.float64).max)
 MAX_DISTINCT = 32
 NULL_CODE = -1
 UNSEEN_CODE = -2
@@ -76,7 +77,9 @@ class ColumnBins:
         """The inner edges as values; one fewer than there are bins, none for codes."""
         if self.scale != "grid":
             return self.marks
-        return self.center + self.unit * grid.lower_bound(self.marks.astype(np.intp))
+        with np.errstate(over="ignore"):
+            edges = self.center + self.unit * grid.lower_bound(self.marks.astype(np.intp))
+        return np.clip(edges, -LARGEST, LARGEST)
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON form."""
@@ -162,8 +165,9 @@ def number_bins(name: str, values: NDArray[np.float64], default: float | None) -
             top = _ranks(np.array([known.max()]), center, unit) + 1
             marks = np.unique(np.append(ranks, top)).astype(np.float64)
             return _number_bins(name, "grid", marks, (center, unit), default)
-    marks = np.unique(np.append(wanted, np.nextafter(known.max(), np.inf)))
-    return _number_bins(name, "edges", marks, (median, unit), default)
+    with np.errstate(over="ignore"):  # there is nothing above the largest number
+        marks = np.unique(np.append(wanted, np.nextafter(known.max(), np.inf)))
+    return _number_bins(name, "edges", marks[np.isfinite(marks)], (median, unit), default)
 
 
 def _ranks(values: NDArray[np.float64], center: float, unit: float) -> NDArray[np.intp]:
@@ -210,8 +214,10 @@ def _score_bins(rows: Columns) -> ColumnBins:
 
 
 def _center_and_unit(known: NDArray[np.float64]) -> tuple[float, float]:
-    low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
-    for unit in ((high - low) / 2.0, float(np.std(known)), abs(float(center))):
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
+        units = (high - low) / 2.0, float(np.std(known)), abs(float(center))
+    for unit in units:
         if np.isfinite(unit) and unit > LEAST_UNIT:
             return float(center), float(unit)
     return float(center), 1.0
@@ -222,9 +228,11 @@ def _wanted_edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(distinct) <= MAX_DISTINCT:
         return distinct
     shares = np.concatenate([np.linspace(0.0, 1.0, BINS + 1)[:-1], TAILS, 1.0 - TAILS])
-    low, high = np.quantile(known, [TAILS[0], 1.0 - TAILS[0]])
-    even = np.linspace(low, high, EVEN_BINS + 1)
-    return np.unique(np.concatenate([np.quantile(known, shares), even]))
+    with np.errstate(over="ignore", invalid="ignore"):  # from the lowest number to the largest
+        low, high = np.quantile(known, [TAILS[0], 1.0 - TAILS[0]])
+        even = np.linspace(low, high, EVEN_BINS + 1)
+        edges = np.concatenate([np.quantile(known, shares), even])
+    return np.unique(edges[np.isfinite(edges)])
 
 
 def _number_bins(
