@@ -8,9 +8,10 @@ from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy_file import InvalidPolicyError
-from mlreg.controller.services import following, invariant_readings
+from mlreg.controller.services import following, invariant_readings, runs
 from mlreg.controller.services.chore import ChoreRoom, ChoreSettings
 from mlreg.controller.services.invariants import apply_invariants
+from mlreg.controller.services.rehearsing import rehearse_policy
 from mlreg.controller.services.trigger_records import find_look, let_go
 from mlreg.controller.store import tables
 from mlreg.controller.store import upstream as upstream_rows
@@ -138,6 +139,27 @@ def test_another_text_keeps_what_waits_for_the_triggers_that_stay(automation):
 def freeze(automation, verb=deployments.freeze):
     with automation.database.writing() as session:
         verb(session, deployments.Change("flights", "production", PERSON, "x"), now=START)
+
+
+def test_a_rehearsal_counts_the_rows_since_the_last_run_before_it(database, store):
+    counts = POLICY.partition("  - ")[0] + "  - {labelled_rows: 900}\nretrain: {rounds: 10}\n"
+    automation = Automation(database, store, policy=counts.replace("900", "9000"))
+    for number in range(2):
+        automation.log(START + number * DAY)
+    automation.pass_to(START + 3 * DAY)
+    at = automation.clock_now
+    in_force = automation.apply(counts)
+    with database.writing() as session:
+        asked = {"lane": "full", "cause": "manual", "actor": PERSON, "now": at}
+        place = {
+            "model": automation.model,
+            "environment": "production",
+            "policy_id": in_force.policy_id,
+        }
+        before = rehearse_policy(session, in_force, None, at + 31 * DAY)
+        runs.request_run(session, **place, **asked)
+        after = rehearse_policy(session, in_force, None, at + 31 * DAY)
+    assert (before.runs, after.runs) == (1, 0)
 
 
 def test_a_state_that_is_locked_is_told_later_and_nobody_waits(automation):

@@ -37,7 +37,7 @@ def window(monitor, day, value, subject="", rows=1_000):
 
 
 def rehearsed(text, readings=(), **options):
-    past = Past(Known(readings), champions=SERVED, **options)
+    past = Past(Known(readings), **{"champions": SERVED, **options})
     return rehearse(parse_policy(f"model: m\ndata: {{label_delay: 2d}}\n{text}"), past, SPAN)
 
 
@@ -73,6 +73,13 @@ def test_drift_fires_when_the_window_closes_and_labels_when_they_are_mature():
     labelled = [(START + 13 * DAY, window("labelled", 10, 500.0))]
     found = rehearsed("triggers: [{labelled_rows: 400}]", labelled)
     assert found.firings[0].at == START + 13 * DAY
+
+
+def test_a_version_that_came_to_serve_at_a_moment_came_of_it():
+    drift = [(START + 11 * DAY, window("psi", 10, 0.9, "temp"))]
+    served = (*SERVED, (START + 11 * DAY, 2))  # in virtual time a run takes none
+    found = rehearsed("triggers: [{drift: psi, above: 0.2}]", drift, champions=served)
+    assert [one.at for one in found.firings] == [START + 11 * DAY]
 
 
 def test_a_policy_without_readings_has_nothing_to_fire_on():

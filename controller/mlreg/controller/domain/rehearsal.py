@@ -125,7 +125,7 @@ class _Stage:
         """See `ViewSource.look`."""
         last_run = self.runs[-1].at if self.runs else self.past.last_run_at
         delay = self.policy.data.label_delay
-        served = [one for one in self.past.champions if one[0] <= at]
+        served = [one for one in self.past.champions if one[0] < at]  # then: of this very firing
         since, champion = served[-1] if served else (None, None)
         return View(
             now=at,

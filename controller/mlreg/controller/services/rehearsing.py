@@ -41,6 +41,7 @@ def rehearse_policy(
     """
     place = (proposed.model_id, proposed.environment)
     delay = proposed.policy.data.label_delay
+    span = Interval(now - SPAN, now)
     past = Past(
         readings=StoredReadings(
             session,
@@ -50,9 +51,9 @@ def rehearse_policy(
         ),
         champions=list_champions(session, *place),
         run_seconds=usual_run_seconds(session, place),
-        last_run_at=None,
+        last_run_at=rows.last_run_at(session, *place, until=span.start),
     )
-    return rehearse(proposed.policy, past, Interval(now - SPAN, now))
+    return rehearse(proposed.policy, past, span)
 
 
 def usual_run_seconds(session: ReadSession, place: tuple[int, str]) -> float | None:

@@ -167,11 +167,15 @@ def runs_since(
     return session.exec(query).all()
 
 
-def last_run_at(session: ReadSession, model_id: int, environment: str) -> datetime | None:
-    """Return when the last run was asked for that was not cancelled."""
+def last_run_at(
+    session: ReadSession, model_id: int, environment: str, until: datetime | None = None
+) -> datetime | None:
+    """Return when the last run was asked for (by a moment) that was not cancelled."""
     query = select(func.max(Run.created_at)).where(
         Run.model_id == model_id, Run.environment == environment, col(Run.state) != "cancelled"
     )
+    if until is not None:
+        query = query.where(col(Run.created_at) <= until)
     return session.exec(query).one()
 
 
