@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.s3 import free_port
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

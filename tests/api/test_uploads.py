@@ -35,7 +35,8 @@ from mlreg.registry.services.upload_sessions import LIFE, sweep_uploads
 from mlreg.registry.store.clock import SystemClock
 from tests.makers import PERSON
 from tests.servers.fault_proxy import FaultProxy
-from tests.servers.s3 import BUCKET, free_port
+from tests.servers.ports import free_port
+from tests.servers.s3 import BUCKET
 from tests.upload_makers import (
     MIB,
     await_none_left,

@@ -10,8 +10,10 @@ import urllib.request
 import pytest
 
 from mlreg.cli.schema import newest_schema
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.servers.foreign_postgres import ForeignPostgres
-from tests.servers.s3 import ACCESS_KEY_ID, SECRET_ACCESS_KEY, free_port
+from tests.servers.ports import free_port
+from tests.servers.s3 import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.s3]
 
@@ -48,7 +50,9 @@ class Production:
     def stop(self) -> dict[str, int]:
         for process in self.processes.values():
             process.send_signal(signal.SIGTERM)
-        return {role: process.wait(timeout=30) for role, process in self.processes.items()}
+        return {
+            role: process.wait(timeout=PATIENCE_SECONDS) for role, process in self.processes.items()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +98,7 @@ def test_from_an_empty_database_to_a_rollback(production, tmp_path):
     try:
         for role in ("serve", "control", "work"):
             production.start(role, log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not production.is_ready():
             assert time.monotonic() < deadline, (tmp_path / "roles.log").read_text()
             time.sleep(0.05)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from dataclasses import replace
 
@@ -24,20 +23,17 @@ from mlreg.controller.executors.executor import ChildTask
 from mlreg.controller.executors.local import LocalExecutor
 from mlreg.controller.trainers.child import score, train
 from tests.integration.training_folder import make_rows, read_result, train_job, write_job
+from tests.servers.ports import free_port
 
 ENTRY = "mlreg.controller.trainers.child:train"
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    [one.close() for one in sockets]
-    return ports
-
-
 def train_together(folder, world, **job):
     """Train with so many processes, each with its own folder; return the folders."""
-    machines = [f"127.0.0.1:{port}" for port in free_ports(world)]
+    ports = set()
+    while len(ports) < world:
+        ports.add(free_port())
+    machines = [f"127.0.0.1:{port}" for port in sorted(ports)]
     folders = [
         train_job(folder / str(rank), **{"shard": {"rank": rank, "machines": machines}, **job})
         for rank in range(world)

@@ -12,10 +12,10 @@ import psycopg
 
 from mlreg.cli.postgres.account import server_account
 from mlreg.cli.postgres.cluster import binaries, identity
-from tests.servers.s3 import free_port
+from tests.servers.ports import free_port
 
 PASSWORD = "a-password: with/odd@signs"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class ForeignPostgres:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".mlflow"
@@ -29,7 +30,7 @@ class MlflowServer:
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         words = [
             *(self.python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
@@ -80,9 +81,3 @@ class MlflowServer:
 def _environ() -> dict[str, str]:
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
     return {**os.environ, **quiet}
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".ray"
@@ -29,7 +30,7 @@ class RayCluster:
 
     def start(self) -> None:
         """Start it and return once its jobs' API answers."""
-        port, dashboard = _free_port(), _free_port()
+        port, dashboard = free_port(), free_port()
         self.url = f"http://127.0.0.1:{dashboard}"
         words = [
             *(self.python.with_name("ray"), "start", "--head", "--block", f"--port={port}"),
@@ -85,9 +86,3 @@ class RayCluster:
                 return answer.status == 200
         except OSError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]

@@ -16,11 +16,12 @@ import boto3
 
 from mlreg.registry.artifacts.s3 import S3Store
 from mlreg.registry.artifacts.settings import S3Settings
+from tests.servers.ports import free_port
 
 BUCKET = "mlreg"
 ACCESS_KEY_ID = "mlreg-access-key"  # rclone refuses very short keys
 SECRET_ACCESS_KEY = "mlreg-secret-access-key"
-START_SECONDS = 30
+START_SECONDS = 60
 _PREFIXES = itertools.count(1)
 
 
@@ -107,9 +108,3 @@ def moto_server() -> S3Server:
     port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H127.0.0.1", f"-p{port}"]
     return S3Server(command, port)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

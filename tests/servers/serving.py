@@ -11,9 +11,9 @@ from mlreg.client.client import Client
 from mlreg.client.errors import MlregError
 from mlreg.registry.services.access import ensure_admin_token
 from mlreg.registry.store.clock import SystemClock
-from tests.servers.s3 import free_port
+from tests.servers.ports import free_port
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class Serving:
