@@ -1,5 +1,6 @@
 """The worker in this process: claims at once, drains, gives back, leaves what it does not know."""
 
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -101,6 +102,14 @@ def test_a_job_is_claimed_at_once_though_polls_are_rare(database, tmp_path, ran)
         await_true(lambda: listens(database))
         job_id = enqueue(database, "quick")
         await_true(lambda: job_state(database, job_id) == ("succeeded", 1))
+
+
+def test_it_removes_what_a_backtest_left_long_ago(database, tmp_path, ran):
+    left = tmp_path / "mlreg-backtest-7-0123456789abcdef"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    with worker(database, tmp_path, ran):
+        await_true(lambda: not left.exists())
 
 
 def test_a_stopping_worker_waits_for_its_jobs(database, tmp_path, ran):

@@ -4,7 +4,7 @@ What always holds: they lie beside the folders of workers, under the number of t
 of the rows and of what is replayed, so that only an attempt that would train the very same finds
 them; a backtest that was killed goes on with them on the same machine, and begins anew elsewhere.
 Its answer is the same. A backtest that has an answer leaves nothing; what any other leaves is
-removed by the first that begins there two days later.
+removed by a worker there two days later (`leftovers`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ def open_kept(parent: Path, number: int, rows: Path, job: Mapping[str, Any]) -> 
         rows: the file of all rows.
         job: what is replayed.
     """
-    _sweep(parent)
     with rows.open("rb") as file:
         whole = file_digest(file, "sha256")
     whole.update(json.dumps(dict(job), sort_keys=True).encode())
@@ -42,7 +41,7 @@ def open_kept(parent: Path, number: int, rows: Path, job: Mapping[str, Any]) -> 
     return folder
 
 
-def _sweep(parent: Path) -> None:
+def sweep(parent: Path) -> None:
     """Remove what nobody has added a model to for long."""
     before = time.time() - LONGEST_SECONDS
     for folder in parent.glob(f"{PREFIX}*"):

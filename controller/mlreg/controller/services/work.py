@@ -32,6 +32,7 @@ from mlreg.controller.services.attempt import Attempt, HaltedError, Handler
 from mlreg.controller.services.claims import Price
 from mlreg.controller.services.handlers import HANDLERS
 from mlreg.controller.services.heartbeats import Heartbeats
+from mlreg.controller.services.leftovers import Leftovers
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.work_folder import own_folder
 from mlreg.controller.store.jobs import CHANNEL
@@ -113,6 +114,7 @@ class Worker:
         who = Introduction(settings.name, "worker", settings.labels, tuple(self._kinds))
         self._presence = Presence(parts.database, who)
         self._took_back_at = -settings.poll_seconds
+        self._leftovers = Leftovers(settings.folder.parent)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then drain."""
@@ -121,6 +123,7 @@ class Worker:
         with self._presence, self._heartbeats:
             while not stop.is_set():
                 self._wake.clear()
+                self._leftovers.sweep()
                 if not self._start_next(pool):
                     self._wake.wait(2 * self._settings.poll_seconds)
             self._drain(pool)

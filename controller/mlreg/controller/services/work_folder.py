@@ -1,4 +1,4 @@
-"""A worker's folder: its own while it lives, swept by the next worker once it is dead.
+"""A worker's folder: its own while it lives, swept by any other worker once it is dead.
 
 What always holds: a folder is in use exactly while its worker holds the lock on the file in it, and
 the kernel gives the lock back however the worker ends; so rows of a killed run do not stay on disk.
