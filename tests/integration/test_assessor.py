@@ -17,7 +17,7 @@ from mlreg.controller.services.assessor import Assessor
 from mlreg.controller.services.leadership import Leadership, Reign, take_leadership
 from mlreg.registry.store.tables import Environment
 from tests.automation_makers import DAY, HOUR, START, Automation
-from tests.faults.workers import await_true
+from tests.faults.workers import PATIENCE_SECONDS, await_true
 
 POLICY = """
 model: flights
@@ -109,7 +109,7 @@ def test_one_that_dies_in_the_middle_of_an_answer_has_given_none():
         assert answer(lambda: None) is None
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(PATIENCE_SECONDS)
 def test_who_asks_one_that_hangs_does_not_hang(monkeypatch):
     monkeypatch.setattr("mlreg.controller.services.assessor.PATIENCE_SECONDS", 0.1)
     one = speaking('{"there": true}\n', then="sys.stdout.flush(); time.sleep(3600)")

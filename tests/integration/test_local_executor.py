@@ -21,6 +21,7 @@ from mlreg.controller.executors.executor import (
     is_over_limit,
 )
 from mlreg.controller.executors.local import LocalExecutor
+from tests.faults.workers import PATIENCE_SECONDS
 
 HERE = Path(__file__).parent
 PERMITTED = find_confinement()
@@ -56,14 +57,14 @@ def alive(pid):
     return False
 
 
-def gone(pids, seconds=3.0):
+def gone(pids, seconds=PATIENCE_SECONDS):
     deadline = time.monotonic() + seconds
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not any(map(alive, pids))
 
 
-def await_file(path, seconds=10.0):
+def await_file(path, seconds=PATIENCE_SECONDS):
     deadline = time.monotonic() + seconds
     while not path.exists() or not path.read_text():
         assert time.monotonic() < deadline, f"{path} never came"
@@ -77,7 +78,7 @@ def test_a_child_answers_by_files_and_prints_lines(run, tmp_path):
     assert result.succeeded
     assert json.loads((tmp_path / "result.json").read_text()) == {"sum": 6}
     assert sorted(lines) == ["and an error", "lines", "two"]
-    assert result.seconds < 5
+    assert 0 < result.seconds < PATIENCE_SECONDS
     assert 10 * MEBIBYTE < result.peak_bytes < 1024 * MEBIBYTE
 
 
@@ -109,7 +110,7 @@ def test_lines_hold_no_control_characters_and_have_a_length(run):
 def test_wall_time(run):
     task, result, _ = run("sleep", wall_seconds=0.5)
     assert result.killed_because == "wall_time"
-    assert 0.4 < result.seconds < 3
+    assert 0.4 < result.seconds < PATIENCE_SECONDS  # it would sleep for ten minutes
     assert "wall time of 0.5 seconds" in failure_line(task, result)
 
 
@@ -248,7 +249,8 @@ def test_many_at_once(executor, tmp_path):
 def test_a_fork_is_cheap_and_safe(run, executor):
     run("nothing")
     assert len(list(Path(f"/proc/{executor._server.pid}/task").iterdir())) == 1
-    assert min(run("nothing")[1].seconds for _ in range(5)) < 0.2
+    # where it imported anew, none would be that quick; on a busy machine one of many is
+    assert any(run("nothing")[1].seconds < 0.2 for _ in range(100))
 
 
 def test_a_dead_fork_server_is_named_and_replaced(tmp_path):
@@ -275,6 +277,7 @@ import sys, threading
 from pathlib import Path
 from mlreg.controller.executors.executor import ChildTask
 from mlreg.controller.executors.local import LocalExecutor
+from tests.faults.workers import PATIENCE_SECONDS
 executor = LocalExecutor({"PYTHONPATH": sys.argv[1]}, preload=())
 task = ChildTask("executor_children:sleep_with_offspring", Path(sys.argv[2]))
 executor.run(task, threading.Event())

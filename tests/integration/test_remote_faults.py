@@ -29,6 +29,7 @@ from mlreg.controller.executors.executor import ChildTask, Limits
 from mlreg.controller.executors.kubernetes import KubernetesEngine
 from mlreg.controller.executors.kubernetes_manifest import PodShape
 from mlreg.controller.executors.remote import Patience, RemoteExecutor
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.integration.test_local_executor import ENVIRONMENT, gone
 from tests.servers.simulated_kubernetes import (
     BUSY_IMAGE,
@@ -38,7 +39,7 @@ from tests.servers.simulated_kubernetes import (
     await_state,
 )
 
-PATIENCE = Patience(look_seconds=0.05, start_seconds=30, silence_seconds=0.5, remove_seconds=5)
+PATIENCE = Patience(look_seconds=0.05, start_seconds=30, silence_seconds=0.5, remove_seconds=60)
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ from tests.integration.test_remote_faults import *
 class Cluster: url = sys.argv[1]
 task = ChildTask("executor_children:print_pids_and_sleep", Path(sys.argv[3]),
                  on_lines=lambda lines: print(*lines, sep="\\n", flush=True))
-executor_of(Cluster, Exchange(sys.argv[2], beat_seconds=0.2)).run(task, threading.Event())
+executor_of(Cluster, Exchange(sys.argv[2], beat_seconds=0.3)).run(task, threading.Event())
 """
 
 
@@ -284,7 +285,7 @@ def test_a_program_whose_worker_is_killed_gives_itself_up(cluster, exchange, tmp
         line = next(line for line in worker.stdout if line.startswith("pids "))
         pod = await_state(cluster, lambda _: True)
         worker.kill()
-    assert gone(map(int, line.split()[1:]), seconds=10)
-    assert pod.process.wait(10) == 0
+    assert gone(map(int, line.split()[1:]), seconds=PATIENCE_SECONDS)
+    assert pod.process.wait(PATIENCE_SECONDS) == 0
     assert "nobody waits for this task any more" in pod.log.read_text()
     assert left(exchange) == [], "and its files are gone with it"

@@ -263,7 +263,7 @@ def _handler_of(cluster):  # noqa: C901 - one class that knows its cluster
     return Handler
 
 
-def await_state(cluster, wanted, seconds=10.0):
+def await_state(cluster, wanted, seconds=60.0):
     """Return the one pod of the cluster once `wanted(pod)` holds."""
     deadline = time.monotonic() + seconds
     while True:
