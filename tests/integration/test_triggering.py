@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy_file import InvalidPolicyError
-from mlreg.controller.services import following, invariant_readings, runs
+from mlreg.controller.services import following, invariant_readings, previewing, runs
 from mlreg.controller.services.chore import ChoreRoom, ChoreSettings
 from mlreg.controller.services.invariants import apply_invariants
 from mlreg.controller.services.rehearsing import rehearse_policy
@@ -214,6 +214,23 @@ def test_whom_one_may_not_read_one_may_not_follow(database, store):
     assert "no model 'weather'" in str(caught.value)
     assert automation.apply(POLICY).number == 1
     assert automation.apply(POLICY.replace("1m", "2m"), outsider).number == 2  # it is already
+
+
+def test_models_that_retrain_each_other_are_warned_of(automation):
+    def warned(text):
+        with automation.database.reading() as session:
+            now = automation.clock_now
+            return previewing.preview_policy(session, text, actor=PERSON, now=now).warnings
+
+    follows = "model: {}\ndata: {{label_delay: 1d}}\ntriggers: [{{upstream: {}}}]\n"
+    make_model(automation.database, "snow")
+    text = follows.format("weather", "snow@champion")
+    assert warned(text) == []
+    automation.apply(follows.format("snow", "flights@champion"))  # and flights follows weather
+    (warning,) = warned(text)
+    assert "line 3: triggers[0].upstream: what comes of 'snow' comes of 'weather'" in warning
+    assert len(warned(text.replace("champion", "version"))) == 1
+    assert warned(text.replace("}]", "}, {every: 1d}]\ncombine: all")) == []
 
 
 def test_what_came_while_nobody_followed_is_not_new(automation):

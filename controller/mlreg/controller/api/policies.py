@@ -32,6 +32,7 @@ from mlreg.controller.services.policy_starter import starter_of
 from mlreg.controller.services.policy_texts import complete, kinds, parse_policy
 from mlreg.controller.services.run_signing import find_obstacle
 from mlreg.controller.services.sourcing import check_source
+from mlreg.controller.services.trigger_checks import trigger_advice
 from mlreg.controller.store.policies import find_state
 from mlreg.registry.api.context import Caller, Now, Parts, Reading, SharedNow, Writing
 from mlreg.registry.api.idempotency import OncePerKey
@@ -225,7 +226,9 @@ def applied_answer(
     """Return a policy that was applied, with what that has changed, and what should be heard."""
     model = get_model(session, found.model)
     known = known_of(session, model, found.environment, now)
-    advice = advise(found.source, complete(parse_policy(found.source), model), model, known, now)
+    policy = complete(parse_policy(found.source), model)
+    of_triggers = trigger_advice(session, policy, model)
+    advice = advise(found.source, policy, model, known, now, of_triggers)
     answer = answer_of(session, found, now, key)
     changed = before is None or before.number != found.number
     changes = policy_history.between(before, found) if changed else ()

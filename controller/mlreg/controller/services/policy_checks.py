@@ -71,9 +71,17 @@ def check_policy(
         raise InvalidPolicyError(problems=problems)
 
 
-def advise(text: str, policy: Policy, model: Model, known: Known, now: datetime) -> list[str]:
+def advise(
+    text: str,
+    policy: Policy,
+    model: Model,
+    known: Known,
+    now: datetime,
+    of_triggers: Iterable[Complaint] = (),
+) -> list[str]:
     """Return what the policy is not refused for, but is unlikely to be meant, with line and key."""
     found = [
+        *of_triggers,
         *_of_slices(policy, model),
         *_of_outages(policy, model),
         *rows_ahead(policy.data, now),

@@ -22,6 +22,7 @@ from mlreg.controller.services.policies import PolicyInForce
 from mlreg.controller.services.policy_checks import advise, known_of
 from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.controller.services.rehearsing import rehearse_policy, usual_run_seconds
+from mlreg.controller.services.trigger_checks import trigger_advice
 from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
@@ -85,11 +86,15 @@ def preview_policy(session: ReadSession, text: str, *, actor: Actor, now: dateti
     proposed = _proposed(before, catalog.id_of(model), policy, text, actor=actor, now=now)
     seconds = usual_run_seconds(session, (proposed.model_id, policy.environment))
     known = known_of(session, model, policy.environment, now)
+    of_triggers = trigger_advice(session, policy, model)
     return Preview(
         before=before,
         proposed=proposed,
         changes=diff(None if before is None else before.policy.to_json(), policy.to_json()),
-        warnings=[*advise(text, policy, model, known, now), *_too_dear(policy, seconds)],
+        warnings=[
+            *advise(text, policy, model, known, now, of_triggers),
+            *_too_dear(policy, seconds),
+        ],
         due=[_due(name, trigger, policy, now) for name, trigger in _named(policy)],
         next_lane=next_lane_of(session, proposed, now),
         rehearsal=rehearse_policy(session, proposed, before, now),

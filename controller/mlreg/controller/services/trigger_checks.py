@@ -11,7 +11,7 @@ from mlreg.controller.domain.durations import spell_duration
 from mlreg.controller.domain.policy_rules import Complaint
 from mlreg.controller.services.invariants import PREFIX, find_invariants
 from mlreg.controller.store.business import is_posted
-from mlreg.controller.store.upstream import list_followed
+from mlreg.controller.store.upstream import list_followed, list_followers
 from mlreg.controller.triggers.invariant import ANY, InvariantTrigger
 from mlreg.controller.triggers.upstream import UpstreamTrigger
 from mlreg.registry.services import catalog
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.triggers import Trigger
+    from mlreg.controller.domain.upstream import Upstream
     from mlreg.controller.domain.yaml_file import Location
     from mlreg.registry.domain.actor import Actor
     from mlreg.registry.store.database import ReadSession
@@ -37,6 +38,30 @@ def trigger_complaints(
     yield from _of_names(policy)
     yield from _of_upstream(session, policy, model, actor)
     yield from _of_monitors(session, policy, model)
+
+
+def trigger_advice(session: ReadSession, policy: Policy, model: Model) -> Iterator[Complaint]:
+    """Yield which models that it follows follow it in turn: the promotes of each retrain the other.
+
+    With `all` or `at_least` other triggers bound that, and else its cooldown and its budget.
+    """
+    if policy.combination.at_least > 1:
+        return
+    followers = list_followers(session, catalog.id_of(model), policy.environment)
+    for index, trigger in enumerate(policy.triggers):
+        if isinstance(trigger, UpstreamTrigger) and _is_of(trigger.followed, followers):
+            yield Complaint(
+                ("triggers", index, "upstream"),
+                f"what comes of {trigger.followed.model!r} comes of {model.name!r} in turn: they"
+                " retrain each other without end, as often as the cooldown lets them"
+                f" ({spell_duration(policy.cooldown)})",
+            )
+
+
+def _is_of(followed: Upstream, deployments: frozenset[tuple[str, str]]) -> bool:
+    if followed.what == "champion":
+        return (followed.model, followed.environment) in deployments
+    return followed.model in {name for name, _ in deployments}
 
 
 def _of_combination(policy: Policy) -> Iterator[Complaint]:

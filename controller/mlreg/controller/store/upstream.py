@@ -58,6 +58,17 @@ _FOLLOWED = text("""
     SELECT u.source FROM policy_upstream u JOIN policy_state s ON s.id = u.state_id
     WHERE s.model_id = :model_id AND s.environment = :environment
 """)
+_FOLLOWERS = text("""
+    WITH RECURSIVE follower AS (
+        SELECT CAST(:model_id AS bigint) AS model_id, CAST(:environment AS text) AS environment
+        UNION
+        SELECT s.model_id, s.environment FROM follower f
+        JOIN policy_upstream u ON u.model_id = f.model_id
+            AND (u.what <> 'champion' OR u.environment = f.environment)
+        JOIN policy_state s ON s.id = u.state_id)
+    SELECT m.name, f.environment FROM follower f JOIN model m ON m.id = f.model_id
+    WHERE f.model_id <> :model_id
+""")
 _CHAMPIONS = text("""
     SELECT number, at, champion, cause FROM (
         SELECT r.number, r.at, r.champion, r.cause,
@@ -140,6 +151,17 @@ def list_followed(session: ReadSession, model_id: int, environment: str) -> froz
     """Return what the policy of a deployment follows now, spelt in full."""
     values = {"model_id": model_id, "environment": environment}
     return frozenset(session.execute(_FOLLOWED, values).scalars())
+
+
+def list_followers(
+    session: ReadSession, model_id: int, environment: str
+) -> frozenset[tuple[str, str]]:
+    """Return the deployments (model, environment) of other models that follow this one at last.
+
+    That is: it itself, or what follows it.
+    """
+    values = {"model_id": model_id, "environment": environment}
+    return frozenset((name, where) for name, where in session.execute(_FOLLOWERS, values))
 
 
 def has_news(session: ReadSession) -> bool:
