@@ -90,6 +90,7 @@ from mlreg.controller.trainers.tasks import (
     shard_task,
     step_rows,
     task_of,
+    tell_idle,
 )
 from mlreg.controller.trainers.trainer import StoredModel, Trained, Trainer, TrainingTask
 from mlreg.registry.domain.errors import RegistryError
@@ -175,6 +176,7 @@ def _train(folder: Path, job: TrainJob) -> dict[str, object]:
         job = job.model_copy(update={"params": {**job.params, **searched.chosen}})
         watch.lap("search")
     stepped = step_rows(job, contract, rows, encoded)
+    tell_idle(job.steps, stepped.records)
     task = shard_task(task_of(folder, job, target, contract, stepped.rows), job)
     model, trained = fit(folder / "out", trainer, task)
     watch.lap("train")

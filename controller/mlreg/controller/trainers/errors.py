@@ -12,6 +12,7 @@ class TrainingRowsError(InvalidError):
     hint = "Look at the labels and the window of the snapshot (`mlreg snapshot show`)."
 
     def __init__(self, *, cause: str) -> None:
+        self.cause = cause
         super().__init__(f"these rows cannot train a model: {cause}")
 
 

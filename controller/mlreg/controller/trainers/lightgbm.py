@@ -94,7 +94,7 @@ class LightGBMTrainer:
             if "bad_alloc" in str(error):
                 raise MemoryError from error
             raise TrainingFailedError(cause=_told(error)) from error
-        trees = validated(content).num_trees
+        trees = _checked(content).num_trees
         if task.lane == "continue" and trees <= before:
             raise NoTreeGrownError(rows=len(task.labels))
         model.write_bytes(content)
@@ -210,6 +210,19 @@ _PROOF: tuple[type[Trainer], type[Traced], type[Explaining], type[OneAgainstAll]
 def _told(error: Exception) -> str:
     """Return LightGBM's words in a line, without the place in its source."""
     return _SOURCE.sub("", " ".join(str(error).split()))
+
+
+def _checked(content: bytes) -> ModelSummary:
+    """Return what is in a model that LightGBM just made.
+
+    Raises:
+        TrainingFailedError: numbers that are none: sums of labels and weights went out of range.
+    """
+    try:
+        return validated(content)
+    except ModelFileError as error:
+        cause = f"what came of it is no usable model ({error}): are labels or weights too large?"
+        raise TrainingFailedError(cause=cause) from error
 
 
 def _aliases() -> Mapping[str, Iterable[str]]:

@@ -28,6 +28,8 @@ LABEL = "label"
 WEIGHT = "weight"
 TIME = "time"
 ENTITY = "entity"
+MOST_WEIGHT, LEAST_WEIGHT = 1e30, 1e-30
+"""Libraries hold weights in 32 bits: larger ones become infinite, and smaller ones nothing."""
 LEAST_SEEN = 20
 """A category of fewer rows is not worth another contract: no leaf of LightGBM's is so small."""
 
@@ -72,6 +74,7 @@ def labelled_rows(table: pa.Table, target: TargetContract) -> LabelledRows:
     groups = groups_of(known, target)
     rows = LabelledRows(known, labels, weights_of(known), len(table) - len(known), groups)
     _check_labels(labels, target)
+    check_classes(labels, rows.weights, target)
     return rows
 
 
@@ -79,7 +82,7 @@ def weights_of(table: pa.Table) -> NDArray[np.float64] | None:
     """Return the weights, a row without one counting once; None where no row has one.
 
     Raises:
-        TrainingRowsError: a weight is negative or not finite.
+        TrainingRowsError: a weight is negative, not finite or too large, or all are too small.
     """
     if WEIGHT not in table.column_names or table[WEIGHT].null_count == len(table):
         return None
@@ -91,9 +94,43 @@ def weights_of(table: pa.Table) -> NDArray[np.float64] | None:
     )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise TrainingRowsError(cause="a weight is negative or not finite")
-    if not weights.any():
-        raise TrainingRowsError(cause="every weight is 0")
+    check_weights(weights)
     return weights
+
+
+def check_weights(weights: NDArray[np.float64] | None) -> None:
+    """Check that a library can hold the weights, and that there is one to learn from.
+
+    Raises:
+        TrainingRowsError: it cannot, or there is none.
+    """
+    if weights is None or not len(weights):
+        return
+    largest = float(weights.max())
+    if largest == 0:
+        raise TrainingRowsError(cause="every weight is 0")
+    if largest > MOST_WEIGHT:
+        cause = f"a row has the weight {largest:g}, and {MOST_WEIGHT:g} is the most"
+        raise TrainingRowsError(cause=cause)
+    if largest < LEAST_WEIGHT:
+        raise TrainingRowsError(cause=f"every weight is below {LEAST_WEIGHT:g}")
+
+
+def check_classes(
+    labels: NDArray[np.float64], weights: NDArray[np.float64] | None, target: TargetContract
+) -> None:
+    """Check that rows of two classes count at least, where there are classes.
+
+    Raises:
+        TrainingRowsError: one class only.
+    """
+    if target.task not in {"binary", "multiclass"}:
+        return
+    counted = labels if weights is None else labels[weights > 0]
+    if (counted == counted[0]).all():
+        whose = "" if len(counted) == len(labels) else " of a row whose weight is not 0"
+        cause = f"every label{whose} is {counted[0]:g}; two classes are needed"
+        raise TrainingRowsError(cause=cause)
 
 
 def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -119,8 +156,6 @@ def _check_labels(labels: NDArray[np.float64], target: TargetContract) -> None:
         cause = f"{int(broken.sum())} labels are NaN or infinite, the first in row {first}"
         raise TrainingRowsError(cause=cause)
     check_labels_of_task(labels, target)
-    if target.task in {"binary", "multiclass"} and (labels == labels[0]).all():
-        raise TrainingRowsError(cause=f"every label is {labels[0]:g}; two classes are needed")
 
 
 def check_labels_of_task(labels: NDArray[np.float64], target: TargetContract) -> None:
@@ -217,7 +252,7 @@ def pin_categories(schema: FeatureSchema, table: pa.Table) -> FeatureContract:
 
     Raises:
         ColumnError: a column mixes types.
-        InvalidContractError: a category column holds no value at all.
+        TrainingRowsError: a category column holds no value at all.
     """
     seen = {
         feature.name: sorted(
@@ -226,4 +261,8 @@ def pin_categories(schema: FeatureSchema, table: pa.Table) -> FeatureContract:
         for feature in schema.features
         if not feature.is_pinned and feature.name in table.column_names
     }
+    empty = [name for name, values in seen.items() if not values]
+    if empty:
+        cause = f"none of them has a value of {empty[0]!r}, so it has no categories to learn"
+        raise TrainingRowsError(cause=cause)
     return schema.pin(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +12,27 @@ import numpy as np
 from mlreg.controller.domain.shards import Shard, report_of
 from mlreg.controller.domain.steps.outages import Outages
 from mlreg.controller.domain.steps.step import Step, StepRecord, TrainingRows, apply_steps
+from mlreg.controller.trainers.errors import TrainingRowsError
 from mlreg.controller.trainers.job import InvalidJobError, TrainJob
-from mlreg.controller.trainers.rows import LabelledRows, learn_categories, pin_categories
+from mlreg.controller.trainers.rows import (
+    LabelledRows,
+    check_classes,
+    check_weights,
+    learn_categories,
+    pin_categories,
+)
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.trainer import Preparation, StoredModel, TrainingTask
 from mlreg.registry.domain.contracts import FeatureContract, FeatureSchema, check_contract
+from mlreg.registry.domain.target_contract import TargetContract
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
     from mlreg.client.scoring.encoding import Encoded
-    from mlreg.registry.domain.target_contract import TargetContract
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ def step_rows(
 
     Raises:
         StepError: a step names what is not there, or leaves no rows.
+        TrainingRowsError: what the steps leave is of one class, or has weights that nothing holds.
     """
     plain = TrainingRows(encoded.matrix, rows.labels, rows.weights, rows.groups)
     names = [f"steps.{place}.{step.kind}" for place, step in enumerate(job.steps)]
@@ -79,6 +89,7 @@ def step_rows(
         steps.insert(0, Outages(outages=job.outages.features, share=job.outages.share))
         names.insert(0, "outages")
     stepped, records = apply_steps(steps, plain, contract, [seeds[name] for name in names])
+    _check_stepped(stepped, TargetContract.from_json(job.target))
     if job.outages is None:
         return Stepped(stepped, None, tuple(records))
     first, *others = records
@@ -89,6 +100,21 @@ def step_rows(
         "seed": first.seed,
     }
     return Stepped(stepped, augmented, tuple(others))
+
+
+def tell_idle(steps: Sequence[Step], records: Sequence[StepRecord]) -> None:
+    """Say in the log which data steps met no row: their slice is not in these rows."""
+    for step, record in zip(steps, records, strict=True):
+        if not record.touched:
+            sys.stdout.write(f"the data step {step.kind!r} met no row: nothing came of it\n")
+
+
+def _check_stepped(rows: TrainingRows, target: TargetContract) -> None:
+    try:
+        check_weights(rows.weights)
+        check_classes(rows.labels, rows.weights, target)
+    except TrainingRowsError as error:
+        raise TrainingRowsError(cause=f"after the data steps {error.cause}") from error
 
 
 def task_of(
