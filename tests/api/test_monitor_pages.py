@@ -171,7 +171,7 @@ def test_what_is_not_there_is_the_page_of_that(api):
 def test_a_model_of_which_nothing_is_known_has_a_page(api, database, store):
     Automation(database, store, policy=None, promoted=False)
     page = page_of(api, "/models/flights/monitors")
-    for text in ("No window has labels yet", "There is nothing to compare with", "None."):
+    for text in ("both a score and a label", "There is nothing to compare with", "None."):
         assert text in page
     assert "no champion in production" in page_of(api, "/models/flights/monitors/temp", 404)
 

@@ -57,10 +57,11 @@ def _draw_frontier(axes: Axes, found: Backtested) -> None:
         linewidth=1,
     )
     anchors = [one for one in found.policies if one.anchor and one not in front]
-    for one in [*front[:NAMED], *anchors]:
-        place = (one.train_seconds, one.value.estimate)
-        axes.annotate(one.name, place, xytext=(4, 4), textcoords="offset points", fontsize=8)
-    axes.set_xscale("symlog", linthresh=1.0)
+    for turn, one in enumerate([*front[:NAMED], *anchors]):
+        place, by = (one.train_seconds, one.value.estimate), (4, -11 if turn % 2 else 4)
+        axes.annotate(one.name, place, xytext=by, textcoords="offset points", fontsize=8)
+    if max(one.train_seconds for one in found.policies) > 1.0:
+        axes.set_xscale("symlog", linthresh=1.0)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("seconds of training (bars: 95 %)")
     axes.set_ylabel(f"{found.metric.replace('_', ' ')} of whichever model was live")

@@ -2,8 +2,9 @@
 
 What always holds: a policy is called better only where the interval says so for all policies
 together; of those that cannot be told from the best, the cheapest of the frontier is named, so that
-nothing in the grid is cheaper and better than what is advised; that retraining makes no measurable
-difference is an answer.
+nothing in the grid is cheaper and better than what is advised; one whose gain may be chance is
+named only where no other has a sure one; that retraining makes no measurable difference is an
+answer.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def _advice(
 ) -> list[str]:
     alike = [name for name, one in standings.items() if not one.behind.is_above_nothing]
     front = pareto({name: (-one.behind.estimate, costs[name]) for name, one in standings.items()})
-    chosen = min(front.intersection(alike), key=lambda name: (costs[name], name != NEVER, name))
+    fit = front.intersection(alike)
+    sure = {name for name in fit if name == NEVER or standings[name].gain.is_above_nothing}
+    chosen = min(sure or fit, key=lambda name: (costs[name], name != NEVER, name))
     if chosen == NEVER:
         return [_no_difference(word, standings, best)]
     gain = standings[chosen].gain
@@ -66,7 +69,7 @@ def _advice(
     )
     said = [first]
     if not gain.is_above_nothing:
-        said.append("That gain itself may be chance: nothing in the grid is surely better.")
+        said.append("That gain itself may be chance.")
     dearer = [name for name in alike if costs[name] > costs[chosen]]
     if dearer:
         said.append(_no_more(standings, costs, chosen, dearer))

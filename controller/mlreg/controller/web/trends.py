@@ -128,7 +128,9 @@ def _scale(valued: Sequence[WindowReading], within: Interval, *, from_zero: bool
     if from_zero:
         high = max(high, LEAST_TOP)
     room = (high - low) * PADDING
-    return Scale(within, low if from_zero and low == 0.0 else low - room, high + room)
+    if from_zero and low == 0.0:  # counts and shares: no more rows than came, no share above 1
+        return Scale(within, low, high)
+    return Scale(within, low - room, high + room)
 
 
 def _is_final(one: WindowReading) -> bool:
