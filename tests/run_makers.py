@@ -126,7 +126,7 @@ def worker(database, store, clock, folder, executor=None, **options):
     stop = threading.Event()
     parts = WorkerParts(database, store, clock, executor or executor_of_all(), HANDLERS)
     with own_folder(folder) as own:
-        settings = WorkerSettings(name="test", folder=own, lease_seconds=10, **options)
+        settings = WorkerSettings(name="test", folder=own, lease_seconds=30, **options)
         thread = threading.Thread(target=Worker(parts, settings).run, args=[stop])
         thread.start()
         try:

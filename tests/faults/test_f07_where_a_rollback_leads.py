@@ -6,6 +6,7 @@ it is done within a second, as a new and higher revision.
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from mlreg.registry.services.catalog import VersionNotFoundError
 from mlreg.registry.services.deployments import Change
 from mlreg.registry.services.fitness import StoreSilentError
 from mlreg.registry.store import tables
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.makers import PERSON, START, make_models, put_bytes, set_blob_state
 
 CHANGE = Change("flights", "production", PERSON, "why")
@@ -148,8 +150,11 @@ def test_a_rollback_is_a_new_and_higher_revision(database, store):
 class SilentStore:
     """A store that keeps nobody waiting for ever, but longer than anybody waits."""
 
+    def __init__(self):
+        self.over = threading.Event()
+
     def size(self, _digest):
-        time.sleep(3)
+        self.over.wait(PATIENCE_SECONDS)
 
 
 def test_a_silent_store_stops_a_promote_and_no_rollback(database):
@@ -157,6 +162,8 @@ def test_a_silent_store_stops_a_promote_and_no_rollback(database):
     promote(database, 1)
     promote(database, 2)
     change = replace(CHANGE, reason="why")
+    store = SilentStore()
     with pytest.raises(StoreSilentError), database.writing() as session:
-        deployments.promote(session, change, version=3, force=True, store=SilentStore(), now=START)
-    assert rollback(database, store=SilentStore()).champion == 1
+        deployments.promote(session, change, version=3, force=True, store=store, now=START)
+    assert rollback(database, store=store).champion == 1
+    store.over.set()

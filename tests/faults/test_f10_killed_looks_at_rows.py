@@ -15,7 +15,13 @@ from mlreg.controller.store.tables import Job, Reading
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.store import tables
 from tests.automation_makers import POLICY
-from tests.faults.workers import await_true, job_state, run_worker_process
+from tests.faults.workers import (
+    PATIENCE_SECONDS,
+    await_true,
+    end_leases,
+    job_state,
+    run_worker_process,
+)
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -30,6 +36,7 @@ from tests.run_makers import (
     worker,
 )
 
+LEASE_SECONDS = 120.0  # the killed one's is ended; who lives loses none on a busy machine
 TRAINED = START + 32 * DAY
 ROWS_OF = START + 33 * DAY
 NOW = START + 34 * DAY + timedelta(hours=5)
@@ -96,12 +103,13 @@ def test_another_worker_writes_what_the_killed_one_would_have(
         enqueue(session, champion)
         session.flush()
         job = session.exec(select(Job.id).where(Job.kind == kind)).one()
-    with run_worker_process(database_url, tmp_path, NOW, failpoint) as victim:
-        assert victim.wait(timeout=40) == -9
+    with run_worker_process(database_url, tmp_path, NOW, failpoint, LEASE_SECONDS) as victim:
+        assert victim.wait(PATIENCE_SECONDS) == -9
     assert job_state(database, job) == ("running", 1)
     assert readings(database) == []
-    with run_worker_process(database_url, tmp_path, NOW):
-        await_true(lambda: job_state(database, job) == ("succeeded", 2), 40)
+    end_leases(database)
+    with run_worker_process(database_url, tmp_path, NOW, lease_seconds=LEASE_SECONDS):
+        await_true(lambda: job_state(database, job) == ("succeeded", 2))
     found = readings(database)
     assert [monitor for monitor, *_ in found] == monitors
     assert all(rows == 200 for _, _, rows, _ in found)

@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from mlreg.controller.store import tables
 from tests.automation_makers import POLICY, START, Automation
+from tests.faults.workers import PATIENCE_SECONDS
 
 ROUNDS = 6
 
@@ -30,7 +31,7 @@ def controllers(database_url):
     yield found
     for one in found:
         one.stdin.close()
-        one.wait(timeout=20)
+        one.wait(PATIENCE_SECONDS)
         one.stdout.close()
 
 

@@ -16,6 +16,7 @@ import pytest
 from mlreg.client.errors import IntegrityError, MlregError, UnreachableError
 from mlreg.client.transport import Call, path
 from mlreg.registry.artifacts import s3
+from tests.faults.workers import await_true
 from tests.servers.fault_proxy import FaultProxy
 from tests.upload_makers import (
     MIB,
@@ -98,9 +99,7 @@ def test_an_upload_outlives_a_passing_fault(client, store, proxy, fault):
         except UnreachableError:
             continue
         break
-    deadline = time.monotonic() + 20
-    while look(client, upload).state == "uploaded" and time.monotonic() < deadline:
-        time.sleep(0.2)
+    await_true(lambda: look(client, upload).state != "uploaded")
     assert look(client, upload).state == "verified"
     assert store.size(digest_of(CONTENT)) == len(CONTENT)
 

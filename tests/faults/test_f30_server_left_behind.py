@@ -23,6 +23,7 @@ from mlreg.cli import processes
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.account import server_account
 from mlreg.cli.postgres.cluster import identity
+from tests.faults.workers import PATIENCE_SECONDS
 
 LIMIT_SECONDS = 10.0
 pytestmark = pytest.mark.slow
@@ -96,7 +97,7 @@ def test_backends_that_outlive_their_postmaster(server):
     time.sleep(0.2)
     os.kill(server.pid, signal.SIGKILL)
     assert_starts_in_time(server)
-    busy.join(timeout=5)
+    busy.join(PATIENCE_SECONDS)
     assert not busy.is_alive(), "the orphan still counts"
 
 

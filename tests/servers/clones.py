@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import psycopg
 
+TRIES = 10  # the server waits five seconds at each
 _NUMBERS = itertools.count(1)
 
 
@@ -34,6 +36,10 @@ class Clones:
         """Drop a database soon, whoever is connected to it."""
         self._dropped.append(self._thread.submit(self._drop, name))
 
+    def settle(self) -> None:
+        """Return when the server has nothing to do for other tests: who kills it waits for that."""
+        self._thread.submit(lambda: None).result()
+
     def close(self) -> None:
         """Return when all is done.
 
@@ -54,4 +60,8 @@ class Clones:
 
     def _drop(self, name: str) -> None:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            for _ in range(TRIES - 1):
+                with suppress(psycopg.errors.ObjectInUse):  # who was ended has not left in time
+                    connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                    return
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 NAMES = ("localhost", "hooks.test")
+DRIP_SECONDS, PIECES = 50.0, 1_000
 
 
 @dataclass
@@ -91,9 +92,9 @@ def _handler_of(receiver):
             if self.path == "/flood":
                 self.send_response(200)
                 self.end_headers()
-            for _ in range(1_000):
+            for _ in range(PIECES):
                 self.wfile.write(b"H" if self.path == "/drip" else bytes(65_536))
-                time.sleep(0.05 if self.path == "/drip" else 0)
+                time.sleep(DRIP_SECONDS / PIECES if self.path == "/drip" else 0)
 
         def log_message(self, *_):
             pass
