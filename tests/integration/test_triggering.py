@@ -9,6 +9,7 @@ from sqlmodel import select
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy_file import InvalidPolicyError
 from mlreg.controller.services import following, invariant_readings, previewing, runs
+from mlreg.controller.services.calling import Caller, call_trigger
 from mlreg.controller.services.chore import ChoreRoom, ChoreSettings
 from mlreg.controller.services.invariants import apply_invariants
 from mlreg.controller.services.rehearsing import rehearse_policy
@@ -231,6 +232,25 @@ def test_models_that_retrain_each_other_are_warned_of(automation):
     assert "line 3: triggers[0].upstream: what comes of 'snow' comes of 'weather'" in warning
     assert len(warned(text.replace("champion", "version"))) == 1
     assert warned(text.replace("}]", "}, {every: 1d}]\ncombine: all")) == []
+
+
+@pytest.mark.parametrize("retire", [retirement.archive_model, retirement.delete_model])
+def test_a_model_that_takes_no_version_is_looked_at_and_not_retrained(database, store, retire):
+    text = "model: flights\ndata: {label_delay: 1d}\ntriggers: [{webhook: go}]\ncooldown: 1h\n"
+    automation = Automation(database, store, policy=text, promoted=False)
+    how = {"actor": PERSON, "now": START}
+    with database.writing() as session:
+        call_trigger(session, Caller("flights", "production", "go", {}), **how)
+        retire(session, "flights", reason="old", **how)
+    (held,) = automation.pass_to(START + HOUR)
+    assert held.outcome == "archived"
+    assert automation.pass_to(START + 2 * DAY) == []
+    (state,) = automation.all(tables.PolicyState)
+    assert state.evaluated_until == START + 2 * DAY
+    with database.writing() as session:
+        retirement.restore_model(session, "flights", reason="", **how)
+    (fired,) = automation.pass_to(START + 3 * DAY)
+    assert fired.outcome == "run"
 
 
 def test_what_came_while_nobody_followed_is_not_new(automation):

@@ -28,6 +28,7 @@ def ran(hours, seconds=0.0):
     [
         (Circumstances(), {}, "run"),
         (Circumstances(frozen=True, outage=True), {}, "frozen"),
+        (Circumstances(archived=True, by_hand=True, quiet=True), {}, "archived"),
         (Circumstances(outage=True, busy=True), {}, "outage"),
         (Circumstances(busy=True, runs=(ran(1),)), {}, "busy"),
         (Circumstances(runs=(ran(5.99),)), {}, "cooldown"),

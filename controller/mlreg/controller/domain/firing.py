@@ -1,10 +1,11 @@
 """What comes of a firing: a run, or the rule that held it back.
 
 What always holds: a firing is recorded either way. The first rule that says no names the outcome:
-quiet, frozen, outage, busy, cooldown, budget. None of them stops a person, but for a run that is
-open already. What would be lost waits until it is over (`settling.py`). `missed` is written where
-due times passed while nobody looked, and the trigger does not want them caught up; `collecting`
-where a run waits for rows after a change (`collecting.py`).
+archived, quiet, frozen, outage, busy, cooldown, budget. None of them stops a person, but for a
+model that is archived or deleted, and a run that is open already. What would be lost waits until it
+is over (`settling.py`). `missed` is written where due times passed while nobody looked, and the
+trigger does not want them caught up; `collecting` where a run waits for rows after a change
+(`collecting.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from typing import Literal, NamedTuple
 from mlreg.controller.domain.budget import Budget, Hold, Moment, Spent, Use, judge_budget
 
 Outcome = Literal[
-    "run", "quiet", "frozen", "outage", "busy", "cooldown", "budget", "missed", "collecting"
+    "run",
+    "archived",
+    "quiet",
+    "frozen",
+    "outage",
+    "busy",
+    "cooldown",
+    "budget",
+    "missed",
+    "collecting",
 ]
 TRAIN_WEEK = timedelta(days=7)
 LEAST_WAIT = timedelta(minutes=1)
@@ -55,6 +65,7 @@ class Circumstances:
         quiet: whether these are the policy's quiet hours.
         by_hand: whether a person asked for it.
         cooldown_until: the deployment's own (after a guard's rollback), or None.
+        archived: whether the model is, or is deleted: it takes no version.
         busy: whether a run of this deployment is queued or running.
         runs: those of the last week, in any order.
         spent: the seconds of training by real time; None: those of `runs`, at their own moments.
@@ -62,6 +73,7 @@ class Circumstances:
 
     quiet: bool = False
     by_hand: bool = False
+    archived: bool = False
     frozen: bool = False
     outage: bool = False
     busy: bool = False
@@ -74,6 +86,8 @@ def judge_firing(
     at: datetime, circumstances: Circumstances, *, cooldown: timedelta, budget: Budget
 ) -> Outcome:
     """Return what comes of a firing at that moment (business time)."""
+    if circumstances.archived:
+        return "archived"
     if circumstances.by_hand:
         return "busy" if circumstances.busy else "run"
     rules: tuple[tuple[bool, Outcome], ...] = (

@@ -28,6 +28,7 @@ MOST_SHOWN = 20
 """So many of what waits are named in the firing to come, with so many pieces of evidence."""
 
 WORDS: Mapping[str, str] = {
+    "archived": "the model to be restored",
     "quiet": "the end of quiet hours",
     "frozen": "the freeze to be lifted",
     "outage": "the feed to come back",

@@ -167,9 +167,11 @@ def _circumstances(
     since = fire_at - max(TRAIN_WEEK, in_force.policy.cooldown)
     past = rows.runs_since(session, in_force.model_id, in_force.environment, since)
     quiet_hours = in_force.policy.quiet_hours
+    model = rows.model_of(session, in_force.model_id)
     return Circumstances(
         quiet=quiet_hours is not None and quiet_hours.end_of(fire_at) is not None,
         by_hand=any(one.name == BY_HAND for one in fires),
+        archived=model.archived_at is not None or model.deleted_at is not None,
         frozen=serving is not None and serving.frozen,
         outage=suspicion is not None and suspicion.told,
         busy=any(run.state in {"queued", "running"} for run in past),
