@@ -19,7 +19,7 @@ from mlreg.registry.services.dispatch import Dispatcher
 from mlreg.registry.services.posting import Postman, PostSettings
 from mlreg.registry.services.webhooks import WebhookForm, create_webhook
 from tests.alert_makers import Stream
-from tests.integration.test_webhooks import NOW, SEND
+from tests.integration.test_webhooks import NOW, SEND, claim_no_more
 from tests.makers import PERSON, START, make_models
 
 
@@ -84,6 +84,7 @@ def test_killed_after_the_receivers_answer_it_comes_again_under_the_same_key(
     assert done.returncode == -9
     stream.drifts(2)
     stream.drifts(3)
+    claim_no_more(database)
     delivering.send(room)
     actions = [one["event_action"] for one in receiver.bodies]
     assert actions == ["trigger", "trigger", "resolve"]

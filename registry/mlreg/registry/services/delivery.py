@@ -2,14 +2,18 @@
 
 What always holds: a webhook's position moves past an event only after the answer to it came (or it
 was given up, which stands in `webhook_delivery`), so a kill at any point sends an event again and
-never skips one. A webhook that fails holds up itself and no other. An event that fails for a day is
-dead; if the next one fails as well, the webhook is disabled and keeps its place. A test is sent
-once, and holds up nothing: what became of it is the answer to it.
+never skips one. Whoever sends to a webhook has claimed it for longer than one sending takes, by the
+database's clock, and claims it anew before each: of several processes one sends to it, and of one
+that was killed the others take it over a minute later. A webhook that fails holds up itself and no
+other. An event that fails for a day is dead; if the next one fails as well, the webhook is disabled
+and keeps its place. A test is sent once, and holds up nothing: what became of it is the answer to
+it.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 ROUND_SECONDS = 15.0
+CLAIM_SECONDS = 60.0
+"""Longer than one sending: a slow look-up of the address, and 20 s at most to the end."""
 DELIVERED, DEAD = "delivered", "dead"
 
 log = logging.getLogger("mlreg.webhooks")
@@ -60,13 +66,26 @@ def deliver(work: Round) -> int:
 
 
 def _deliver_to(work: Round, webhook_id: int) -> int:
+    """Send what waits for one webhook, unless somebody else does."""
+    claim = secrets.token_hex(16)
+    with work.database.writing() as session:
+        if not rows.claim(session, webhook_id, claim, CLAIM_SECONDS):
+            return 0
+    try:
+        return _deliver_claimed(work, webhook_id, claim)
+    finally:
+        with work.database.writing() as session:
+            rows.release(session, webhook_id, claim)
+
+
+def _deliver_claimed(work: Round, webhook_id: int, claim: str) -> int:
     """Send what waits for one webhook until it fails, or the round's time is over."""
     sent, until = 0, time.monotonic() + ROUND_SECONDS
     while time.monotonic() < until and not work.halt.is_set():
-        with work.database.reading() as session:
-            webhook = rows.get(session, webhook_id)
+        with work.database.writing() as session:
+            webhook = rows.hold(session, webhook_id, claim, CLAIM_SECONDS)
             events = list_events(session, webhook.position) if webhook else []
-        if webhook is None or not webhook.enabled or not events:
+        if webhook is None or not events:
             break
         event = _next_wanted(work, webhook, events)
         if event is None:
@@ -116,7 +135,7 @@ def _fail(work: Round, webhook: Webhook, event: Event, answer: tuple[int | None,
             return True
         rows.note_failure(
             session,
-            webhook.id or 0,
+            webhook,
             f"{error}; the webhook is disabled" if out else error,
             attempts=attempts,
             pause_seconds=pause_after(attempts).total_seconds(),

@@ -15,24 +15,34 @@ if TYPE_CHECKING:
 
     from mlreg.registry.store.database import ReadSession, WriteSession
 
-_DUE = text("""
-    SELECT id FROM webhook
-    WHERE enabled AND position < (SELECT seq FROM outbox_head)
+_IS_DUE = """enabled AND position < (SELECT seq FROM outbox_head)
         AND (not_before IS NULL OR not_before <= clock_timestamp())
-    ORDER BY id
-""")
-_WORK = text("""
+        AND (claimed_until IS NULL OR claimed_until <= clock_timestamp())"""
+_DUE = text(f"""
+    SELECT id FROM webhook WHERE {_IS_DUE} ORDER BY id
+""")  # noqa: S608 - a constant
+_WORK = text(f"""
     SELECT EXISTS (SELECT FROM outbox_message WHERE seq IS NULL)
-        OR EXISTS (
-            SELECT FROM webhook WHERE enabled AND position < (SELECT seq FROM outbox_head)
-            AND (not_before IS NULL OR not_before <= clock_timestamp())
-        )
+        OR EXISTS (SELECT FROM webhook WHERE {_IS_DUE})
         OR EXISTS (
             SELECT FROM outbox_message WHERE sent_at IS NULL AND seq <= (
                 SELECT coalesce(min(position), (SELECT seq FROM outbox_head))
                 FROM webhook WHERE enabled
             )
         )
+""")  # noqa: S608 - a constant
+_CLAIM = text(f"""
+    UPDATE webhook SET claim = :claim,
+        claimed_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE id = (SELECT id FROM webhook WHERE id = :id AND {_IS_DUE} FOR UPDATE SKIP LOCKED)
+    RETURNING id
+""")  # noqa: S608 - a constant
+_HOLD = text("""
+    UPDATE webhook SET claimed_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE id = :id AND claim = :claim AND enabled RETURNING id
+""")
+_RELEASE = text("""
+    UPDATE webhook SET claim = NULL, claimed_until = NULL WHERE id = :id AND claim = :claim
 """)
 _MOVE = text("""
     UPDATE webhook SET position = :seq, attempts = :attempts, not_before = NULL,
@@ -44,7 +54,7 @@ _FAIL = text("""
     UPDATE webhook SET attempts = :attempts, enabled = enabled AND :enabled,
         not_before = clock_timestamp() + make_interval(secs => :pause),
         last_at = clock_timestamp(), last_outcome = :outcome
-    WHERE id = :id
+    WHERE id = :id AND claim = :claim
 """)
 _NOTE = text("""
     INSERT INTO webhook_delivery (webhook_id, seq, topic, state, attempts, status, error, at)
@@ -78,13 +88,27 @@ def has_work(session: ReadSession) -> bool:
 
 
 def list_due(session: ReadSession) -> list[int]:
-    """Return the webhooks that have something before them and wait for no pause to end."""
+    """Return the webhooks that have something before them, wait for no pause, and are nobody's."""
     return list(session.execute(_DUE).scalars())
 
 
-def get(session: ReadSession, webhook_id: int) -> Webhook | None:
-    """Return a webhook; None when it is gone."""
+def claim(session: WriteSession, webhook_id: int, claim: str, seconds: float) -> bool:
+    """Keep others from sending to a webhook for so long; False when it is not due, or theirs."""
+    values = {"id": webhook_id, "claim": claim, "seconds": seconds}
+    return session.execute(_CLAIM, values).first() is not None
+
+
+def hold(session: WriteSession, webhook_id: int, claim: str, seconds: float) -> Webhook | None:
+    """Return a claimed webhook, claimed for so long again; None when it is out, or others' now."""
+    values = {"id": webhook_id, "claim": claim, "seconds": seconds}
+    if session.execute(_HOLD, values).first() is None:
+        return None
     return session.get(Webhook, webhook_id)
+
+
+def release(session: WriteSession, webhook_id: int, claim: str) -> None:
+    """Leave a webhook to others, if it is claimed by this claim still."""
+    session.execute(_RELEASE, {"id": webhook_id, "claim": claim})
 
 
 def list_deliveries(
@@ -129,15 +153,23 @@ def pass_by(session: WriteSession, webhook_id: int, seq: int) -> None:
 
 def note_failure(
     session: WriteSession,
-    webhook_id: int,
+    webhook: Webhook,
     outcome: str,
     *,
     attempts: int,
     pause_seconds: float,
     enabled: bool,
 ) -> None:
-    """Write down that an attempt has failed, and when the next one is due."""
-    values = {"id": webhook_id, "outcome": outcome, "attempts": attempts}
+    """Write down that an attempt has failed, and when the next one is due.
+
+    Nothing is written where somebody else has claimed the webhook since it was read.
+    """
+    values = {
+        "id": webhook.id,
+        "claim": webhook.claim,
+        "outcome": outcome,
+        "attempts": attempts,
+    }
     session.execute(_FAIL, {**values, "pause": pause_seconds, "enabled": enabled})
 
 

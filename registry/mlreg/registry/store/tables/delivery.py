@@ -72,6 +72,7 @@ class OutboxHead(SQLModel, table=True):
 class Webhook(SQLModel, table=True):
     """Where somebody wants to be told; `position` is the last event that was settled there.
 
+    `claim` names whoever sends to it until `claimed_until`, that no two do at once.
     `secret` is kept as it is, for deliveries are signed with it.
     """
 
@@ -90,6 +91,8 @@ class Webhook(SQLModel, table=True):
     not_before: datetime | None = optional_moment()
     last_at: datetime | None = optional_moment()
     last_outcome: str | None = None
+    claim: str | None = None
+    claimed_until: datetime | None = optional_moment()
     created_at: datetime = moment()
     created_by: str
 
