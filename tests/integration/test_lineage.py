@@ -46,7 +46,8 @@ def test_a_run_from_its_segments_to_its_revision(  # noqa: PLR0915 - one run, se
     log_stream(database, model, TODAY - 33 * DAY, 32)
     with worker(database, store, clock, tmp_path / "work"):
         run = await_end(database, ask(database, now=clock.now()))
-    promote_by_hand(database, run.version, now=clock.now(), actor=PERSON)
+    promoted = clock.now()
+    promote_by_hand(database, run.version, now=promoted, actor=PERSON)
 
     up = client.lineage.of("flights/1", direction="upstream")
     assert kinds(up, "run") == {str(run.id)}
@@ -76,7 +77,7 @@ def test_a_run_from_its_segments_to_its_revision(  # noqa: PLR0915 - one run, se
     assert max(map(len, shown.stdout.splitlines())) <= 80
     listed = run_cli(api, tmp_path, "lineage", f"segment:{min(segments)}", "--live")
     assert listed.stdout.splitlines()[1].split() == [
-        *("flights/1", "production", "full", f"{clock.now():%Y-%m-%d}")
+        *("flights/1", "production", "full", f"{promoted:%Y-%m-%d}")
     ]
 
 

@@ -69,7 +69,9 @@ def test_what_is_no_time_or_in_the_future_is_refused(given):
 
 VERBS = st.sampled_from(["promote 1", "promote 2", "promote 3", "rollback", "freeze", "unfreeze"])
 RARE = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

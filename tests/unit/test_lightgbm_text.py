@@ -218,7 +218,9 @@ def test_the_child_dies_of_what_the_validator_would_have_refused_and_the_caller_
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_any_small_mutation_is_refused_or_harmless(text, data):
