@@ -186,6 +186,29 @@ def test_ten_thousand_triggers_are_too_many():
     assert problems(text) == ("line 2: triggers: at most 100, not 2,500",)
 
 
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("trigers:", "triggers"),
+        ("roundz: 200", "rounds"),
+        ("abov: 0.2", "above"),
+        ("margn: 0.002", "margin"),
+        ("max_tree: 400", "max_trees"),
+        ("run_per_day: 4", "runs_per_day"),
+        ("metrik: log_loss, worse", "metric"),
+    ],
+)
+def test_an_unknown_key_names_the_one_that_was_perhaps_meant(written, key):
+    meant = key + written[written.index(":") :]
+    text = FILE.replace(meant, written)
+    assert any(f"unknown key (did you mean {key}?)" in one for one in problems(text))
+
+
+def test_a_word_that_is_like_no_key_has_no_other_named():
+    (said,) = problems(FILE.replace("cooldown:", "zebra:"))
+    assert said.endswith("zebra: unknown key")
+
+
 def test_several_problems_are_told_at_once():
     found = problems(FILE.replace("seed: 7", "seed: x").replace("cooldown:  6h", "cooldown: x"))
     assert [one.partition(":")[0] for one in found] == ["line 10", "line 16"]

@@ -66,7 +66,7 @@ def read_policy(text: str, kinds: Kinds) -> Policy:
     triggers = [one for _, one in file.parts("triggers", kinds.triggers, problems)]
     gates = [one for _, one in file.parts("gates", kinds.gates, problems)]
     rest = {key: value for key, value in file.document.items() if key not in {"triggers", "gates"}}
-    frame = file.part(PolicyFrame, rest, (), problems)
+    frame = file.part(PolicyFrame, rest, (), problems, also=Policy.model_fields)
     if frame is None or problems:
         raise InvalidPolicyError(problems=problems)
     policy = _whole(frame, triggers, gates, said=set(file.document))

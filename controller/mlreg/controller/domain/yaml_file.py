@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, TypeVar
@@ -18,11 +18,14 @@ from typing import Any, ClassVar, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mlreg.controller.domain.known_keys import perhaps_meant
 from mlreg.registry.domain.errors import InvalidError
 
 MAX_BYTES = 65_536
 MAX_DEPTH = 12
 SHOWN_PROBLEMS = 5
+LOOKED_UP = 50
+"""For so many unknown keys it is said which was perhaps meant."""
 TAG = "="
 """What names of forms begin with: they are no keys of the file, so no place is spelt with them."""
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
@@ -89,13 +92,22 @@ class YamlFile:
         return value
 
     def part(
-        self, kind: type[Part], content: object, place: Location, problems: list[str]
+        self,
+        kind: type[Part],
+        content: object,
+        place: Location,
+        problems: list[str],
+        also: Collection[str] = (),
     ) -> Part | None:
-        """Return some content as a part; None if it is none, then its problems are added."""
+        """Return some content as a part; None if it is none, then its problems are added.
+
+        `also` are keys beside its own, that are read in another way.
+        """
         try:
             return kind.model_validate_json(json.dumps(content), strict=True)
         except ValidationError as error:
-            problems.extend(self._problems_of(error, place))
+            meant = _meant(error, kind, also)
+            problems.extend(self._problems_of(error, place, meant))
             return None
 
     def parts(
@@ -119,14 +131,17 @@ class YamlFile:
                 found.append((index, one))
         return found
 
-    def _problems_of(self, error: ValidationError, place: Location) -> list[str]:
+    def _problems_of(
+        self, error: ValidationError, place: Location, meant: Mapping[Location, str]
+    ) -> list[str]:
         """Return one line per place: a union complains once for each of its members."""
         by_place: dict[str, str] = {}
         for problem in error.errors(include_url=False):
             steps = [step for step in problem["loc"] if not str(step).startswith(TAG)]
             where = self.at((*place, *steps))
             words = _WORDS.get(problem["type"], "").format(**problem.get("ctx", {}))
-            by_place.setdefault(where, words or _plainly(problem["msg"]))
+            words = (words or _plainly(problem["msg"])) + meant.get(problem["loc"], "")
+            by_place.setdefault(where, words)
         return [f"{where}: {what}" for where, what in by_place.items()]
 
 
@@ -263,6 +278,15 @@ _WORDS = {
     "less_than_equal": "must be {le} or less",
 }
 """What pydantic says in the words of Python, by its type of error."""
+
+
+def _meant(
+    error: ValidationError, kind: type[BaseModel], also: Collection[str]
+) -> dict[Location, str]:
+    """Return for each unknown key which one was perhaps meant, by its place."""
+    found = error.errors(include_url=False)
+    unknown = [one["loc"] for one in found if one["type"] == "extra_forbidden"]
+    return {place: perhaps_meant(kind, place, also) for place in unknown[:LOOKED_UP]}
 
 
 def _plainly(message: str) -> str:
