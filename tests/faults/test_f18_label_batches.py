@@ -24,6 +24,7 @@ from mlreg.controller.services.feedback import accept
 from mlreg.controller.services.profiles import ensure_bins, merged_profile, window_profiles
 from mlreg.controller.services.small_batches import SmallBody, check_together, keep_together
 from mlreg.controller.services.snapshots import counts_of, freeze, read_snapshot
+from mlreg.controller.store.feedback import SLOTS
 from mlreg.registry.domain.actor import SYSTEM
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.store.tables import Contract, Model, Version
@@ -167,6 +168,21 @@ def test_the_order_of_arrival_changes_nothing(database, store, model, seed):
     assert (counts.unknown, counts.late) == (30, 100)
 
 
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(minutes=30)])
+def test_of_two_labels_the_later_stands_whichever_segment_it_lies_in(database, store, model, apart):
+    """Its segment may begin before the other's; of one time the one that arrived last is later."""
+    rows = served(0, 100)
+    truth = labels(rows)
+    log(database, model, "predictions", "p", rows)
+    log(database, model, "labels", "wrong", shifted(truth.slice(50), by=-apart, flip=True))
+    drain_model(database, store, model.id, now=NOW)
+    log(database, model, "labels", "right", truth)
+    drain_model(database, store, model.id, now=NOW)
+    table = joined(database, store, model)
+    assert table["label"].to_pylist() == truth["label"].to_pylist()
+    assert counts_of(table).superseded == 50
+
+
 def test_the_same_batch_at_once_counts_once(database, store, model):
     rows = served(0, ROWS)
     truth = labels(rows)
@@ -303,6 +319,16 @@ def test_a_killed_drain_of_small_requests_loses_nothing_and_doubles_nothing(
     assert (counts.rows, counts.duplicates) == (60, 0)
     assert (counts.labelled, counts.superseded) == (60, 0)
     assert profiled_rows(database, model) == 60
+
+
+def test_small_requests_that_wait_are_not_emptied_when_the_ring_turns(database, store, model):
+    """What they share lies under a number that no batch has."""
+    rows = served(0, 20)
+    log_small(database, model, "predictions", rows, 0)
+    for _ in range(SLOTS + 1):
+        reclaim_slots(database)
+    drain_model(database, store, model.id, now=NOW)
+    assert joined(database, store, model).num_rows == 20
 
 
 def test_a_round_takes_small_requests_with_all_that_share_their_bytes(

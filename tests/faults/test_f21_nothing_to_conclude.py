@@ -6,6 +6,7 @@ from mlreg.controller.services import decisions, feedback
 from mlreg.controller.services.policies import apply_policy, set_enabled
 from mlreg.controller.services.runs import request_run
 from mlreg.registry.artifacts.filesystem import FolderStore
+from mlreg.registry.domain.revisions import NotAcceptedError
 from mlreg.registry.services import catalog, deployments
 from tests.makers import PERSON
 from tests.run_makers import (
@@ -110,6 +111,17 @@ def test_nothing_to_conclude_is_a_hold(database, store, tmp_path, model, case):
     assert verdict(database, run) == "inconclusive"
     assert deployment(database).champion == 1
     assert any(line.startswith("not promoted") for line in log_of(database, run.id))
+    with pytest.raises(NotAcceptedError):
+        promote_by_hand(database, run.version, now=LATER, actor=PERSON)
+
+
+def test_nothing_to_conclude_does_not_fill_an_empty_deployment(database, store, tmp_path):
+    """Where nothing serves a person may promote anything, so only the run itself can hold."""
+    log_stream(database, make_model(database), START, 31)
+    run = run_by_policy(database, store, tmp_path)
+    assert verdict(database, run) == "inconclusive", log_of(database, run.id)
+    assert deployment(database) is None
+    promote_by_hand(database, run.version, now=LATER, actor=PERSON)
 
 
 def freeze(session):
