@@ -269,10 +269,12 @@ def merge_all(profiles: Sequence[Profile]) -> Profile:
         DifferentBinsError: their bins differ.
     """
     bins = profiles[0].bins
+    if len(profiles) == 1:
+        return profiles[0]
     if any(profile.bins.digest != bins.digest for profile in profiles):
         raise DifferentBinsError
     extremes = np.stack([profile.extremes for profile in profiles])
-    with np.errstate(invalid="ignore"):  # two infinite moments
+    with np.errstate(over="ignore", invalid="ignore"):  # moments too large, or two infinite ones
         sums = np.sum([profile.sums for profile in profiles], axis=0)
     return Profile(
         bins=bins,

@@ -140,7 +140,7 @@ class ProfileStack:
         starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
         if len(starts) == len(self):
             return self
-        with np.errstate(invalid="ignore"):  # two infinite moments
+        with np.errstate(over="ignore", invalid="ignore"):  # as `merge_all`
             sums = np.add.reduceat(self.sums, starts)
         low = np.minimum.reduceat(self.extremes[:, 0], starts)
         high = np.maximum.reduceat(self.extremes[:, 1], starts)

@@ -43,7 +43,7 @@ from mlreg.controller.services.judging import ONE_PRIOR, is_cut, slice_column, s
 from mlreg.controller.services.label_drift import classes_of
 from mlreg.controller.services.label_readings import Taken, awaited, label_readings
 from mlreg.controller.services.labelled_rows import LabelledRows, RowShape
-from mlreg.controller.services.monitoring import profile_readings
+from mlreg.controller.services.window_readings import profile_readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence

@@ -30,6 +30,7 @@ from mlreg.controller.services.looking_again import watches_readings
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.tick_report import TickReport
 from mlreg.controller.services.triggering import Automation, judge_triggers
+from mlreg.controller.services.window_readings import Watched
 from mlreg.controller.store import late_hours
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.serving import Serving, find_serving
@@ -170,7 +171,7 @@ def _has_news(beat: Beat, memory: PolicyMemory, written: Sequence[Interval]) -> 
 def _read_closed(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
     """Read the windows that closed and whose batches are drained, oldest first."""
     width = beat.in_force.policy.data.window
-    watched = None
+    watched: Watched | None = None
     all_closed = closed_windows(memory.closed_until, beat.now, width)
     for window in islice(all_closed, MAX_WINDOWS_PER_TICK):
         if not beat.is_drained(window.end) or beat.report.windows >= MANY_WINDOWS:
@@ -254,11 +255,11 @@ def _remember(state: PolicyState, beat: Beat, memory: PolicyMemory) -> None:
     state.next_fire_at = next_moment(beat.in_force.policy, memory)
 
 
-def _watched(beat: Beat) -> monitoring.Watched:
+def _watched(beat: Beat) -> Watched:
     in_force, serving = beat.in_force, beat.serving
     model = rows.model_of(beat.session, in_force.model_id)
     schema = catalog.feature_schema_of(model)
-    return monitoring.Watched(
+    return Watched(
         model_id=in_force.model_id,
         environment=in_force.environment,
         task=model.task,

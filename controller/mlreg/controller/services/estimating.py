@@ -27,9 +27,7 @@ from mlreg.controller.domain.loss_model import LossModel
 from mlreg.controller.domain.outcomes import EVEN_EDGES, Outcomes, bin_scores
 from mlreg.controller.domain.profile import merge_all
 from mlreg.controller.domain.readings import EVERYTHING, WindowReading
-from mlreg.controller.domain.windows import HOUR, Interval
-from mlreg.controller.services import profiles
-from mlreg.controller.services.label_profiles import EVEN, past_outcomes
+from mlreg.controller.services.label_profiles import EVEN
 from mlreg.controller.store import label_profiles as rows
 
 if TYPE_CHECKING:
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.metrics import Floats
     from mlreg.controller.domain.profile import Profile
+    from mlreg.controller.domain.windows import Interval
+    from mlreg.controller.feedback.columns import HourProfile
     from mlreg.controller.services.label_profiles import PastOutcomes
     from mlreg.registry.store.database import ReadSession
 
@@ -53,7 +53,11 @@ class Estimated:
 
 
 def estimates(
-    session: ReadSession, estimated: Estimated, window: Interval, down: Sequence[Interval]
+    session: ReadSession,
+    estimated: Estimated,
+    window: Interval,
+    kept: Sequence[HourProfile],
+    history: Sequence[Sequence[PastOutcomes]],
 ) -> list[WindowReading]:
     """Return the estimated readings of a window that closed; none where nothing can be said.
 
@@ -61,17 +65,16 @@ def estimates(
         session: reads profiles.
         estimated: whose window it is.
         window: the window.
-        down: outages, which are left out.
+        kept: its hours outside outages, by version.
+        history: what became of scores in mature windows, where the task needs it.
     """
-    if estimated.task not in {"binary", "regression"} or estimated.contract is None:
+    if estimated.task not in {"binary", "regression"} or estimated.contract is None or not kept:
         return []
-    by_version = _profiles_by_version(session, estimated, window, down)
-    if not by_version:
-        return []
+    by_version = _by_version(kept)
     if estimated.task == "regression":
         found, basis = _by_loss_model(session, estimated, merge_all(list(by_version.values())))
     else:
-        found, basis = _by_confidence(session, estimated, window, by_version)
+        found, basis = _by_confidence(estimated, window, by_version, history)
     count = sum(profile.rows for profile in by_version.values())
     return [_reading(window, one, count, basis) for one in found]
 
@@ -97,17 +100,15 @@ def estimated_of_classes(
     return [_reading(window, one, len(scores), basis) for one in found]
 
 
-def _profiles_by_version(
-    session: ReadSession, estimated: Estimated, window: Interval, down: Sequence[Interval]
-) -> dict[int, Profile]:
+def needs_history(task: str) -> bool:
+    """Say whether windows of a task are estimated by what became of scores before."""
+    return task == "binary"
+
+
+def _by_version(kept: Sequence[HourProfile]) -> dict[int, Profile]:
     found: dict[int, list[Profile]] = defaultdict(list)
-    hours = profiles.window_profiles(
-        session, estimated.model_id, estimated.contract or "", window.start, window.end
-    )
-    for hour in hours:
-        span = Interval(hour.start, hour.start + HOUR)
-        if not any(one.overlaps(span) for one in down):
-            found[hour.version].append(hour.profile)
+    for hour in kept:
+        found[hour.version].append(hour.profile)
     return {version: merge_all(parts) for version, parts in found.items()}
 
 
@@ -123,16 +124,14 @@ def _by_loss_model(
 
 
 def _by_confidence(
-    session: ReadSession,
     estimated: Estimated,
     window: Interval,
     by_version: dict[int, Profile],
+    history: Sequence[Sequence[PastOutcomes]],
 ) -> tuple[list[Estimate], dict[str, object]]:
     """Estimate the version with the most rows; a window is mostly of one."""
     version = max(by_version, key=lambda one: by_version[one].rows)
     profile = by_version[version]
-    place = (estimated.model_id, estimated.environment)
-    history = past_outcomes(session, place, window.end)
     own = _outcomes(history, estimated.contract, lambda one: one.version == version)
     others = sum(one.rows for one in own) < MIN_ROWS
     past = _outcomes(history, estimated.contract, lambda _one: True) if others else own

@@ -7,21 +7,22 @@ shorter windows from the hours that they are made of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.season import past_starts
 from mlreg.controller.domain.windows import DAY, Interval
 from mlreg.controller.monitors.monitor import History
 from mlreg.controller.services.profiles import find_bins
-from mlreg.controller.services.rollups import LENGTHS, Width, WindowStack, load_starts
+from mlreg.controller.services.rollups import LENGTHS, Starts, Width, WindowStack, load_starts
 from mlreg.controller.store import profiles, readings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
 
-    from mlreg.controller.domain.bins import Bins
     from mlreg.controller.domain.profile import Profile
     from mlreg.registry.store.database import ReadSession
 
@@ -34,11 +35,13 @@ FIRST_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """A stored profile's start, and the start of the window that it is a part of."""
+class Sought:
+    """A window of a log whose past is sought; `down`: the outages in it."""
 
-    start: datetime
-    window: datetime
+    log: Log
+    bins: Bins
+    window: Interval
+    down: Sequence[Interval]
 
 
 def load_history(session: ReadSession, log: Log, window: Interval) -> History | None:
@@ -50,15 +53,25 @@ def load_history(session: ReadSession, log: Log, window: Interval) -> History | 
     bins = find_bins(session, log[1])
     if bins is None:
         return None
-    starts = past_starts(window.start, window.length)
-    down = readings.outage_intervals(session, log[0], Interval(starts[0], window.start))
-    wanted = [
-        start
-        for start in starts
-        if not any(one.overlaps(Interval(start, start + window.length)) for one in down)
-    ]
-    found = _merged(session, log, bins, wanted, window)
-    return History(found.starts, found.stack)
+    first = past_starts(window.start, window.length)[0]
+    down = readings.outage_intervals(session, log[0], Interval(first, window.start))
+    return load_histories(session, [Sought(log, bins, window, down)])[0]
+
+
+def load_histories(session: ReadSession, sought: Sequence[Sought]) -> list[History]:
+    """Return the past windows to compare each window with; errors as above."""
+    found: dict[int, History] = {}
+    for width in sorted({_width(one.window) for one in sought}):
+        places = [place for place, one in enumerate(sought) if _width(one.window) == width]
+        owners = [_owners(sought[place], LENGTHS[width]) for place in places]
+        wanted = [
+            Starts(sought[place].log, sought[place].bins, list(pieces))
+            for place, pieces in zip(places, owners, strict=True)
+        ]
+        stacks = load_starts(session, width, wanted)
+        for place, pieces, parts in zip(places, owners, stacks, strict=True):
+            found[place] = _merged(parts, pieces)
+    return [found[place] for place in range(len(sought))]
 
 
 def score_reference(
@@ -88,7 +101,7 @@ def _with_scores(
 ) -> Profile:
     """Return a reference with the scores of some days, if any were logged."""
     days = [first + number * DAY for number in range(count)]
-    logged = load_starts(session, log, reference.bins, "day", days)
+    (logged,) = load_starts(session, "day", [Starts(log, reference.bins, days)])
     return reference.with_scores(logged.stack.merged()) if len(logged.starts) else reference
 
 
@@ -96,21 +109,26 @@ def _midnight_after(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
 
 
-def _merged(
-    session: ReadSession, log: Log, bins: Bins, wanted: Sequence[datetime], window: Interval
-) -> WindowStack:
-    """Return the wanted windows that have any rows, their parts and versions merged."""
-    width: Width = "day" if window.length >= DAY else "hour"
-    step = LENGTHS[width]
-    pieces = [
-        _Piece(start + number * step, start)
-        for start in wanted
+def _width(window: Interval) -> Width:
+    return "day" if window.length >= DAY else "hour"
+
+
+def _owners(sought: Sought, step: timedelta) -> dict[datetime, datetime]:
+    """Return the start of each stored part of the past, and of the window that it is a part of."""
+    window = sought.window
+    return {
+        start + number * step: start
+        for start in past_starts(window.start, window.length)
+        if not any(one.overlaps(Interval(start, start + window.length)) for one in sought.down)
         for number in range(window.length // step)
-    ]
-    owners = {piece.start: piece.window for piece in pieces}
-    found = load_starts(session, log, bins, width, list(owners))
-    whole = WindowStack(tuple(owners[start] for start in found.starts), found.versions, found.stack)
-    return whole.by_start()
+    }
+
+
+def _merged(parts: WindowStack, owners: Mapping[datetime, datetime]) -> History:
+    """Return the windows that have any rows, their parts and versions merged."""
+    starts = tuple(owners[start] for start in parts.starts)
+    whole = WindowStack(starts, parts.versions, parts.stack).by_start()
+    return History(whole.starts, whole.stack)
 
 
 def _has_scores(reference: Profile) -> bool:

@@ -28,7 +28,7 @@ from mlreg.controller.services.invariants import PREFIX, Declared, find_invarian
 from mlreg.controller.services.logged_rows import sample_rows, select_rows
 from mlreg.controller.services.looking_again import look_again_if_watched
 from mlreg.controller.services.losses import check_still_there
-from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT
+from mlreg.controller.services.window_readings import LEAST_SHARE_LEFT
 from mlreg.controller.store import readings
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.services import catalog

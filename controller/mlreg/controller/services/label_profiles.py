@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.windows import Interval
     from mlreg.controller.services.labelled_rows import LabelledRows
     from mlreg.controller.store.readings import Place
-    from mlreg.controller.store.tables import LabelProfile
     from mlreg.registry.store.database import ReadSession, WriteSession
 
 HISTORY = 28
@@ -72,14 +71,21 @@ def known_delays(session: ReadSession, place: Place, until: datetime, classes: i
 
 def past_outcomes(session: ReadSession, place: Place, until: datetime) -> list[list[PastOutcomes]]:
     """Return what became of scores in the newest mature windows, window by window."""
-    found = rows.newest_profiles(session, place, until, limit=HISTORY, state="final")
-    return [_outcomes(one) for one in found]
+    return past_outcomes_of(session, [(place, until)])[0]
 
 
-def _outcomes(row: LabelProfile) -> list[PastOutcomes]:
+def past_outcomes_of(
+    session: ReadSession, asked: Sequence[tuple[Place, datetime]]
+) -> list[list[list[PastOutcomes]]]:
+    """Return the same for many deployments, each up to a moment."""
+    found = rows.mature_bodies(session, asked, HISTORY)
+    return [[_outcomes(body) for body in bodies] for bodies in found]
+
+
+def _outcomes(body: Mapping[str, Any]) -> list[PastOutcomes]:
     return [
         PastOutcomes(int(version), one["contract"], Outcomes.from_json(one["table"]))
-        for version, one in row.body["outcomes"].items()
+        for version, one in body["outcomes"].items()
     ]
 
 

@@ -35,9 +35,9 @@ from mlreg.controller.services.label_readings import (
 )
 from mlreg.controller.services.labelled_rows import RowShape, labelled_rows, shape_of
 from mlreg.controller.services.logged_rows import read_rows, select_rows
-from mlreg.controller.services.monitoring import LEAST_SHARE_LEFT
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.verdicts import judged
+from mlreg.controller.services.window_readings import LEAST_SHARE_LEFT
 from mlreg.controller.store import label_profiles as profile_rows
 from mlreg.controller.store import policies, readings
 from mlreg.registry.store.tables import Model

@@ -18,7 +18,7 @@ from mlreg.controller.store import profiles
 from mlreg.controller.store.tables import ReferenceProfile, WindowProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -35,6 +35,7 @@ __all__ = [
     "ensure_bins",
     "find_bins",
     "find_reference",
+    "list_bins",
     "merged_profile",
     "profile_table",
     "store_reference",
@@ -57,6 +58,13 @@ def find_bins(session: ReadSession, contract: str) -> Bins | None:
     """Return the bins of a contract (by its digest), None before its first training."""
     raw = profiles.find_bins(session, contract)
     return None if raw is None else _bins(raw)
+
+
+def list_bins(session: ReadSession, contracts: Iterable[str]) -> dict[str, Bins]:
+    """Return the bins of those contracts (by their digests) that were trained once."""
+    wanted = sorted(set(contracts))
+    found = profiles.list_bins(session, wanted) if wanted else {}
+    return {contract: _bins(raw) for contract, raw in found.items()}
 
 
 def window_profiles(

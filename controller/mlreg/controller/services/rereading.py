@@ -15,13 +15,8 @@ from typing import TYPE_CHECKING
 from mlreg.controller.domain.outage import HourShares, Suspicion, step
 from mlreg.controller.domain.windows import DAY, HOUR, Interval, window_of
 from mlreg.controller.services import comparing, invariant_readings, measuring, outages
-from mlreg.controller.services.monitoring import (
-    RULE,
-    Watched,
-    load_hours,
-    shares_of,
-    write_again,
-)
+from mlreg.controller.services.monitoring import RULE, shares_of, write_again
+from mlreg.controller.services.window_readings import Watched, load_hours
 from mlreg.controller.store.readings import find_reading, outage_intervals
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from mlreg.controller.domain.profile import Profile, merge, merge_all
 from mlreg.controller.domain.stack import ProfileStack
 from mlreg.controller.domain.windows import DAY, HOUR, WEEK, Interval, window_of
 from mlreg.controller.store import profiles
+from mlreg.controller.store.closed_windows import bodies_at
 from mlreg.controller.store.tables import RolledProfile
 
 if TYPE_CHECKING:
@@ -76,17 +77,24 @@ def load_stack(
     return _window_stack(found, bins)
 
 
-def load_starts(
-    session: ReadSession, log: Log, bins: Bins, width: Width, starts: Sequence[datetime]
-) -> WindowStack:
-    """Return the profiles of the windows that begin just then, of every version.
+class Starts(NamedTuple):
+    """The windows of a log that begin just then."""
+
+    log: Log
+    bins: Bins
+    starts: Sequence[datetime]
+
+
+def load_starts(session: ReadSession, width: Width, wanted: Sequence[Starts]) -> list[WindowStack]:
+    """Return for each log the profiles of the windows that it asks for, of every version.
 
     A day or week that is not rolled up yet is not among them.
 
     Raises:
         BrokenProfileError: stored bytes are not profiles of these bins.
     """
-    return _window_stack(profiles.list_bodies_at(session, log, width, starts), bins)
+    found = bodies_at(session, width, [(one.log, one.starts) for one in wanted])
+    return [_window_stack(of, one.bins) for one, of in zip(wanted, found, strict=True)]
 
 
 def roll_up(session: WriteSession, log: Log, added: Sequence[HourProfile]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,24 @@ _NEW_SEGMENTS = text("""
     SELECT digest FROM segment
     WHERE model_id = :model_id AND kind = 'labels' AND created_at > :after ORDER BY start, digest
 """)
+_MATURE = text("""
+    SELECT one.model_id, one.environment
+    FROM unnest(CAST(:models AS bigint[]), CAST(:environments AS text[]))
+        AS one (model_id, environment)
+    WHERE EXISTS (SELECT FROM label_profile WHERE model_id = one.model_id
+                  AND environment = one.environment AND state = 'final' AND labelled > 0)
+""")
+_MATURE_BODIES = text("""
+    SELECT one.place, past.body
+    FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS one (
+        place int, model_id bigint, environment text, until timestamptz)
+    CROSS JOIN LATERAL (
+        SELECT body, start FROM label_profile
+        WHERE model_id = one.model_id AND environment = one.environment
+          AND "end" <= one.until AND state = 'final'
+        ORDER BY start DESC LIMIT :limit) AS past
+    ORDER BY one.place, past.start DESC
+""")
 
 
 def keep_profile(session: WriteSession, values: Mapping[str, Any]) -> None:
@@ -63,17 +82,32 @@ def newest_profiles(
 
 def has_mature(session: ReadSession, place: Place) -> bool:
     """Say whether any window of a deployment was measured when it was mature."""
-    query = (
-        select(LabelProfile.state)
-        .where(
-            LabelProfile.model_id == place[0],
-            LabelProfile.environment == place[1],
-            LabelProfile.state == "final",
-            LabelProfile.labelled > 0,
-        )
-        .limit(1)
-    )
-    return session.exec(query).first() is not None
+    return place in with_mature(session, [place])
+
+
+def with_mature(session: ReadSession, places: Sequence[Place]) -> set[Place]:
+    """Return the deployments of which any window was measured when it was mature."""
+    values = {"models": [one[0] for one in places], "environments": [one[1] for one in places]}
+    return {(row[0], row[1]) for row in session.execute(_MATURE, values)} if places else set()
+
+
+def mature_bodies(
+    session: ReadSession, asked: Sequence[tuple[Place, datetime]], limit: int
+) -> list[list[dict[str, Any]]]:
+    """Return for each deployment what its newest mature windows say that ended by a moment.
+
+    The newest is the first.
+    """
+    rows = [
+        {"place": number, "model_id": place[0], "environment": place[1], "until": until.isoformat()}
+        for number, (place, until) in enumerate(asked)
+    ]
+    found: list[list[dict[str, Any]]] = [[] for _ in asked]
+    if rows:
+        values = {"asked": json.dumps(rows), "limit": limit}
+        for number, body in session.execute(_MATURE_BODIES, values):
+            found[number].append(body)
+    return found
 
 
 def mature_starts(

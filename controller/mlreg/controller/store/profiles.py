@@ -51,19 +51,6 @@ _BODIES = {
         ORDER BY start, version
     """),
 }
-_BODIES_AT = {
-    "hour": text("""
-        SELECT start, version, body FROM window_profile
-        WHERE model_id = :model_id AND contract = :contract AND start = ANY(:starts)
-        ORDER BY start, version
-    """),
-    "rolled": text("""
-        SELECT start, version, body FROM rolled_profile
-        WHERE model_id = :model_id AND contract = :contract AND width = :width
-          AND start = ANY(:starts)
-        ORDER BY start, version
-    """),
-}
 _NOT_ROLLED = text("""
     SELECT DISTINCT date_bin(:length, hours.start, :origin) AS start
     FROM window_profile AS hours
@@ -90,6 +77,13 @@ def find_bins(session: ReadSession, contract: str) -> bytes | None:
     """Return the bins of a contract, if they were made."""
     found = session.get(ContractBins, contract)
     return None if found is None else found.body
+
+
+def list_bins(session: ReadSession, contracts: Sequence[str]) -> dict[str, bytes]:
+    """Return the bins of those contracts that have any."""
+    statement = select(ContractBins.contract, ContractBins.body)
+    found = session.exec(statement.where(col(ContractBins.contract).in_(contracts)))
+    return dict(found.all())
 
 
 def keep_bins(session: WriteSession, contract: str, body: bytes, now: datetime) -> bytes:
@@ -139,17 +133,6 @@ def list_bodies(
     """
     statement = _BODIES["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "start": start, "end": end, "width": width}
-    return _bodies(session, statement, values)
-
-
-def list_bodies_at(
-    session: ReadSession, log: tuple[int, str], width: str, starts: Sequence[datetime]
-) -> list[Body]:
-    """Return the stored profiles of the windows that begin just then, by start and version."""
-    if not starts:
-        return []
-    statement = _BODIES_AT["hour" if width == "hour" else "rolled"]
-    values = {"model_id": log[0], "contract": log[1], "starts": list(starts), "width": width}
     return _bodies(session, statement, values)
 
 

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 _INSERT = """
     INSERT INTO reading (model_id, environment, monitor, subject, start, "end", value, low, high,
                          rows, state, verdict, evidence, created_at)
-    SELECT :model_id, :environment, one.monitor, one.subject, one.start, one."end", one.value,
+    SELECT one.model_id, one.environment, one.monitor, one.subject, one.start, one."end", one.value,
            one.low, one.high, one.rows, one.state, one.verdict,
            coalesce(one.evidence, CAST(:evidence AS jsonb)), :now
     FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS one(
-        monitor text, subject text, start timestamptz, "end" timestamptz, value float8, low float8,
-        high float8, rows int, state text, verdict text, evidence jsonb)
+        model_id bigint, environment text, monitor text, subject text, start timestamptz,
+        "end" timestamptz, value float8, low float8, high float8, rows int, state text,
+        verdict text, evidence jsonb)
     ON CONFLICT (model_id, environment, monitor, subject, start) DO
 """
 _KEEP = text(_INSERT + "NOTHING")
@@ -66,9 +67,7 @@ def write_readings(  # noqa: PLR0913 - what may be there already is treated in t
     ripen: bool = False,
     evidence: Mapping[str, Any] | None = None,
 ) -> None:
-    """Insert readings in one statement; those that are there are written anew, or kept.
-
-    One JSON parameter, whatever their number: a hundred rows cost the client next to nothing.
+    """Insert readings of a deployment; those that are there are written anew, or kept.
 
     Args:
         session: the transaction of the caller.
@@ -79,10 +78,30 @@ def write_readings(  # noqa: PLR0913 - what may be there already is treated in t
         ripen: of the ones that are there, write only those that are immature.
         evidence: kept beside each of them that has none of its own.
     """
+    write_all(session, [(place, found)], now=now, keep=keep, ripen=ripen, evidence=evidence)
+
+
+def write_all(
+    session: WriteSession,
+    found: Iterable[tuple[Place, Iterable[WindowReading]]],
+    *,
+    now: datetime,
+    keep: bool = False,
+    ripen: bool = False,
+    evidence: Mapping[str, Any] | None = None,
+) -> None:
+    """Insert readings of many deployments in one statement; `write_readings` says how.
+
+    One JSON parameter, whatever their number: a hundred rows cost the client next to nothing.
+
+    """
+    rows = [
+        {"model_id": place[0], "environment": place[1], **one.as_row()}
+        for place, readings in found
+        for one in readings
+    ]
     values = {
-        "model_id": place[0],
-        "environment": place[1],
-        "found": json.dumps([one.as_row() for one in found], allow_nan=False),
+        "found": json.dumps(rows, allow_nan=False),
         "evidence": None if evidence is None else json.dumps(dict(evidence)),
         "now": now,
     }
