@@ -9,6 +9,7 @@ from mlreg.controller.domain.collecting import Collection
 from mlreg.controller.services import beat, shares
 from mlreg.controller.services import tick as ticking
 from mlreg.controller.services.chunks import judge_chunk
+from mlreg.controller.store import tables
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import WriteSession
 from mlreg.registry.store.tables import Environment
@@ -108,6 +109,13 @@ def test_one_policy_that_cannot_be_judged_stops_no_other(database, store, monkey
     with database.reading() as session:
         judged = session.execute(text("SELECT max(moment) FROM trigger_record")).scalar_one()
     assert judged == automation.clock_now
+    automation.tick()
+    (incident,) = automation.all(tables.Incident)
+    assert (incident.kind, incident.environment) == ("unjudged_policy", "b")
+    with database.writing() as session:
+        session.execute(text("UPDATE policy_state SET enabled = environment <> 'b'"))
+    automation.tick()
+    assert [one.state for one in automation.all(tables.Incident)] == ["closed"]
 
 
 def test_only_the_policy_that_fired_says_when_it_last_did(database, store):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlreg.client.edge import Edge
-from mlreg.controller.services import following, jobs, watching
+from mlreg.controller.services import following, jobs, unjudged, watching
 from mlreg.controller.services.beat import tick_policy
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.shares import BREAKS_OFF, judge_many
@@ -61,6 +61,7 @@ def tick(
         due = together.left
     for state_id in due:
         _take_alone(database, state_id, now, report, reign)
+    unjudged.tell(database, report.errors, now, reign)
     watching.remind(database, now)
     return report
 
@@ -78,7 +79,7 @@ def _take_alone(
 def _tell_failed(report: TickReport, state_id: int, error: Exception) -> None:
     """Say that one policy failed; the others go on."""
     log.error("the policy of state %d could not be evaluated", state_id, exc_info=error)
-    report.failed.append(str(error))
+    report.errors[state_id] = error
 
 
 def _have_drained(

@@ -13,6 +13,7 @@ class TickReport:
 
     Attributes:
         passed: how many policies another controller had at this moment.
+        errors: why, by the id of their state, of policies that could not be judged.
     """
 
     jobs: int = 0
@@ -20,7 +21,12 @@ class TickReport:
     judged: int = 0
     passed: int = 0
     firings: list[Fired] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    errors: dict[int, Exception] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> list[str]:
+        """What the policies say that could not be judged."""
+        return [str(error) for error in self.errors.values()]
 
     @property
     def is_idle(self) -> bool:

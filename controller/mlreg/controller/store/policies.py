@@ -106,6 +106,18 @@ def due_states(session: ReadSession, now: datetime) -> Sequence[int]:
     return [one for one in session.exec(query).all() if one is not None]
 
 
+def due_before(
+    session: ReadSession, ids: Sequence[int], moment: datetime
+) -> Sequence[tuple[int, tuple[int, str]]]:
+    """Return those of some enabled policies that are due since before a moment, each with where."""
+    query = select(PolicyState).where(
+        col(PolicyState.enabled),
+        col(PolicyState.id).in_(ids),
+        col(PolicyState.next_fire_at) <= moment,
+    )
+    return [(one.id or 0, (one.model_id, one.environment)) for one in session.exec(query).all()]
+
+
 def next_due(session: ReadSession, after: datetime) -> datetime | None:
     """Return the first moment after this one at which an enabled policy has something due."""
     query = select(func.min(PolicyState.next_fire_at)).where(
