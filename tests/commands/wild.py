@@ -60,6 +60,22 @@ def daemon():
     print(f"daemon {one.pid}", flush=True)
 
 
+def leave_dead():
+    """Leave twenty that end at once to who adopts them, and wait until it has buried them."""
+    model()
+    for _ in range(20):
+        if os.fork() == 0:
+            os._exit(0 if os.fork() else 7)
+        os.wait()
+    children = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children")
+    until = time.monotonic() + float(job["params"]["seconds"])
+    while (left := children.read_text().split()) != [str(os.getpid())]:
+        if time.monotonic() > until:
+            sys.exit(f"{len(left) - 1} lie about")
+        time.sleep(0.02)
+    sys.exit("all are buried")
+
+
 def call_out():
     with socket.create_connection(("127.0.0.1", int(job["params"]["port"])), timeout=5):
         model()

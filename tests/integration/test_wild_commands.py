@@ -20,6 +20,7 @@ from mlreg.controller.domain.commands import TrainerCommand
 from mlreg.controller.executors.executor import MEBIBYTE, ChildTask, Limits, failure_line
 from mlreg.controller.executors.local import LocalExecutor
 from mlreg.controller.services.trainer_commands import seal
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.integration.training_folder import make_rows, read_result, train_job
 
 WILD = Path(__file__).parents[1] / "commands" / "wild.py"
@@ -136,6 +137,11 @@ def test_a_daemon_does_not_outlive_the_run(run):
     while time.monotonic() < deadline and alive(pid):
         time.sleep(0.02)
     assert not alive(pid)
+
+
+def test_whom_it_leaves_dead_is_buried_while_it_runs(run):
+    _, said, _ = run("leave_dead", seconds=PATIENCE_SECONDS)
+    assert said == "training failed: command/wild ended with exit code 1: all are buried"
 
 
 def alive(pid):

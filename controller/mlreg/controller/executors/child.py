@@ -9,7 +9,6 @@ writing in its folder and those of the task only, both where the kernel permits 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import importlib
@@ -24,18 +23,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlreg.controller.confinement import die_with_parent, leave_network, write_only_in
 from mlreg.controller.executors.executor import ERROR_FILE, FILE_TOO_LARGE, OUT_OF_MEMORY
+from mlreg.controller.orphans import adopt_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE = "500"  # the kernel takes the child before the worker, the API or the database
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent died, so that none can slip away."""
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def be_child(request: Mapping[str, Any], output: int, parent: int) -> NoReturn:

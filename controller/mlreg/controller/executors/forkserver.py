@@ -28,8 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlreg.controller.executors.child import adopt_orphans, be_child
+from mlreg.controller.executors.child import be_child
 from mlreg.controller.executors.footprint import footprint_of
+from mlreg.controller.orphans import adopt_orphans
 
 MAX_REQUEST_BYTES = 64 * 1024
 LOOK_SECONDS = 0.5

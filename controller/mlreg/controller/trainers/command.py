@@ -45,6 +45,7 @@ import pyarrow.parquet as pq
 from mlreg.client.signal_names import name_of_signal
 from mlreg.controller.confinement import confined_words
 from mlreg.controller.domain.plain_text import plain_text
+from mlreg.controller.orphans import reap_orphans
 from mlreg.controller.removal import remove_folder
 from mlreg.controller.trainers.command_answers import METRICS, SCORES, read_metrics, read_scores
 from mlreg.controller.trainers.errors import (
@@ -70,6 +71,7 @@ LABEL, WEIGHT, GROUP = "label", "weight", "entity"
 MAX_ARTIFACT_BYTES = 4 * 2**30
 MAX_LAST_WORDS = 300
 _KEPT_BYTES, _MOST_CHUNKS = 4096, 64
+_REAP_SECONDS = 1.0
 _CLOSED = b"\n\0closed"
 _INHERITED = ("PATH", "LANG", "TZ")
 
@@ -161,7 +163,8 @@ def _pass_on(program: subprocess.Popen[bytes]) -> str:
         selector.register(end, selectors.EVENT_READ)
         ended = False
         while not ended:
-            ended = end in [key.fd for key, _ in selector.select()]
+            ended = end in [key.fd for key, _ in selector.select(_REAP_SECONDS)]
+            reap_orphans(program.pid)  # else one that starts many daemons runs out of processes
             last = _drain(pipe, last)
             if last.endswith(_CLOSED):
                 break
