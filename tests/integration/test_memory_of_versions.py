@@ -6,6 +6,7 @@ import pytest
 from sqlmodel import select
 
 from mlreg.controller.domain.data_rule import DataRule
+from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.remembering import MemoryRule
 from mlreg.controller.services import decisions, feedback
 from mlreg.controller.store.tables import VersionMetrics
@@ -96,3 +97,15 @@ def test_the_version_of_a_concept_comes_back_with_it(database, model, clock):
     lines = log_of(database, fourth.id)
     assert "no older version does better than the champion: it trains" in lines
     assert fourth.version == 3
+
+
+@pytest.mark.usefixtures("at_work")
+def test_no_older_version_is_what_a_model_iteration_wants(database, model, clock):
+    log_concept(database, model, START, 31, turned=False)
+    first = retrained(database, clock, NOW)
+    promote_by_hand(database, first.version, now=NOW, actor=PERSON)
+    hashed = RetrainRule(steps=[{"hashed": ["carrier"]}], rounds=5)
+    second = retrained(database, clock, NOW, memory=MemoryRule(), retrain=hashed)
+    assert second.version == 2
+    said = "no older version is looked at, this is a model iteration: another feature contract"
+    assert any(line.startswith(said) for line in log_of(database, second.id))

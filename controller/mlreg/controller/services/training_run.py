@@ -13,6 +13,7 @@ from mlreg.controller.domain.selections.selection import spelt
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.services import budgets, draining, snapshots
 from mlreg.controller.services.alerts import alert_if_dead, alert_of_failed_run
+from mlreg.controller.services.ancestry import iteration_of
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.concluding import RunResult, conclude
 from mlreg.controller.services.costing import record_attempt
@@ -34,6 +35,7 @@ from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
 from mlreg.controller.store.policies import model_of
 from mlreg.registry.domain.actor import Actor, ActorKind
+from mlreg.registry.services import catalog
 from mlreg.registry.store.failpoint import failpoint
 from mlreg.registry.store.lineage import add_edges
 
@@ -213,13 +215,26 @@ def _recall(work: RunWork) -> Recalled | None:
     with work.attempt.database.reading() as session:
         run = read_run(session, work.run_id)
         snapshot = _holdout_of(session, run)
+        changed = None if rule is None else _iteration(session, work, run)
     if rule is None or run.version is not None or snapshot is None:
+        return None
+    if changed is not None:
+        work.log.say(f"no older version is looked at, this is a model iteration: {changed}")
         return None
     question = _question(work, run, 0, snapshot)
     return recall(
         work.attempt,
         Recalling(work.model, rule, snapshot, question, work.actor, work.log),
     )
+
+
+def _iteration(session: ReadSession, work: RunWork, run: Run) -> str | None:
+    """Say what makes this another model than the champion: an older one is not what it wants."""
+    champion = find_rivals(session, work.model, run.environment).champion
+    if champion is None:
+        return None
+    version = catalog.get_version(session, work.model, champion)
+    return iteration_of(session, work.model, work.specification.retrain, version)
 
 
 def _judge(work: RunWork, folder: Path, version: int) -> RunResult:
