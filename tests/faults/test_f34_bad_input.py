@@ -24,6 +24,7 @@ from tests.servers.whole_api import Knocker
 MAX_RESIDENT_MIB = 300
 SECONDS = 15
 NIGHTLY_SECONDS = 600
+ENOUGH = 100  # requests that passed
 CHECKS = "not_a_server_error,status_code_conformance"
 JSON = {"Content-Type": "application/json"}
 HUGE_BYTES = 50 * 2**20
@@ -277,14 +278,18 @@ def check_run(done):
     report = re.sub(r"(%[0-9A-F]{2}){20,}", "…", done.stdout)
     first = re.search(r"=== (?:FAILURES|ERRORS) ===", report)
     assert done.returncode == 0, report[first.start() if first else 0 :][:5_000]
-    assert int(re.search(r"\d+ generated, (\d+) passed", report)[1]) > 100
+    return int(re.search(r"\d+ generated, (\d+) passed", report)[1])
 
 
 def test_schemathesis(server, tmp_path):
-    check_run(run_schemathesis(server, tmp_path, SECONDS, 34))
+    passed, seed = 0, 34
+    while passed < ENOUGH:  # once, where the machine has nothing else to do
+        assert seed < 40, f"no more than {passed} passed"
+        passed += check_run(run_schemathesis(server, tmp_path, SECONDS, seed))
+        seed += 1
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_schemathesis_at_length(server, tmp_path):
-    check_run(run_schemathesis(server, tmp_path, NIGHTLY_SECONDS, 3434))
+    assert check_run(run_schemathesis(server, tmp_path, NIGHTLY_SECONDS, 3434)) > ENOUGH

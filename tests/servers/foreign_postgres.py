@@ -15,7 +15,7 @@ from mlreg.cli.postgres.cluster import binaries, identity
 from tests.servers.ports import free_port
 
 PASSWORD = "a-password: with/odd@signs"
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 class ForeignPostgres:

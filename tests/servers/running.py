@@ -15,8 +15,8 @@ import psutil
 
 from mlreg.client.client import Client
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 150.0
+STOP_SECONDS = 60.0
 VIRTUAL_START = "2013-01-01T00:00:00"
 
 

@@ -21,7 +21,7 @@ from tests.servers.ports import free_port
 BUCKET = "mlreg"
 ACCESS_KEY_ID = "mlreg-access-key"  # rclone refuses very short keys
 SECRET_ACCESS_KEY = "mlreg-secret-access-key"
-START_SECONDS = 60
+START_SECONDS = 120
 _PREFIXES = itertools.count(1)
 
 
