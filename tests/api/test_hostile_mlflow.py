@@ -12,6 +12,7 @@ from mlreg.client.errors import IntegrityError, InvalidError, MlregError, Unreac
 from mlreg.client.mlflow import server as reading
 from mlreg.client.mlflow.importing import ensure_model, import_versions
 from mlreg.client.mlflow.server import MlflowServer
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.servers.hostile_mlflow import API, VERSION, HostileMlflow
 from tests.servers.whole_api import whole_api
 
@@ -172,7 +173,7 @@ def test_an_answer_that_drips_is_broken_off(take, hostile, monkeypatch, place):
     began = time.monotonic()
     with pytest.raises(UnreachableError):
         take()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # a hundred seconds, were it read to its end
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_metadata_that_mean_harm_are_no_metadata(take, hostile, mlmodel):
     began = time.monotonic()
     (found,) = take()
     assert found.outcome == "imported"
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 def test_what_the_server_says_is_one_plain_line(take, hostile):
