@@ -60,7 +60,10 @@ class NoCredentialsError(NotAllowedError):
         super().__init__(
             "no token for a server is known here",
             code="no_credentials",
-            hint="Use `mlreg login URL`, or set MLREG_URL and MLREG_TOKEN.",
+            hint=(
+                "`mlreg up` starts one on this machine and logs you in;"
+                " else use `mlreg login URL`, or set MLREG_URL and MLREG_TOKEN."
+            ),
         )
 
 

@@ -35,19 +35,24 @@ def backtest(
         typer.Option("-f", "--file", help="The grid; - is stdin. Else the usual one."),
     ] = None,
     start: Annotated[str, typer.Option("--from", metavar=TIME, help="Rows since; else all.")] = "",
-    end: Annotated[str, typer.Option("--to", metavar=TIME, help="Rows before.")] = "",
+    end: Annotated[
+        str, typer.Option("--to", metavar=TIME, help="Rows before; else up to now.")
+    ] = "",
     env: Annotated[str, typer.Option("--env", help="Whose policy is varied.")] = "production",
-    seed: Annotated[int, typer.Option(help="Of the intervals' draws.", min=0)] = 0,
-    seconds: Annotated[float, typer.Option(help="Begin no more after so long.", min=1)] = 600.0,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals' draws.", min=0)] = 0,
+    seconds: Annotated[
+        float, typer.Option(help="After so many seconds no further policy is begun.", min=1)
+    ] = 600.0,
     png: Annotated[
-        Path | None, typer.Option("--png", help="Draw it into this file; waits.")
+        Path | None, typer.Option("--png", help="Wait, and draw it into this file.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end.")] = False,
     number: Annotated[
-        int | None, typer.Option("--show", help="Show this one; ask for none.", min=1)
+        int | None, typer.Option("--show", help="Show the one of this number; ask for none.", min=1)
     ] = None,
     cancel: Annotated[
-        int | None, typer.Option("--cancel", help="End this one; ask for none.", min=1)
+        int | None,
+        typer.Option("--cancel", help="End the one of this number; ask for none.", min=1),
     ] = None,
 ) -> None:
     """Replay the model's own history under a grid of policies: how often to retrain?"""
@@ -125,7 +130,8 @@ def described(answer: BacktestAnswer) -> str:
 def _title(answer: BacktestAnswer, found: Backtested) -> str:
     gates = "judged by the gates" if found.gates else "without gates"
     return _wrapped(
-        f"{answer.model} in {answer.environment}, {found.start:%Y-%m-%d} to"
+        f"backtest {answer.number} of {answer.model} in {answer.environment},"
+        f" {found.start:%Y-%m-%d} to"
         f" {found.end:%Y-%m-%d}: {len(found.policies)} policies over {found.windows:,} windows,"
         f" {found.rows:,} labelled rows, {gates}"
     )

@@ -24,11 +24,14 @@ budget = typer.Typer(add_completion=False)
 SMALL = 0.01
 
 Runs = Annotated[
-    int | None, typer.Option(min=0, max=MAX_RUNS, metavar="N", help="Runs that may start.")
+    int | None,
+    typer.Option(min=0, max=MAX_RUNS, metavar="N", help="Runs that may start in that time."),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option(min=0, max=MAX_SECONDS, metavar="SECONDS", help="Seconds of training."),
+    typer.Option(
+        min=0, max=MAX_SECONDS, metavar="SECONDS", help="Seconds of training in that time."
+    ),
 ]
 
 
@@ -47,10 +50,13 @@ def set_budget(
     train_seconds_per_day: Seconds = None,
     train_seconds_per_week: Seconds = None,
     drop: Annotated[
-        list[str] | None, typer.Option(metavar="BOUND", help="A bound that shall be no more.")
+        list[str] | None, typer.Option(metavar="BOUND", help="Take one away: runs_per_day.")
     ] = None,
 ) -> None:
-    """Set bounds on what all policies together may spend; the others stay as they are."""
+    """Set bounds on what all policies together may spend; the others stay as they are.
+
+    A day is the last 24 hours, a week the last 7 days.
+    """
     given = {
         "runs_per_day": runs_per_day,
         "runs_per_week": runs_per_week,
@@ -63,6 +69,9 @@ def set_budget(
             f"there is no bound {unknown[0]!r}; there are {', '.join(given)}",
             code="unknown_bound",
         )
+    if not drop and all(said is None for said in given.values()):
+        message = "no bound is named; `mlreg budget show` shows them"
+        raise InvalidError(message, code="nothing_to_set")
     with open_client() as client:
         before = client.costs.budget()
         wanted = {

@@ -19,10 +19,6 @@ from mlreg.cli.text_files import STDIN, read_text
 from mlreg.client.wire.policies import PolicyAnswer
 
 app = typer.Typer(add_completion=False)
-app.command("backtest")(backtest)
-app.command("why")(why)
-app.command("fire")(fire)
-app.command("call")(call)
 
 Number = Annotated[int, typer.Argument(help="The number of a version of the policy.", min=1)]
 
@@ -75,7 +71,9 @@ def show_policy(
     number: Annotated[
         int | None, typer.Option(help="An earlier version of it, not the one in force.", min=1)
     ] = None,
-    source: Annotated[bool, typer.Option(help="Print the file as it was applied.")] = False,
+    source: Annotated[
+        bool, typer.Option("--source", help="Print the file as it was applied.")
+    ] = False,
 ) -> None:
     """Show the policy in force and its newest firings."""
     with open_client() as client:
@@ -131,7 +129,7 @@ def diff(model: Model, old: Number, new: Number, env: Environment = "production"
 @app.command("revert")
 def revert(
     model: Model,
-    to: Annotated[int, typer.Option("--to", help="The version whose text it is.", min=1)],
+    to: Annotated[int, typer.Option("--to", help="The number of the version.", min=1)],
     env: Environment = "production",
 ) -> None:
     """Put the text of an earlier version in force again, as a new version."""
@@ -169,6 +167,12 @@ def disable(model: Model, env: Environment = "production") -> None:
     with open_client() as client:
         answer = client.policies.disable(model, env)
     show(answer, text=f"policy {answer.number} of {model} in {env} is disabled")
+
+
+app.command("why")(why)
+app.command("fire")(fire)
+app.command("call")(call)
+app.command("backtest")(backtest)
 
 
 def _tell_applied(answer: PolicyAnswer) -> None:

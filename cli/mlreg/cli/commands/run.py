@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlreg.cli.commands.cost import cost_table
+from mlreg.cli.commands.run_lines import run_lines
 from mlreg.cli.commands.verdict import end_by_verdict
 from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import OUTPUT, progress, show
@@ -138,7 +139,7 @@ def show_run(number: Number) -> None:
     """Show a run: what it was to do, and what came of it."""
     with open_client() as client:
         run = client.runs.get(number)
-    show(run)
+    show(run, text="\n".join(run_lines(run)))
 
 
 @app.command("logs")
@@ -229,4 +230,5 @@ def _sentence(run: RunAnswer) -> str:
     made = "" if run.version is None else f", version {run.version}"
     verdict = "" if run.verdict is None else f", {run.verdict} (decision {run.decision})"
     waits = "" if run.waits_for is None else f": {run.waits_for}"
-    return f"run {run.number} ({run.lane}, {run.cause}) is {run.state}{waits}{made}{verdict}"
+    became = run.state if run.state in {"succeeded", "failed"} else f"is {run.state}"
+    return f"run {run.number} ({run.lane}, {run.cause}) {became}{waits}{made}{verdict}"

@@ -51,6 +51,7 @@ class BacktestNotFoundError(NotFoundError):
     """There is no backtest of that number."""
 
     code = "backtest_not_found"
+    hint = "The page of the model's monitors lists those that there are."
 
     def __init__(self, *, number: int) -> None:
         super().__init__(f"no backtest {number}")

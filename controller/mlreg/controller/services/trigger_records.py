@@ -35,7 +35,10 @@ class NothingJudgedError(NotFoundError):
     """The triggers of a policy were not judged yet, or not by then, or the record of it is gone."""
 
     code = "nothing_judged"
-    hint = "They are judged as a window closes, as its labels are mature, and at due times."
+    hint = (
+        "They are judged as a window closes, as its labels are mature, and at due times;"
+        " `mlreg policy show MODEL` says when next."
+    )
 
     def __init__(self, *, model: str, environment: str, at: datetime | None) -> None:
         when = "yet" if at is None else f"by {at.isoformat()}, or the record of it is gone"
