@@ -234,3 +234,20 @@ def test_no_key_takes_just_anything():
     assert loose == []
     closed = [one for one in SCHEMA["$defs"].values() if one.get("type") == "object"]
     assert all(one["additionalProperties"] is False for one in closed)
+
+
+def test_every_key_says_what_it_means():
+    """An editor shows it at the key, or at the definition that the key refers to."""
+    silent = [
+        f"{name}.{key}"
+        for name, one in {"policy": SCHEMA, **SCHEMA["$defs"]}.items()
+        for key, value in one.get("properties", {}).items()
+        if not value.get("description") and not _refers_to_what_is_described(value)
+    ]
+    assert silent == []
+
+
+def _refers_to_what_is_described(value):
+    members = [value, *value.get("anyOf", ())]
+    named = [one["$ref"].rpartition("/")[2] for one in members if "$ref" in one]
+    return bool(named) and all(SCHEMA["$defs"][name].get("description") for name in named)

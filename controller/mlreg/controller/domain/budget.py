@@ -28,6 +28,12 @@ class Budget(PolicyPart):
     """`{runs_per_day: 4, train_seconds_per_week: 3600}`; a bound that is left out does not exist.
 
     The day and the week are those up to now, not those of a calendar.
+
+    Attributes:
+        runs_per_day: so many runs may start in 24 hours.
+        runs_per_week: so many runs may start in 7 days.
+        train_seconds_per_day: so many seconds may be trained in 24 hours of real time.
+        train_seconds_per_week: so many seconds may be trained in 7 days of real time.
     """
 
     runs_per_day: int | None = Field(default=None, ge=0)

@@ -97,6 +97,23 @@ class DataRule(PolicyPart):
 
     Rows come from the feedback log, or from a `source` (or `sql`) beside it; then the keys from
     `connection` on say which column stands for what.
+
+    Attributes:
+        source: where rows come from: `feedback`, the feedback log, or a file, table or URL.
+        train_window: how much is trained on, the newest rows before those that judge.
+        evaluate_window: how much judges, the newest labelled rows; they never train.
+        label_delay: after so long the labels of a window are taken to be complete; left out: the
+            longest of the model's target contract.
+        window: how long the windows are that monitors read.
+        select: which rows train; left out: the newest of `train_window`.
+        connection: by which declared connection the source is reached.
+        time: the column of the time.
+        label: the column of the label.
+        entity: the column of what a row is about.
+        weight: the column of the weight.
+        prediction_id: the column of the id.
+        timezone: of times without a zone.
+        features: by feature, the column that it stands in under another name.
     """
 
     model_config = ConfigDict(

@@ -13,15 +13,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlreg.controller.domain.durations import Duration, spell_duration
 
+if TYPE_CHECKING:
+    from mlreg.registry.domain.target_contract import TargetContract
+
 Lane = Literal["refit", "continue", "full"]
 LANES: tuple[Lane, ...] = ("refit", "continue", "full")
 """From the least to the fullest."""
+NOT_TO_CONTINUE = frozenset({"parent_mismatch", "tree_budget", "no_tree_grown"})
+"""Codes of a trainer that finds that a parent cannot be continued: a full retrain may go well."""
 ASKED_FOR = "it was asked for"
 """Why a run has its lane where a person named it."""
 
@@ -35,14 +40,25 @@ class LaneRule(BaseModel):
 
 
 class ContinueRule(LaneRule):
-    """`{every: 7d, rounds: 20, max_trees: 400}`: trees added per run, and the most a model has."""
+    """`{every: 7d, rounds: 20, max_trees: 400}`: trees added per run, and the most a model has.
+
+    Attributes:
+        every: the longest age of the last run of this lane or of a fuller one.
+        rounds: how many trees a run adds.
+        max_trees: the most trees that a model has; beyond them it is trained in full.
+    """
 
     rounds: int = Field(default=20, ge=1, le=10_000)
     max_trees: int = Field(default=400, ge=1, le=100_000)
 
 
 class FullRule(LaneRule):
-    """`{every: 28d, after: 12}`: also due after so many stateful runs, however soon they came."""
+    """`{every: 28d, after: 12}`: also due after so many stateful runs, however soon they came.
+
+    Attributes:
+        every: the longest age of the last full retrain.
+        after: it is due after so many stateful runs, however soon they came.
+    """
 
     after: int | None = Field(default=None, ge=1, le=10_000)
 
@@ -102,6 +118,11 @@ class LaneChoice:
 
     lane: Lane
     because: str
+
+
+def trees_per_round(target: TargetContract) -> int:
+    """Return how many trees a boosting round adds: of several classes one for each."""
+    return len(target.classes) if target.task == "multiclass" else 1
 
 
 def choose_lane(lanes: Lanes, situation: LaneSituation) -> Lane:

@@ -62,14 +62,31 @@ DEFAULT_LANES = Lanes.model_validate(
 
 
 class OutageCopies(PolicyPart):
-    """Corrupted copies of training rows, with these features at their defaults."""
+    """Corrupted copies of training rows, with these features at their defaults.
+
+    Attributes:
+        features: which ones stand at their defaults in the copies, all together.
+        share: of the training rows, how many are copied.
+    """
 
     features: tuple[str, ...] = Field(min_length=1)
     share: float = Field(gt=0, le=1)
 
 
 class RetrainRule(PolicyPart):
-    """How a challenger is trained."""
+    """How a challenger is trained.
+
+    Attributes:
+        trainer: who trains: `lightgbm`, `sklearn`, `command`, or one of a third party.
+        params: what the trainer is given: LightGBM's parameters, those of the estimator, or
+            whatever the command reads.
+        estimator: of `sklearn`, the dotted path of a class of scikit-learn.
+        command: of `command`, the name of a program that the workers' operator declared.
+        rounds: how many trees a full retrain grows.
+        seed: what the seeds of all steps are made of; the same seed makes the same model.
+        steps: what is done to training rows, in this order; never to those that judge.
+        worker: a label; runs wait for a worker that has it.
+    """
 
     trainer: str = "lightgbm"
     params: dict[str, Parameter] = Field(default_factory=dict)
@@ -124,6 +141,13 @@ class GuardRule(PolicyPart):
 
     `worse_than_champion` is in units of the metric's loss per row, of a ranking (`ndcg`, `map`,
     `mrr`) of the metric per group; `watch` is how long after a promotion the guard looks.
+
+    Attributes:
+        metric: what is compared, on the same logged rows.
+        worse_than_champion: by how much the live model has to be worse, per row (of a ranking per
+            group).
+        watch: for so long after a promotion the guard looks.
+        alpha: how often it may take back a model that is no worse.
     """
 
     metric: Literal["log_loss", "brier", "mae", "ndcg", "map", "mrr"]
@@ -133,7 +157,15 @@ class GuardRule(PolicyPart):
 
 
 class PolicyFrame(PolicyPart):
-    """The policy without its plugins: triggers and gates are read by their own kinds."""
+    """The policy without its plugins: triggers and gates are read by their own kinds.
+
+    Attributes:
+        model: whose policy this is.
+        environment: in which environment its champions serve.
+        cooldown: the least time between two runs, and after a guard's rollback.
+        rollout: `immediate` promotes an accepted challenger at once, `manual` leaves it to people.
+        guards: what takes a promoted version down again by itself.
+    """
 
     model: Name
     environment: Name = "production"

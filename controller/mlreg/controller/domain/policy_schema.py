@@ -9,6 +9,7 @@ of number) it lets pass, and `policy apply` refuses.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,11 @@ def _name_zones(schema: dict[str, Any]) -> None:
 
 
 def _describe(schema: dict[str, Any]) -> None:
-    """Hand what a docstring says of its attributes to the keys, and leave the rest to the whole."""
+    """Hand what a docstring says of its attributes to the keys, and leave the rest to the whole.
+
+    A key of which nothing is said of its own has what is said of the whole: an editor shows the
+    key that one stands at. What refers to another definition is described there.
+    """
     schema.pop("title", None)
     text = inspect.cleandoc(schema.get("description", ""))
     head, _, attributes = text.partition("\n\nAttributes:\n")
@@ -128,6 +133,9 @@ def _describe(schema: dict[str, Any]) -> None:
                 schema["properties"][name].setdefault("description", said)
     if head:
         schema["description"] = head
+        for value in schema.get("properties", {}).values():
+            if "$ref" not in json.dumps(value.get("anyOf", value)):
+                value.setdefault("description", head)
 
 
 def _attributes(text: str) -> Iterator[tuple[list[str], str]]:
