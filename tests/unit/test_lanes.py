@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mlreg.controller.domain.lanes import LANES, Lanes, LaneSituation, choose_lane, explain_lane
+from mlreg.controller.domain.lanes import (
+    LANES,
+    NOT_TO_CONTINUE,
+    Lanes,
+    LaneSituation,
+    choose_lane,
+    explain_lane,
+)
+from mlreg.controller.trainers.errors import NoTreeGrownError, ParentMismatchError, TreeBudgetError
 
 FORM = {
     "refit": {"every": "1d"},
@@ -109,3 +117,8 @@ def test_every_choice_says_why(given, because):
     choice = explain_lane(lanes(full={"every": "28d", "after": 12}), situation(**given))
     assert because in choice.because
     assert choice.lane == choose_lane(lanes(full={"every": "28d", "after": 12}), situation(**given))
+
+
+def test_what_a_trainer_cannot_continue_has_these_codes():
+    refusals = (ParentMismatchError, TreeBudgetError, NoTreeGrownError)
+    assert {one.code for one in refusals} == NOT_TO_CONTINUE

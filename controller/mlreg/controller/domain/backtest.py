@@ -186,11 +186,13 @@ class Terms:
         gates: whether challengers are judged; else each goes live.
         goes_live_after: how long after its moment a model serves.
         outages: when a feed was down: the rows are left out, and nothing retrains.
+        trees_per_round: how many a boosting round adds: one, or one per class.
     """
 
     gates: bool = False
     goes_live_after: timedelta = NOTHING
     outages: tuple[Interval, ...] = ()
+    trees_per_round: int = 1
 
 
 DEFAULT_TERMS = Terms()

@@ -17,7 +17,7 @@ champion from then on (`goes_live_after` more), and serves the windows that begi
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from mlreg.controller.domain.backtest import (
 from mlreg.controller.domain.backtest_check import check_replayable, need_of
 from mlreg.controller.domain.evaluating import due_moment, judge_moment, next_moment
 from mlreg.controller.domain.firing import Circumstances, PastRun
-from mlreg.controller.domain.lanes import Lane, LaneSituation, choose_lane
+from mlreg.controller.domain.lanes import NOT_TO_CONTINUE, Lane, LaneSituation, choose_lane
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.pending import LABELLED, collect, conclude
 from mlreg.controller.domain.policy import Policy
@@ -227,16 +227,30 @@ class _Life:
         parent = None if lane == "full" else self._serving.made
         wanted = Wanted(at, lane, self._policy, parent, changed_at)
         try:
-            made = self._world.train(wanted)
+            wanted, made = self._train(wanted)
         except RegistryError as error:
             failed = Retraining(at, lane, causes, None, "failed", str(error))
             self.course.runs.append(failed)
             return
         verdict = self._verdict(wanted, made)
-        self.course.runs.append(Retraining(at, lane, causes, made, verdict))
+        self.course.runs.append(Retraining(at, wanted.lane, causes, made, verdict))
         if verdict in {"live", "accepted"}:
             self._coming = (at + self._terms.goes_live_after, made)
             self._go_live(at)
+
+    def _train(self, wanted: Wanted) -> tuple[Wanted, Made]:
+        """Train, in full where the trainer finds that the parent cannot be continued, as runs do.
+
+        Raises:
+            RegistryError: the rows cannot be trained on.
+        """
+        try:
+            return wanted, self._world.train(wanted)
+        except RegistryError as error:
+            if wanted.lane == "full" or error.code not in NOT_TO_CONTINUE:
+                raise
+        full = replace(wanted, lane="full", parent=None)
+        return full, self._world.train(full)
 
     def _verdict(self, wanted: Wanted, made: Made) -> str:
         if not self._terms.gates:
@@ -255,7 +269,13 @@ class _Life:
                 ages[run.lane] = at - run.at
                 stateful = 0 if run.lane == "full" else stateful + 1
         trees = self._serving.made.trees
-        situation = LaneSituation(ages, has_parent=True, trees=trees, stateful_runs=stateful)
+        situation = LaneSituation(
+            ages,
+            has_parent=True,
+            trees=trees,
+            stateful_runs=stateful,
+            trees_per_round=self._terms.trees_per_round,
+        )
         return choose_lane(self._policy.retrain.lanes, situation)
 
 

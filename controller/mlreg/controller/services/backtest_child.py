@@ -29,6 +29,7 @@ from pydantic import AwareDatetime, Field
 
 from mlreg.controller.domain.backtest import Terms, TooLittleHistoryError
 from mlreg.controller.domain.backtest_grid import Grid, candidates, live_after
+from mlreg.controller.domain.lanes import trees_per_round
 from mlreg.controller.domain.windows import Interval
 from mlreg.controller.services.backtest_history import History
 from mlreg.controller.services.backtest_replay import Plan, replay_all
@@ -84,6 +85,7 @@ def _backtest(folder: Path, job: BacktestJob) -> dict[str, object]:
             job.grid.gates,
             live_after(job.grid),
             tuple(Interval(start, end) for start, end in job.outages),
+            trees_per_round(target),
         ),
         price=job.grid.price,
         seed=job.seed,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlreg.controller.domain.lanes import Lane, LaneChoice, LaneSituation, explain_lane
+from mlreg.controller.domain.lanes import (
+    Lane,
+    LaneChoice,
+    LaneSituation,
+    explain_lane,
+    trees_per_round,
+)
 from mlreg.controller.services.ancestry import iteration_of
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.runs import stateful_runs
@@ -18,7 +24,6 @@ if TYPE_CHECKING:
 
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.controller.store.serving import Serving
-    from mlreg.registry.domain.target_contract import TargetContract
     from mlreg.registry.store.database import ReadSession
 
 
@@ -60,10 +65,5 @@ def _situation(
         trees=trees if isinstance(trees, int) else None,
         contract_changed=iteration_of(session, model, in_force.policy.retrain, champion),
         stateful_runs=stateful_runs(session, *place),
-        trees_per_round=_trees_per_round(catalog.target_contract_of(model)),
+        trees_per_round=trees_per_round(catalog.target_contract_of(model)),
     )
-
-
-def _trees_per_round(target: TargetContract) -> int:
-    """Return how many trees a boosting round adds: of several classes one for each."""
-    return len(target.classes) if target.task == "multiclass" else 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from mlreg.controller.domain.commands import SealedCommand
-from mlreg.controller.domain.lanes import ASKED_FOR, Lane
+from mlreg.controller.domain.lanes import ASKED_FOR, NOT_TO_CONTINUE, Lane
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.domain.trainer_kinds import lanes_of
 from mlreg.controller.executors.executor import Limits, Resources
@@ -39,11 +39,6 @@ from mlreg.controller.services.snapshots import Snapshot
 from mlreg.controller.services.trainer_commands import seal
 from mlreg.controller.store import profiles as profile_rows
 from mlreg.controller.store.tables import Run
-from mlreg.controller.trainers.errors import (
-    NoTreeGrownError,
-    ParentMismatchError,
-    TreeBudgetError,
-)
 from mlreg.controller.trainers.seeds import step_seed
 from mlreg.registry.domain.actor import Actor
 from mlreg.registry.domain.contracts import (
@@ -71,8 +66,6 @@ ENTRY = "mlreg.controller.trainers.child:train"
 PROFILE = "profile.bin"
 HOLDOUT = "holdout.parquet"
 MOST_SHOWN = 5
-NOT_TO_CONTINUE = {ParentMismatchError.code, TreeBudgetError.code, NoTreeGrownError.code}
-"""Codes of a child that finds that a parent cannot be continued: a full retrain may go well."""
 
 
 class NoRowsError(RefusedError):
