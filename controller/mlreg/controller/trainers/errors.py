@@ -104,6 +104,16 @@ class TrainerNotInstalledError(InvalidError):
         super().__init__(f"the trainer {name} needs {package}, which is not installed here")
 
 
+class BrokenTrainerError(InvalidError):
+    """A trainer of others that cannot be loaded, or is none."""
+
+    code = "broken_trainer"
+    hint = "Mend or remove that package where workers run; the other trainers are there."
+
+    def __init__(self, *, name: str, by: str, cause: str) -> None:
+        super().__init__(f"the trainer {name!r}{by} is installed and cannot be loaded ({cause})")
+
+
 class LaneNotOfTrainerError(InvalidError):
     """The trainer, or this kind of model, knows no such lane."""
 

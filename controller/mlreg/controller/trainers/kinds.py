@@ -16,12 +16,19 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
+from mlreg.client.edge import Edge
 from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS
 from mlreg.controller.trainers.command import CommandTrainer
-from mlreg.controller.trainers.errors import TrainerNotInstalledError, UnknownTrainerError
+from mlreg.controller.trainers.errors import (
+    BrokenTrainerError,
+    TrainerNotInstalledError,
+    UnknownTrainerError,
+)
 from mlreg.controller.trainers.job import InvalidJobError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from mlreg.controller.domain.commands import SealedCommand
     from mlreg.controller.trainers.trainer import Trainer
 
@@ -39,6 +46,7 @@ def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
     Raises:
         UnknownTrainerError: none is installed.
         TrainerNotInstalledError: it is one of ours, and its library is not there.
+        BrokenTrainerError: it is somebody else's, and cannot be loaded.
         InvalidJobError: the trainer `command` without a command.
     """
     if name in BY_LIBRARY:
@@ -50,7 +58,23 @@ def open_trainer(name: str, command: SealedCommand | None = None) -> Trainer:
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
         raise UnknownTrainerError(name=name, known=", ".join([*OURS, *sorted(points)]))
-    return cast("Trainer", points[name].load()())
+    return load_trainer(points[name])
+
+
+def load_trainer(point: EntryPoint) -> Trainer:
+    """Return the trainer of somebody else's.
+
+    Raises:
+        BrokenTrainerError: it cannot be imported or made, or is no trainer.
+    """
+    errors: list[Exception] = []
+    with Edge(errors.append):  # whatever another's module does as it is imported
+        found = point.load()()
+        if all(hasattr(found, part) for part in ("name", "train", "score")):
+            return cast("Trainer", found)
+    cause = f"{type(errors[0]).__name__}: {errors[0]}" if errors else f"{point.value} is no trainer"
+    by = "" if point.dist is None else f" of the package {point.dist.name} {point.dist.version}"
+    raise BrokenTrainerError(name=point.name, by=by, cause=" ".join(cause.split())[:300])
 
 
 def _open_ours(name: str) -> Trainer:
