@@ -14,6 +14,7 @@ from mlreg.controller.store.readings import write_readings
 from tests.alert_makers import DAY, Stream, reading, window
 from tests.automation_makers import HOUR, Automation
 from tests.automation_makers import START as FLIGHTS_START
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.makers import START, make_models
 
 
@@ -232,7 +233,7 @@ def test_two_who_see_it_at_once_open_one(stream):
         with stream.database.writing() as session:
             found = [reading(1, feature, "unusual", monitor)]
             write_readings(session, stream.place, found, now=window(1).end)
-            barrier.wait(10)
+            barrier.wait(PATIENCE_SECONDS)
             watching.watch(session, stream.place, [window(1)], now=window(1).end)
 
     seen = [("psi", "temp"), ("ks", "wind"), ("wasserstein", "temp"), ("jensen_shannon", "wind")]
@@ -240,7 +241,7 @@ def test_two_who_see_it_at_once_open_one(stream):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
     assert stream.told() == ["alert.opened"]
     (alert,) = stream.alerts()
     assert sorted(alert.culprits) == ["temp", "wind"]

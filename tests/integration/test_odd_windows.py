@@ -13,6 +13,7 @@ from mlreg.controller.store.tables import Reading
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.store.tables import Contract, Version
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation, labels_of, rows_of
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.feedback_makers import FEATURES
 from tests.makers import make_version
 
@@ -88,14 +89,14 @@ def test_two_who_read_a_window_at_once_read_it_alike(automation, database):
     barrier, reports = threading.Barrier(2), []
 
     def beat():
-        barrier.wait(10)
+        barrier.wait(PATIENCE_SECONDS)
         reports.append(tick(database, now=automation.clock_now))
 
     threads = [threading.Thread(target=beat) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
     assert [one.failed for one in reports] == [[], []]
     assert automation.value("rows", START) == 720.0
     assert len(found(automation)["rows", ""].evidence["history"]) == 1

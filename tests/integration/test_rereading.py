@@ -10,6 +10,7 @@ from mlreg.controller.services.draining import drain_model
 from mlreg.controller.store import late_hours, tables
 from mlreg.controller.store.readings import find_reading, list_readings
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation, labels_of, rows_of
+from tests.faults.workers import PATIENCE_SECONDS
 
 HOURLY = POLICY.replace("label_delay: 1d", "label_delay: 1d, window: 1h")
 SOON = POLICY.replace("label_delay: 1d", "label_delay: 1h")
@@ -135,7 +136,7 @@ def test_rows_that_are_drained_while_hours_are_taken_are_not_lost(automation, da
 
     def take():
         with database.writing() as session:
-            noted.wait(10)
+            assert noted.wait(PATIENCE_SECONDS)
             taken.extend(late_hours.take(session, place, START + DAY, 100))
             window = Interval(START, START + DAY)
             taken.append(find_reading(session, place, "rows", window).rows)
@@ -149,5 +150,5 @@ def test_rows_that_are_drained_while_hours_are_taken_are_not_lost(automation, da
         row = find_reading(session, place, "rows", Interval(START, START + DAY))
         row.rows = 1_000
         session.add(row)
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert taken == [START, 1_000]

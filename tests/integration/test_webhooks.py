@@ -28,6 +28,7 @@ from mlreg.registry.services.webhooks import (
     send_test,
     switch_webhook,
 )
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.makers import PERSON, START, make_models
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -114,11 +115,11 @@ def test_an_event_that_commits_late_is_not_lost(database, room, receiver):
         with database.writing() as session:
             tell(session, "version.registered", {"model": "flights", "version": 1}, now=START)
             begun.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_SECONDS)
 
     late = threading.Thread(target=tell_late)
     late.start()
-    begun.wait(10)
+    assert begun.wait(PATIENCE_SECONDS)
     tell_of(database, 2)
     delivering.send(room)
     go_on.set()

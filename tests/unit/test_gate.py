@@ -27,7 +27,7 @@ def test_a_role_waits_until_it_is_open(gate):
         with pytest.raises(subprocess.TimeoutExpired):
             role.communicate(timeout=0.3)
         gate.open()
-        assert role.communicate(timeout=20)[0] == b"in\n"
+        assert role.communicate(timeout=60)[0] == b"in\n"
 
 
 def test_an_open_gate_stays_open(gate):

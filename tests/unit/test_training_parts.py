@@ -21,6 +21,7 @@ from mlreg.client.training.footprint import Footprint
 from mlreg.client.training.records import Records, json_of, rows_of_search
 from mlreg.client.training.sources import Sources, count_rows
 from mlreg.client.training.tables import digest_of_table
+from tests.faults.workers import PATIENCE_SECONDS
 
 COLUMNS = {
     "n": [1, 2, None, 4],
@@ -175,10 +176,10 @@ def test_the_footprint_sees_a_short_peak_and_a_child():
     ballast[::4096] = b"x" * len(ballast[::4096])
     del ballast
     script = (
-        "import time; b = bytearray(96 * 2**20); b[::4096] = b'x' * len(b[::4096]); time.sleep(60)"
+        "import time; b = bytearray(96 * 2**20); b[::4096] = b'x' * len(b[::4096]); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script]) as child:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while footprint.peak_bytes < before + 90 * 2**20 and time.monotonic() < deadline:
             time.sleep(0.02)
         child.terminate()
