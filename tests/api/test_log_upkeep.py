@@ -64,7 +64,7 @@ def logged(database, store, model):
 def erase(client, database, store, tmp_path, reason="asked by the customer"):
     asked = client.log.erase("flights", ENTITY, reason=reason)
     with worker(database, store, SystemClock(), tmp_path / "work"):
-        await_true(lambda: client.log.erasure(asked.number).ended_at is not None, 40)
+        await_true(lambda: client.log.erasure(asked.number).ended_at is not None)
     return client.log.erasure(asked.number)
 
 

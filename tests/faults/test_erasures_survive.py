@@ -261,7 +261,7 @@ def test_two_erasures_of_one_entity_at_once(database, tmp_path, store, model):
         erasing_worker(database, store, tmp_path),
         erasing_worker(database, store, tmp_path / "other"),
     ):
-        await_true(lambda: is_done(database, first) and is_done(database, second), 30)
+        await_true(lambda: is_done(database, first) and is_done(database, second))
     done = [erasure(database, number) for number in (first, second)]
     assert sorted(one.predictions for one in done) == [0, 4]
     assert [one.entity for one in done] == [None, None]

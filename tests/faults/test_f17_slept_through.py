@@ -110,7 +110,7 @@ def test_a_controller_that_was_killed_obeys_when_another_is_started(
     with controller(one, tmp_path) as process:
         move_to(database, START + HOUR)
         in_time = [(1, "run", 0)]
-        await_true(lambda: fired(database) == dict.fromkeys(RULES, in_time), 30)
+        await_true(lambda: fired(database) == dict.fromkeys(RULES, in_time))
         process.kill()
     move_to(database, BACK)
     expected = {
@@ -120,7 +120,7 @@ def test_a_controller_that_was_killed_obeys_when_another_is_started(
     }
     with controller(other, tmp_path):
         wanted = {name: in_time + later for name, later in expected.items()}
-        await_true(lambda: fired(database) == wanted, 30)
+        await_true(lambda: fired(database) == wanted)
         move_to(database, START + 5 * HOUR)
         await_true(
             lambda: [all_[-1] for all_ in fired(database).values()] == [(5, "run", 0)] * 3, 30

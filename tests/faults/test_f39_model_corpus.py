@@ -307,7 +307,7 @@ def test_an_evaluation_of_a_forged_model_fails_and_says_why_and_the_worker_lives
                 with database.reading() as session:
                     return evaluations.get_evaluation(session, number)
 
-            await_true(lambda: found().state not in {"queued", "running"}, 30)
+            await_true(lambda: found().state not in {"queued", "running"})
             assert found().state in {"failed", "dead"}
             assert found().error
         again = await_end(database, ask(database, now=clock.moment))

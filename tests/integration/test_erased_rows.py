@@ -69,7 +69,7 @@ def ended(database, number):
 def erase(database, store, tmp_path, model, entity=ENTITY):
     number = ask(database, model, entity)
     with worker(database, store, FixedClock(NOW), tmp_path / "work"):
-        await_true(lambda: ended(database, number).ended_at is not None, 30)
+        await_true(lambda: ended(database, number).ended_at is not None)
     return ended(database, number)
 
 
@@ -315,7 +315,7 @@ def test_a_check_that_read_before_says_nothing_of_it_after(
     def check_then_erase(*given):
         found = really(*given)
         seen.append(found[0].ids)
-        await_true(lambda: ended(database, number).ended_at is not None, 30)
+        await_true(lambda: ended(database, number).ended_at is not None)
         return found
 
     monkeypatch.setattr(snapshot_checks, "check_rows", check_then_erase)
@@ -324,7 +324,7 @@ def test_a_check_that_read_before_says_nothing_of_it_after(
         worker(database, store, clock, tmp_path / "one"),
         worker(database, store, clock, tmp_path / "two"),
     ):
-        await_true(lambda: state_of(database, check)[0] == "failed", 30)
+        await_true(lambda: state_of(database, check)[0] == "failed")
     assert "p000000" in seen[0]
     state, outcome, error = state_of(database, check)
     assert (state, outcome) == ("failed", None)

@@ -57,7 +57,7 @@ def erase(database, model):
         with database.reading() as session:
             return erasing.get_erasure(session, asked.id)
 
-    await_true(lambda: found().ended_at is not None, 30)
+    await_true(lambda: found().ended_at is not None)
     return found()
 
 
@@ -71,7 +71,7 @@ def reproduce(database, number):
         with database.reading() as session:
             return reproductions.get_reproduction(session, asked)
 
-    await_true(lambda: found().state not in {"queued", "running"}, 60)
+    await_true(lambda: found().state not in {"queued", "running"})
     return found()
 
 

@@ -127,7 +127,7 @@ def rebuilt(database, model, number=1):
         with database.reading() as session:
             return reproductions.get_reproduction(session, asked)
 
-    await_true(lambda: found().state not in {"queued", "running"}, 40)
+    await_true(lambda: found().state not in {"queued", "running"})
     assert found().state == "succeeded", found().error
     return found().progress["finding"]
 
@@ -224,7 +224,7 @@ def test_a_version_is_judged_on_a_source_with_the_champion(database, lake, clock
         with database.reading() as session:
             return evaluations.get_evaluation(session, number)
 
-    await_true(lambda: found().state not in {"queued", "running"}, 40)
+    await_true(lambda: found().state not in {"queued", "running"})
     assert found().state == "succeeded", found().error
     with database.reading() as session:
         from mlreg.controller.services import decisions

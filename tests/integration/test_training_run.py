@@ -172,7 +172,7 @@ def test_an_evaluation_records_a_decision_and_changes_nothing(database, clock, m
         with database.reading() as session:
             return evaluations.get_evaluation(session, number)
 
-    await_true(lambda: found().state not in {"queued", "running"}, 30)
+    await_true(lambda: found().state not in {"queued", "running"})
     assert found().state == "succeeded", found().error
     with database.reading() as session:
         again = decisions.get_decision(session, found().decision_id)

@@ -38,7 +38,7 @@ def test_an_installation_signs_its_log_and_tells_others(start_mlreg, receiver, t
     assert "a test of webhook hook by admin" in mlreg.cli("events").stdout
 
     with mlreg.client() as client:
-        await_true(lambda: client.audit.find_checkpoint() is not None, 20)
+        await_true(lambda: client.audit.find_checkpoint() is not None)
         newest = client.audit.find_checkpoint()
     key = (tmp_path / "data" / "checkpoints" / "key.pub").read_text().strip()
     assert VerifierKey.parse(key).signed(parse_note(newest.note))
