@@ -7,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mlreg.client.scoring.encoding import encode
 from mlreg.controller.domain.policy import RetrainRule
 from mlreg.controller.domain.search_rule import SearchRule
 from mlreg.controller.trainers.errors import SearchError
-from mlreg.controller.trainers.rows import LabelledRows
-from mlreg.controller.trainers.search import split_by_time
+from mlreg.controller.trainers.job import TrainJob
+from mlreg.controller.trainers.rows import LabelledRows, labelled_rows
+from mlreg.controller.trainers.search import Searching, search, split_by_time
+from mlreg.registry.domain.contracts import FeatureContract
+from mlreg.registry.domain.target_contract import TargetContract
 
 LEAVES = {"num_leaves": [15, 31]}
 
@@ -49,6 +53,56 @@ def test_trials_are_compared_on_rows_that_are_newer_than_all_they_train_on(
     else:
         assert not set(groups[older]) & set(groups[newer]), "no group is on both sides"
         assert values[older].max() < max(values[newer])
+
+
+class Guesses:
+    """A trainer of the constant that it is told."""
+
+    def train(self, task, model):
+        model.write_text(str(task.params["chance"]))
+
+    def score(self, model, matrix, *, threads):
+        del threads
+        return np.full(len(matrix), float(model.path.read_text()))
+
+
+def searched(tmp_path, weights, own=None):
+    """Search a constant for 80 rows of which 10 % are of class 1, first with the chance 0.5."""
+    stamps = pa.array(range(80), pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    labels = np.array([float(number % 10 == 0) for number in range(80)])
+    columns = {"time": stamps, "label": labels, "x": np.zeros(80), "weight": weights(labels)}
+    if own is not None:
+        columns["mlreg:weight"] = own(labels)
+    table, target = pa.table(columns), TargetContract.from_json({"task": "binary"})
+    contract = FeatureContract.from_json([{"name": "x", "dtype": "float"}])
+    job = TrainJob(
+        format=1, data=("rows",), target=target.to_json(), params={"chance": 0.5}, trainer="guesses"
+    )
+    encoded = encode(contract.to_document(), table)
+    rows = labelled_rows(table, target)
+    searching = Searching(tmp_path, job, Guesses(), target, contract, rows, encoded)
+    rule = SearchRule.model_validate({"params": {"chance": [0.1, 0.9]}, "trials": 6, "share": 0.5})
+    return search(searching, rule).chosen["chance"]
+
+
+def test_trials_are_compared_by_the_weights_that_rows_were_logged_with(tmp_path):
+    """As a gate compares: what a selection made of the weights for the training is left out."""
+
+    def dear(labels):
+        return np.where(labels == 1, 100.0, 1.0)
+
+    assert searched(tmp_path, np.ones_like) == 0.1
+    assert searched(tmp_path, dear) == 0.9
+    assert searched(tmp_path, np.ones_like, own=dear) == 0.9
+    assert searched(tmp_path, dear, own=np.ones_like) == 0.1
+
+
+def test_newest_rows_that_count_nothing_compare_no_trials(tmp_path):
+    def older(labels):
+        return np.where(np.arange(len(labels)) < 40, 1.0, 0.0)
+
+    with pytest.raises(SearchError, match=r"newest rows, by which .* compared: every weight is 0"):
+        searched(tmp_path, older)
 
 
 def test_rows_of_one_moment_cannot_be_split():

@@ -205,5 +205,6 @@ def test_rows_of_a_table_get_their_weights_and_keep_their_own():
     chosen = choose_rows(table, weigh, past(), 7)
     assert chosen.num_rows == count - 1
     assert chosen["weight"][:2].to_pylist() == [1.0, 0.25]
+    assert chosen["mlreg:weight"][:3].to_pylist() == [2.0, 1.0, 1.0]
     whole = SELECTIONS.validate_python({"expanding": "all"})
     assert choose_rows(table, whole, past(), 7) is table

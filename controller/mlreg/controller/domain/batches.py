@@ -45,6 +45,8 @@ LABEL = "label"
 WEIGHT = "weight"
 BATCH = "mlreg:batch"
 ROW = "mlreg:row"
+OWN_WEIGHT = "mlreg:weight"
+"""Of training rows that a selection weighs: what each counts without it, as where it is judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlreg.client.scoring.encoding import as_array
-from mlreg.controller.domain.batches import LABEL, PREDICTION_ID, TIME, WEIGHT
+from mlreg.controller.domain.batches import LABEL, OWN_WEIGHT, PREDICTION_ID, TIME, WEIGHT
 from mlreg.controller.domain.selections.selection import Candidates, Selection
 from mlreg.controller.feedback.joins import join_rows
 from mlreg.controller.feedback.sampling import Lowest, hash_ids, sample_segments
@@ -54,6 +54,7 @@ def read_training_rows(
 def choose_rows(table: pa.Table, selection: Selection, past: Past, seed: int) -> pa.Table:
     """Return the labelled rows that a selection takes, each with its weight times its factor.
 
+    Where there are factors, the weights without them stand in a column of their own.
     A selection of times alone leaves the rows as they are.
     """
     if type(selection).choose is Selection.choose:
@@ -93,7 +94,8 @@ def _weighed(table: pa.Table, chosen: Chosen) -> pa.Table:
         return table
     before = pc.fill_null(table[WEIGHT].cast(pa.float64()), 1.0)
     weights = pc.multiply(before, pa.array(chosen.factors))
-    return table.set_column(table.column_names.index(WEIGHT), WEIGHT, weights)
+    weighed = table.set_column(table.column_names.index(WEIGHT), WEIGHT, weights)
+    return weighed.append_column(OWN_WEIGHT, before)
 
 
 def _sample(parts: SourceParts, model: Model, body: SnapshotBody, lowest: Lowest) -> pa.Table:

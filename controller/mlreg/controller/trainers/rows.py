@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mlreg.client.scoring.encoding import as_array
+from mlreg.controller.domain.batches import OWN_WEIGHT
 from mlreg.controller.domain.metrics.ranking import MAX_GRADE
 from mlreg.controller.trainers.errors import TrainingRowsError
 from mlreg.registry.domain.contracts import FeatureContract
@@ -78,19 +79,30 @@ def labelled_rows(table: pa.Table, target: TargetContract) -> LabelledRows:
     return rows
 
 
-def weights_of(table: pa.Table) -> NDArray[np.float64] | None:
+def own_weights_of(table: pa.Table) -> NDArray[np.float64] | None:
+    """Return the weights with which rows were logged, as a judgement counts them.
+
+    What a selection made of them for the training is left out.
+
+    Raises:
+        TrainingRowsError: as `weights_of`.
+    """
+    return weights_of(table, OWN_WEIGHT if OWN_WEIGHT in table.column_names else WEIGHT)
+
+
+def weights_of(table: pa.Table, column: str = WEIGHT) -> NDArray[np.float64] | None:
     """Return the weights, a row without one counting once; None where no row has one.
 
     Raises:
         TrainingRowsError: a weight is negative, not finite or too large, or all are too small.
     """
-    if WEIGHT not in table.column_names or table[WEIGHT].null_count == len(table):
+    if column not in table.column_names or table[column].null_count == len(table):
         return None
     weights = numbers(
         table.set_column(
-            table.column_names.index(WEIGHT), WEIGHT, pc.fill_null(table[WEIGHT], 1.0)
+            table.column_names.index(column), column, pc.fill_null(table[column], 1.0)
         ),
-        WEIGHT,
+        column,
     )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise TrainingRowsError(cause="a weight is negative or not finite")

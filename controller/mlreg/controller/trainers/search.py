@@ -1,8 +1,9 @@
 """Looking for hyperparameters before a full retrain, in the training's child.
 
 The training rows are split by time: the older ones train each trial (with the data steps), the
-newest `share` of them compares the trials, unweighted and as they are. Rows of the evaluation are
-not in this folder's training file, so nothing here has seen them.
+newest `share` of them compares the trials, as they are: each with the weight that it was logged
+with, as gates count it, and without what the selection or a data step makes of that for training.
+Rows of the evaluation are not in this folder's training file, so nothing here has seen them.
 
 What always holds: the declared parameters are the first trial, so a search never chooses what did
 worse than they on those rows; the sampler (TPE, Bergstra et al. 2011) is seeded; a trial that the
@@ -30,9 +31,9 @@ from mlreg.client.scoring.errors import ScoringError
 from mlreg.controller.domain.metrics import MetricName, greater_is_better
 from mlreg.controller.domain.remembering import MAIN
 from mlreg.controller.domain.search_rule import Range, SearchRule
-from mlreg.controller.trainers.errors import SearchError
+from mlreg.controller.trainers.errors import SearchError, TrainingRowsError
 from mlreg.controller.trainers.job import TrainJob
-from mlreg.controller.trainers.rows import TIME, LabelledRows
+from mlreg.controller.trainers.rows import TIME, LabelledRows, own_weights_of
 from mlreg.controller.trainers.scores import checked_scores
 from mlreg.controller.trainers.seeds import derive_seeds
 from mlreg.controller.trainers.stage import SEARCH, LabelledMatrix, measure_scores
@@ -85,13 +86,14 @@ class Searched:
 
 @dataclass(slots=True)
 class _Trials:
-    """Trials so far, and how long there is."""
+    """Trials so far, and how long there is; `weights` are those of the newer rows."""
 
     searching: Searching
     rule: SearchRule
     metric: MetricName
     older: NDArray[np.intp]
     newer: NDArray[np.intp]
+    weights: NDArray[np.float64] | None
     began: float = field(default_factory=time.monotonic)
     done: list[Tried] = field(default_factory=list)
 
@@ -118,11 +120,12 @@ def search(searching: Searching, rule: SearchRule) -> Searched:
     """Try sets of parameters, write `search.csv` into the folder, and return the best.
 
     Raises:
-        SearchError: the rows cannot be split, no trial went well, or Optuna is not installed.
+        SearchError: the rows cannot be split, or have weights by which nothing can be compared; no
+            trial went well; or Optuna is not installed.
     """
     metric = rule.metric or MAIN[searching.target.task]
     older, newer = split_by_time(searching.rows, rule.share)
-    trials = _Trials(searching, rule, metric, older, newer)
+    trials = _Trials(searching, rule, metric, older, newer, _own_weights(searching.rows, newer))
     trials.done.append(_try(trials, {}))
     _sample(trials)
     _write_table(searching.folder / SEARCH, trials)
@@ -150,6 +153,15 @@ def split_by_time(rows: LabelledRows, share: float) -> tuple[NDArray[np.intp], N
     if not len(older) or not len(newer):
         raise SearchError(cause=f"{len(times)} rows cannot be split by time")
     return older, newer
+
+
+def _own_weights(rows: LabelledRows, newer: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    try:
+        return own_weights_of(rows.table.take(pa.array(newer)))
+    except TrainingRowsError as error:
+        raise SearchError(
+            cause=f"of the newest rows, by which trials are compared: {error.cause}"
+        ) from error
 
 
 def _sample(trials: _Trials) -> None:
@@ -222,7 +234,7 @@ def _measure(trials: _Trials, params: Mapping[str, Any], folder: Path) -> float 
         "trial", searching.trainer.score(model, matrix, threads=job.threads), len(newer)
     )
     groups = None if searching.rows.groups is None else searching.rows.groups[newer]
-    seen = LabelledMatrix(matrix, labels, None, groups)
+    seen = LabelledMatrix(matrix, labels, trials.weights, groups)
     return measure_scores(searching.target.task, seen, scores).get(trials.metric)
 
 

@@ -37,7 +37,7 @@ RESERVED = frozenset(
     {
         *("prediction_id", "time", "version", "score", "entity", "label", "weight", "features"),
         *("propensity", "arm", "scores"),
-        *("mlreg:batch", "mlreg:row"),
+        *("mlreg:batch", "mlreg:row", "mlreg:weight"),
     }
 )
 _KINDS: Mapping[str, tuple[type, ...]] = {
