@@ -13,7 +13,7 @@ from mlreg.controller.store import tables
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import WriteSession
 from mlreg.registry.store.tables import Environment
-from tests.automation_makers import DAY, HOUR, START, Automation
+from tests.automation_makers import DAY, HOUR, START, Automation, rows_of
 
 POLICY = """
 model: flights
@@ -70,6 +70,48 @@ def test_what_comes_of_nothing_is_the_same_together_and_alone(database, store):
                     assert stand(session) == found
     assert compared > 2
     assert fired > 0
+
+
+def alike(automation):
+    """Judge the one policy there is together and alone; return what became of it together."""
+    chunk, found = together(automation.database, automation.clock_now)
+    report = automation.tick()
+    assert (chunk.judged, chunk.windows) == (report.judged, report.windows)
+    with automation.database.reading() as session:
+        assert stand(session) == found
+    return chunk
+
+
+def test_who_waits_for_a_window_to_be_measured_moves_on_together_as_alone(database, store):
+    automation = Automation(database, store, policy=POLICY.replace("*/6", "0"))
+    automation.log(START)
+    automation.pass_to(START + DAY)
+    automation.log(START + DAY)
+    automation.clock_now = START + 2 * DAY
+    automation.tick()
+    automation.work()
+    assert automation.tick().windows == 1
+    waiting = alike(automation)
+    assert (waiting.judged, waiting.windows, waiting.left) == (0, 0, [])
+    assert automation.work() == ["measure"]
+    table, _ = rows_of(START, seed=1)
+    automation.accept("predictions", "late", table, START + 2 * DAY - HOUR)
+    undrained = alike(automation)
+    assert (undrained.judged, undrained.windows, undrained.left) == (0, 0, [])
+    with database.writing() as session:
+        session.execute(text("DELETE FROM batch WHERE segment IS NULL"))
+    measured = alike(automation)
+    assert (measured.judged, measured.windows, measured.left) == (1, 1, [])
+
+
+def test_who_has_windows_to_read_is_noticed_and_read_alone(database, store):
+    automation = Automation(database, store, policy=POLICY)
+    chunk, found = together(database, START + DAY)
+    assert (chunk.judged, chunk.left, len(chunk.closed)) == (0, [], 1)
+    ((memory, *_),) = found
+    assert memory["noticed"] == [(START + DAY).isoformat()] * 2
+    automation.clock_now = START + DAY
+    assert automation.tick().windows == 1
 
 
 def test_a_policy_that_fires_is_left_to_be_taken_alone(database, store):
@@ -145,7 +187,9 @@ def several_policies(database, store, environments):
     return automation
 
 
-def test_each_policy_reads_what_closed_however_many_others_do(database, store, monkeypatch):
+@pytest.mark.parametrize("few", [8, 0])
+def test_each_policy_reads_what_closed_however_many_others_do(database, store, monkeypatch, few):
+    monkeypatch.setattr(ticking, "FEW", few)
     automation = several_policies(database, store, "bcd")
     monkeypatch.setattr(beat, "MAX_WINDOWS_PER_TICK", 1)
     automation.clock_now = START + DAY

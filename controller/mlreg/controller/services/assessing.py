@@ -43,7 +43,7 @@ def _answer(database: Database, asked: Mapping[str, Any]) -> dict[str, object]:
         return {"lost": True}
     except DatabaseUnreachableError:
         return {"unreachable": True}
-    return {"judged": done.judged, "left": done.left}
+    return done.to_json()
 
 
 def _say(answers: TextIO, words: Mapping[str, object]) -> None:

@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from mlreg.controller.services.chunks import Chunk
+from mlreg.controller.services.chunk import Chunk
 from mlreg.controller.services.leadership import LeadershipLostError
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 
@@ -160,7 +160,7 @@ class Assessor:
             raise LeadershipLostError(holder=leadership.holder, epoch=leadership.epoch)
         if "unreachable" in answer:
             raise DatabaseUnreachableError(cause="the assessor has lost its connection")
-        return Chunk(answer["judged"], answer["left"])
+        return Chunk.from_json(answer)
 
     def _give_up(self, why: str) -> None:
         log.warning("the assessor is ended: %s", why)

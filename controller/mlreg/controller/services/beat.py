@@ -27,6 +27,7 @@ from mlreg.controller.services import (
 )
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.looking_again import watches_readings
+from mlreg.controller.services.mature_windows import mature_windows
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.tick_report import TickReport
 from mlreg.controller.services.triggering import Automation, judge_triggers
@@ -209,7 +210,7 @@ def _await_matured(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
     """Move the border of maturity over measured windows; have the next ones measured."""
     data = beat.in_force.policy.data
     asked = 0
-    for window in closed_windows(memory.matured_until, beat.now - data.label_delay, data.window):
+    for window in mature_windows(memory, data, beat.now):
         ready = window.end <= memory.closed_until and beat.is_drained(window.end + data.label_delay)
         if not ready or asked >= MAX_WINDOWS_PER_TICK:
             break

@@ -2,7 +2,9 @@
 
 A chunk of due policies is locked, looked up and judged with some queries in all. Judged by the same
 pure function as one policy alone, those that neither fire nor have anything to read are written
-back together. All others are left as they were, for the tick to take one by one.
+back together, and so are those that wait for a window to be measured: at midnight all do. All
+others are left as they were, for the tick to take one by one; of those of which windows closed it
+is remembered that somebody looked.
 
 What always holds: what is written here is what `tick` would have written for each of them alone; a
 policy that cannot be read or judged stops no other.
@@ -14,6 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlreg.client.edge import Edge
@@ -27,7 +30,10 @@ from mlreg.controller.domain.evaluating import (
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.policy import Policy
 from mlreg.controller.domain.triggers import Finding, Need, View
+from mlreg.controller.domain.windows import Interval, closed_windows
+from mlreg.controller.services.chunk import Chunk
 from mlreg.controller.services.known_policies import find_policies
+from mlreg.controller.services.mature_windows import mature_windows, measure_key
 from mlreg.controller.store import chunks as rows
 from mlreg.controller.store.chunks import DueState, Shown
 from mlreg.controller.store.serving import Serving
@@ -38,23 +44,6 @@ if TYPE_CHECKING:
     from mlreg.controller.domain.readings import WindowReading
     from mlreg.controller.domain.triggers import Event
     from mlreg.registry.store.database import WriteSession
-
-
-@dataclass(slots=True)
-class Chunk:
-    """What became of some policies that were judged together.
-
-    Attributes:
-        judged: how many policies were judged, and nothing came of it.
-        left: the ids of the states that are to be taken one by one.
-    """
-
-    judged: int = 0
-    left: list[int] = field(default_factory=list)
-
-    def with_others(self, others: Chunk) -> Chunk:
-        """Return what became of these and of others."""
-        return Chunk(self.judged + others.judged, [*self.left, *others.left])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +57,25 @@ class _Known:
 
 
 @dataclass(slots=True)
+class _Opened:
+    """One policy that is locked, and what is remembered of it; `mature`: the windows that are."""
+
+    state: DueState
+    policy: Policy
+    memory: PolicyMemory
+    before: PolicyMemory
+    mature: list[Interval]
+    is_closed: bool
+
+
+@dataclass(slots=True)
 class _Case:
     """One policy that has nothing to read: a moment to judge, or none, and then only to move on."""
 
     state: DueState
     policy: Policy
     memory: PolicyMemory
+    before: PolicyMemory
     due: datetime | None
     view: View
     needs: dict[Need, Shown] = field(default_factory=dict)
@@ -142,16 +144,22 @@ def judge_chunk(session: WriteSession, ids: Sequence[int], now: datetime) -> Chu
     """
     states = rows.lock_due(session, ids, now)
     known = _look_up(session, states)
-    cases = [case for state in states if (case := _case_of(state, known, now)) is not None]
+    opened = [one for state in states if (one := _open(state, known, now)) is not None]
+    moved = _move_over_measured(session, opened)
+    cases = [case for one in moved if (case := _case_of(one, known, now)) is not None]
     _fetch(session, cases)
     done = [case for case in cases if case.judge()]
     if done:
         rows.record(session, [case.as_look() for case in done if case.findings])
-        rows.remember(session, [case.as_row() for case in done])
-    finished = {case.state.id for case in done}
+        changed = [case for case in done if case.memory != case.before]
+        rows.remember(session, [case.as_row() for case in changed])
+    closed = {one.state.id for one in opened if one.is_closed}
+    finished = {case.state.id for case in done} | closed
     return Chunk(
         judged=sum(case.due is not None for case in done),
         left=[one for one in ids if one not in finished],
+        closed=[one for one in ids if one in closed],
+        windows=sum(case.memory.matured_until > case.before.matured_until for case in done),
     )
 
 
@@ -165,32 +173,63 @@ def _look_up(session: WriteSession, states: Sequence[DueState]) -> _Known:
     )
 
 
-def _case_of(state: DueState, known: _Known, now: datetime) -> _Case | None:
-    """Return the case of a policy with nothing to read or to watch; None: take it alone."""
+def _open(state: DueState, known: _Known, now: datetime) -> _Opened | None:
+    """Return what is remembered of a policy; None: take it alone."""
     policy = known.policies.get(state.policy_id)
     if policy is None or state.place in known.late:
         return None
     memory = PolicyMemory.from_json(json.loads(state.memory))
-    serving = known.servings.get(state.place)
     if memory.collection is not None:  # a run may come of it without any trigger
         return None
-    if _has_windows(policy, memory, now) or _is_guarded(policy, serving, memory):
+    is_closed = next(closed_windows(memory.closed_until, now, policy.data.window), None) is not None
+    mature = list(islice(mature_windows(memory, policy.data, now), 2))
+    return _Opened(state, policy, memory, memory, mature, is_closed)
+
+
+def _move_over_measured(session: WriteSession, opened: Sequence[_Opened]) -> list[_Opened]:
+    """Move the borders of maturity over windows that are measured by now.
+
+    Left out are those of which a window is yet to be asked for, which is done alone.
+    """
+    waiting = [
+        one for one in opened if not one.is_closed and len(one.mature) == 1 and _is_next(one)
+    ]
+    asked = [(one.state.place, one.mature[0]) for one in waiting]
+    keys = [(*of, measure_key(*of)) for of in asked]
+    found = rows.measures_of(session, keys) if keys else []
+    undrained = rows.waiting_since(session, [place[0] for place, _ in asked]) if asked else {}
+    stay = set()
+    for one, measure in zip(waiting, found, strict=True):
+        since, end = undrained.get(one.state.model_id), one.mature[0].end
+        is_drained = since is None or since > end + one.policy.data.label_delay
+        if is_drained and measure == "done":
+            one.memory = one.memory._replace(matured_until=end)
+        if measure is not None or not is_drained:
+            stay.add(one.state.id)
+    return [one for one in opened if one.is_closed or not one.mature or one.state.id in stay]
+
+
+def _is_next(one: _Opened) -> bool:
+    """Say whether the mature window is one that was read when it closed."""
+    return one.mature[0].end <= one.memory.closed_until
+
+
+def _case_of(opened: _Opened, known: _Known, now: datetime) -> _Case | None:
+    """Return the case of a policy with nothing to read or to watch; None: take it alone."""
+    state, policy, memory = opened.state, opened.policy, opened.memory
+    serving = known.servings.get(state.place)
+    if not opened.is_closed and _is_guarded(policy, serving, memory):
         return None
     due = due_moment(policy, memory, now)
     if due is not None:
         memory = notice(memory, due, now)
         if not is_all_read(policy, memory, due):
             due = None
+    if opened.is_closed:  # it is judged when they are read
+        due = None
     view = _view(policy, memory, (serving, known.last_runs.get(state.place)), due or now)
     needs = {} if due is None else _needs(policy, view)
-    return None if needs is None else _Case(state, policy, memory, due, view, needs)
-
-
-def _has_windows(policy: Policy, memory: PolicyMemory, now: datetime) -> bool:
-    """Say whether windows closed or matured that are not read yet."""
-    data = policy.data
-    closed = memory.closed_until + data.window <= now
-    return closed or memory.matured_until + data.window + data.label_delay <= now
+    return None if needs is None else _Case(state, policy, memory, opened.before, due, view, needs)
 
 
 def _is_guarded(policy: Policy, serving: Serving | None, memory: PolicyMemory) -> bool:

@@ -35,6 +35,7 @@ from mlreg.controller.services.label_readings import (
 )
 from mlreg.controller.services.labelled_rows import RowShape, labelled_rows, shape_of
 from mlreg.controller.services.logged_rows import read_rows, select_rows
+from mlreg.controller.services.mature_windows import KIND, measure_key
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.verdicts import judged
 from mlreg.controller.services.window_readings import LEAST_SHARE_LEFT
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.controller.store.readings import Place
     from mlreg.registry.store.database import ReadSession, WriteSession
-
-KIND = "measure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def enqueue_measure(
     mature = window.end + in_force.policy.data.label_delay
     look = Look(window, mature, mature)
     place = (in_force.model_id, in_force.environment)
-    return _enqueue(session, place, [look, *also], _key(place, window))
+    return _enqueue(session, place, [look, *also], measure_key(place, window))
 
 
 def enqueue_again(
@@ -130,7 +129,7 @@ def enqueue_again(
         return False
     mature = window.end + delay
     look = Look(window, max(mature, matured_until + delay), mature, again=True)
-    return _enqueue(session, place, [look], f"{_key(place, window)}:again")
+    return _enqueue(session, place, [look], f"{measure_key(place, window)}:again")
 
 
 def enqueue_looks(session: WriteSession, in_force: PolicyInForce, looks: Sequence[Look]) -> bool:
@@ -162,7 +161,7 @@ def is_measured(session: ReadSession, in_force: PolicyInForce, window: Interval)
     )
     if any(one.start == window.start and one.state != "immature" for one in found):
         return True
-    key = _key((in_force.model_id, in_force.environment), window)
+    key = measure_key((in_force.model_id, in_force.environment), window)
     return policies.has_given_up(session, key)
 
 
@@ -287,17 +286,14 @@ def _follow_up(
     for window in windows:
         again = Look(window, look.mature, window.end + delay, again=True)
         with attempt.effect() as session:
-            _enqueue(session, deployment.place, [again], f"{_key(deployment.place, window)}:again")
+            key = f"{measure_key(deployment.place, window)}:again"
+            _enqueue(session, deployment.place, [again], key)
 
 
 def _state(rows: LabelledRows | None, share_left_out: float) -> ReadingState:
     if share_left_out > 1 - LEAST_SHARE_LEFT:
         return "outage"
     return "empty" if rows is None else "final"
-
-
-def _key(place: Place, window: Interval) -> str:
-    return f"{KIND}:{place[0]}:{place[1]}:{window.start.isoformat()}"
 
 
 HANDLER = Handler(perform, alert_if_dead)

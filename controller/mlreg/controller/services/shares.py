@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlreg.client.edge import Edge
-from mlreg.controller.services.chunks import Chunk, judge_chunk
+from mlreg.controller.services.chunk import Chunk
+from mlreg.controller.services.chunks import judge_chunk
 from mlreg.controller.services.leadership import LeadershipLostError
 from mlreg.controller.store.policies import due_states
 from mlreg.registry.domain.errors import DatabaseUnreachableError

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlreg.client.edge import Edge
-from mlreg.controller.services import following, jobs, unjudged, watching
+from mlreg.controller.services import beat, following, jobs, unjudged, watching
 from mlreg.controller.services.beat import tick_policy
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.shares import BREAKS_OFF, judge_many
@@ -55,11 +55,17 @@ def tick(
     _have_drained(database, now, report, reign)
     with database.reading() as session:
         due = rows.due_states(session, now)
+    closed: Sequence[int] = ()
     if len(due) >= FEW:
         together = judge_many(database, due, now, reign, assessor)
         report.judged += together.judged
-        due = together.left
+        report.windows += together.windows
+        due, closed = together.left, sorted(together.closed)
     for state_id in due:
+        _take_alone(database, state_id, now, report, reign)
+    for state_id in closed:
+        if report.windows >= beat.MANY_WINDOWS:
+            break  # the rest is read in the next tick; nothing of it can be judged before
         _take_alone(database, state_id, now, report, reign)
     unjudged.tell(database, report.errors, now, reign)
     watching.remind(database, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import text
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import TextClause
 
     from mlreg.controller.domain.triggers import Need
+    from mlreg.controller.domain.windows import Interval
     from mlreg.registry.store.database import ReadSession, WriteSession
 
     Place = tuple[int, str]
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     PolicyStamp = tuple[int, str, datetime]
     """A policy's id, the transaction that wrote it, and when: no other policy has the same."""
 
+Measure = Literal["done", "asked"]
+"""Of a mature window: it is measured, or that is asked for."""
 Shown = dict[str, list[WindowReading]]
 """Readings by monitor."""
 
@@ -70,6 +73,22 @@ _READINGS = text("""
     JOIN reading ON reading.model_id = one.model_id AND reading.monitor = one.monitor
         AND reading.environment = one.environment
         AND reading."end" > one.after AND reading."end" <= one.until
+""")
+_WAITING = text("""
+    SELECT model_id, min(received_at) FROM batch
+    WHERE model_id = ANY(:models) AND segment IS NULL GROUP BY model_id
+""")
+_MEASURES = text("""
+    SELECT one.place,
+           EXISTS (SELECT FROM reading
+                   WHERE model_id = one.model_id AND environment = one.environment
+                     AND monitor = 'labelled' AND reading.start = one.start
+                     AND reading."end" <= one."end" AND state <> 'immature') AS done,
+           EXISTS (SELECT FROM job
+                   WHERE dedupe_key = one.key AND state IN ('queued', 'running')) AS asked
+    FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS one (
+        place int, model_id bigint, environment text, start timestamptz, "end" timestamptz,
+        key text)
 """)
 _RECORD = text("""
     INSERT INTO trigger_record (policy_id, moment, found)
@@ -161,6 +180,32 @@ def readings_of(session: ReadSession, wanted: Sequence[Wanted]) -> list[Shown]:
     for row in _rows(session, _READINGS, {"wanted": _json(asked)}):
         shown[row[0]][row[1]].append(make(WindowReading, row[1:]))
     return shown
+
+
+def waiting_since(session: ReadSession, models: Sequence[int]) -> dict[int, datetime]:
+    """Return when the oldest batch was received of each model that is not drained yet."""
+    return dict(_rows(session, _WAITING, {"models": list(models)}))
+
+
+def measures_of(
+    session: ReadSession, asked: Sequence[tuple[Place, Interval, str]]
+) -> list[Measure | None]:
+    """Return how far the measuring of windows is that the jobs of these keys measure."""
+    rows = [
+        {
+            "place": number,
+            "model_id": place[0],
+            "environment": place[1],
+            "start": window.start,
+            "end": window.end,
+            "key": key,
+        }
+        for number, (place, window, key) in enumerate(asked)
+    ]
+    found: list[Measure | None] = [None] * len(asked)
+    for number, is_done, is_asked in _rows(session, _MEASURES, {"asked": _json(rows)}):
+        found[number] = "done" if is_done else "asked" if is_asked else None
+    return found
 
 
 def record(session: WriteSession, looks: Sequence[Mapping[str, object]]) -> None:
