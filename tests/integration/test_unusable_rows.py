@@ -41,6 +41,20 @@ REFUSED = {
     ),
     "classes weigh too much": (ROWS, weighed(1e308), "after the data steps a row has the weight"),
     "classes weigh nothing": (ROWS, weighed(1e-300), "after the data steps every weight is below"),
+    "numbers without a spread": (
+        with_column("temp", np.where(np.arange(len(ROWS)) % 7, 0.5, 1e200)),
+        {"steps": [{"noise": ["temp"], "sigma": 0.1}]},
+        "the data step 'noise' changes 'temp', whose numbers are too large",
+    ),
+    "numbers that cannot be scaled": (
+        with_column("temp", np.where(np.arange(len(ROWS)) % 7, 0.5, 1e200)),
+        {
+            "trainer": "sklearn",
+            "estimator": "sklearn.linear_model.LogisticRegression",
+            "params": {},
+        },
+        "the numbers of 'temp' are too large to be scaled",
+    ),
     "a category without a value": (
         with_column("carrier", pa.nulls(len(ROWS), pa.string())),
         {},

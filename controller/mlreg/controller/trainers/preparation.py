@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.controller.trainers.errors import MissingValueError
+from mlreg.controller.trainers.errors import MissingValueError, TrainingRowsError
 from mlreg.controller.trainers.trainer import Preparation
 
 if TYPE_CHECKING:
@@ -87,7 +87,11 @@ class Prepared:
 
 
 def prepare(task: TrainingTask) -> Prepared:
-    """Learn from the rows of a training how they are prepared."""
+    """Learn from the rows of a training how they are prepared.
+
+    Raises:
+        TrainingRowsError: a feature's numbers are too large to be scaled.
+    """
     fills, centres, spreads = [], [], []
     for place, feature in enumerate(task.contract.features):
         column = task.matrix[:, place]
@@ -95,11 +99,21 @@ def prepare(task: TrainingTask) -> Prepared:
         is_category = feature.dtype == "category"
         fill = MISSING_CODE if is_category else _fill(known, task.preparation.impute)
         scales = task.preparation.scale and not is_category and len(known) > 0
-        spread = float(known.std()) if scales else 1.0
+        centre, spread = _scale(known, feature.name) if scales else (0.0, 1.0)
         fills.append(fill)
-        centres.append(float(known.mean()) if scales else 0.0)
+        centres.append(centre)
         spreads.append(spread if spread > 0 else 1.0)
     return Prepared(task.preparation, tuple(fills), tuple(centres), tuple(spreads))
+
+
+def _scale(known: Floats, name: str) -> tuple[float, float]:
+    """Return mean and standard deviation; infinite ones would make all rows alike."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = float(known.mean()), float(known.std())
+    if not np.isfinite(found).all():
+        cause = f"the numbers of {name!r} are too large to be scaled (`preparation: scale`)"
+        raise TrainingRowsError(cause=cause)
+    return found
 
 
 def _fill(known: Floats, impute: str) -> float:

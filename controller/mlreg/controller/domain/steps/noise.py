@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from mlreg.controller.domain.steps.step import (
+    Floats,
     Step,
     StepError,
     TrainingRows,
@@ -66,12 +67,21 @@ class Noise(Step):
         matrix = rows.matrix.copy()
         for place in self._places(contract):
             column = rows.matrix[:, place]
-            known = column[np.isfinite(column)]
-            spread = float(known.std()) if len(known) else 0.0
+            spread = self._spread(column, contract.features[place])
             noisy = column[chosen] + self.sigma * spread * rng.standard_normal(len(chosen))
             whole = contract.features[place].dtype == "int"
             matrix[chosen, place] = np.rint(noisy) if whole else noisy
         return replace(rows, matrix=matrix), len(chosen)
+
+    def _spread(self, column: Floats, feature: Feature) -> float:
+        """Return the standard deviation of what is known of a feature."""
+        known = column[np.isfinite(column)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = float(known.std()) if len(known) else 0.0
+        if not np.isfinite(spread):
+            cause = f"changes {feature.name!r}, whose numbers are too large to have a spread"
+            raise StepError(step=self.kind, cause=cause)
+        return spread
 
     def _places(self, contract: FeatureContract) -> list[int]:
         if self.noise == "all":
