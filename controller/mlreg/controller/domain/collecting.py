@@ -13,7 +13,7 @@ from before the change; a collection that never fills is given up, and then the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,7 @@ class Collection:
         asked_at: when a firing first asked for a run.
         rows: how many labelled rows there were when it was last looked.
         check_at: when it is checked again, once it was trained on.
+        rest: what a newer mlreg remembers beside it, as it wrote it (see `PolicyMemory`).
     """
 
     since: datetime
@@ -44,10 +45,12 @@ class Collection:
     rows: int = 0
     stage: Stage = "collecting"
     check_at: datetime | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         return {
+            **self.rest,
             "since": self.since.isoformat(),
             "asked_at": self.asked_at.isoformat(),
             "needed": self.needed,
@@ -67,7 +70,11 @@ class Collection:
             form["rows"],
             form["stage"],
             datetime.fromisoformat(check_at) if check_at else None,
+            {key: form[key] for key in form.keys() - _KEYS},
         )
+
+
+_KEYS = frozenset({"since", "asked_at", "needed", "rows", "stage", "check_at"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Waiting:
             judged again.
         happened: the newest of it, oldest first.
         told: the triggers that a firing was recorded of.
+        rest: what a newer mlreg remembers beside it, as it wrote it (see `PolicyMemory`).
     """
 
     why: Outcome
@@ -83,11 +84,12 @@ class Waiting:
     first: Mapping[str, datetime] = field(default_factory=dict)
     happened: tuple[Happened, ...] = ()
     told: tuple[str, ...] = ()
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def what(self) -> str:
-        """What it waits for, in words."""
-        return WORDS[self.why]
+        """What it waits for, in words; of a newer mlreg's rule only the name is known."""
+        return WORDS.get(self.why, self.why)
 
     def joined(self, found: Iterable[Held]) -> Waiting:
         """Return it with what triggers found at moments that do not come again."""
@@ -131,6 +133,7 @@ class Waiting:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         return {
+            **self.rest,
             "why": self.why,
             "since": self.since.isoformat(),
             "until": self.until.isoformat() if self.until else None,
@@ -149,6 +152,7 @@ class Waiting:
             first=moments_of(form["first"]),
             happened=tuple(map(Happened.from_json, form["happened"])),
             told=tuple(form["told"]),
+            rest={key: form[key] for key in form.keys() - _KEYS},
         )
 
     @classmethod
@@ -158,6 +162,9 @@ class Waiting:
         happened = tuple(Happened(name, at, "in quiet hours") for name, at in first.items())
         since = min(first.values(), default=until)
         return cls("quiet", since, until, first, happened, tuple(form["told"]))
+
+
+_KEYS = frozenset({"why", "since", "until", "first", "happened", "told"})
 
 
 def _happened(one: Held) -> Happened:
