@@ -181,8 +181,11 @@ def _open(state: DueState, known: _Known, now: datetime) -> _Opened | None:
     memory = PolicyMemory.from_json(json.loads(state.memory))
     if memory.collection is not None:  # a run may come of it without any trigger
         return None
-    is_closed = next(closed_windows(memory.closed_until, now, policy.data.window), None) is not None
-    mature = list(islice(mature_windows(memory, policy.data, now), 2))
+    data, mature, is_closed = policy.data, list[Interval](), False
+    if memory.closed_until + data.window <= now:  # else there is none, and looking is dear
+        is_closed = any(True for _ in closed_windows(memory.closed_until, now, data.window))
+    if memory.matured_until + data.window + data.label_delay <= now:
+        mature = list(islice(mature_windows(memory, data, now), 2))
     return _Opened(state, policy, memory, memory, mature, is_closed)
 
 
