@@ -15,6 +15,7 @@ from mlreg.cli.migrations import upgrade
 from mlreg.cli.postgres import EmbeddedPostgres
 from mlreg.cli.postgres.roles import APP, OWNER, make_database, make_roles
 from mlreg.controller.api import small_requests
+from mlreg.controller.store import alerts
 from mlreg.controller.web import backtest_pages, explanation_pages, monitor_pages
 from mlreg.registry.api.parts import ApiParts
 from mlreg.registry.artifacts.opening import open_store
@@ -139,6 +140,7 @@ def api(database, store, extra_routers, extras):
                 backtest_pages.router,
             ],
             model_links=[("monitors", "monitors")],
+            open_alerts=alerts.count_open,
             extras=extras,
         )
     )

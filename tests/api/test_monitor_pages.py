@@ -132,6 +132,9 @@ def test_open_alerts_stand_on_top_of_their_environment(api, watched):
     assert "no feature" in page
     assert "monitors/no" not in page
     assert "an alert that is open" not in page_of(api, "/models/flights/monitors?environment=other")
+    for path in ("/", "/models/flights"):
+        assert "2 open alerts<" in page_of(api, path)  # one is of the stream
+        assert '<span class="sign good">ok</span>' not in page_of(api, path)
 
 
 @pytest.mark.usefixtures("watched")

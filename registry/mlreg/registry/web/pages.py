@@ -53,12 +53,14 @@ def overview(request: Request) -> Response:
         readable = _caller(request).models_for("read")
         models = catalog.list_models(session, limit=1_000, names=readable)
         found = status.list_status(session)
-        incidents = _open_incidents(request, session)
+        parts = request.app.state.parts
+        incidents = _counted(parts.open_incidents, session)
+        alerts = _counted(parts.open_alerts, session)
     cards = [
         Card(model, [item for item in found if item.state.model == model.name])
         for model in models.items
     ]
-    return page("overview.html", cards=cards, incidents=incidents)
+    return page("overview.html", cards=cards, incidents=incidents, alerts=alerts)
 
 
 @router.get("/models/{model}")
@@ -78,7 +80,9 @@ def modelpage(model: str, request: Request) -> Response:
             for place in places
         }
         versions: list[Version] = list(catalog.list_versions(session, found, limit=VERSIONS).items)
-        incidents = _open_incidents(request, session)
+        parts = request.app.state.parts
+        incidents = _counted(parts.open_incidents, session)
+        alerts = _counted(parts.open_alerts, session)
     return page(
         "model.html",
         model=found,
@@ -87,7 +91,8 @@ def modelpage(model: str, request: Request) -> Response:
         waiting=waiting,
         versions=versions,
         incidents=incidents,
-        links=request.app.state.parts.model_links,
+        alerts=alerts,
+        links=parts.model_links,
     )
 
 
@@ -150,7 +155,6 @@ def _caller(request: Request) -> Actor:
     return cast("Actor", request.scope["state"]["caller"])
 
 
-def _open_incidents(request: Request, session: ReadSession) -> Mapping[tuple[str, str], int]:
-    """Return how many incidents are open, by model and environment, if anyone here counts them."""
-    count = cast("CountIncidents | None", request.app.state.parts.open_incidents)
+def _counted(count: CountIncidents | None, session: ReadSession) -> Mapping[tuple[str, str], int]:
+    """Return how many are open, by model and environment, if anyone here counts them."""
     return Counter() if count is None else Counter(count(session))
