@@ -312,6 +312,16 @@ def test_nothing_is_advised_that_another_beats_for_less():
     assert answer("log_loss", found, costs, [])[0].startswith("Retrain by 'best'")
 
 
+def test_a_sure_gain_is_advised_before_one_that_may_be_chance():
+    """A noisy policy is cheaper, and cannot be told from the best; nor from never."""
+    worse = standing(0.5, (0.0, 0.0, 0.0), (0.05, 0.01, 0.09))
+    noisy = standing(0.46, (0.04, -0.01, 0.09), (0.01, -0.01, 0.03))
+    best = standing(0.45, (0.05, 0.01, 0.09), (0.0, 0.0, 0.0))
+    costs = {"never": 0.0, "noisy": 5.0, "best": 13.0}
+    (said,) = answer("log_loss", {"never": worse, "noisy": noisy, "best": best}, costs, [])
+    assert said.startswith("Retrain by 'best'")
+
+
 def test_a_grid_is_every_combination_and_two_anchors():
     grid = read_grid(
         "triggers: {a: [{every: 7d}], b: [{every: 1d}]}\nlanes: {f: {full: {}}, r: {refit: {}}}"
