@@ -5,13 +5,24 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+LOOKED_UP = 50
+"""For so many unknown keys it is said which was perhaps meant."""
 LONGEST = 40
 """How long a word is at most that is looked up: no key of the language is longer."""
+
+
+def meant_by(
+    error: ValidationError, kind: type[BaseModel], also: Collection[str] = ()
+) -> dict[tuple[str | int, ...], str]:
+    """Return for each unknown key that an error names which one was perhaps meant, by its place."""
+    found = error.errors(include_url=False)
+    unknown = [one["loc"] for one in found if one["type"] == "extra_forbidden"]
+    return {place: perhaps_meant(kind, place, also) for place in unknown[:LOOKED_UP]}
 
 
 def perhaps_meant(

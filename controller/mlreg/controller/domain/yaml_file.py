@@ -18,14 +18,12 @@ from typing import Any, ClassVar, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mlreg.controller.domain.known_keys import perhaps_meant
+from mlreg.controller.domain.known_keys import meant_by
 from mlreg.registry.domain.errors import InvalidError
 
 MAX_BYTES = 65_536
 MAX_DEPTH = 12
 SHOWN_PROBLEMS = 5
-LOOKED_UP = 50
-"""For so many unknown keys it is said which was perhaps meant."""
 TAG = "="
 """What names of forms begin with: they are no keys of the file, so no place is spelt with them."""
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
@@ -106,8 +104,7 @@ class YamlFile:
         try:
             return kind.model_validate_json(json.dumps(content), strict=True)
         except ValidationError as error:
-            meant = _meant(error, kind, also)
-            problems.extend(self._problems_of(error, place, meant))
+            problems.extend(self._problems_of(error, place, meant_by(error, kind, also)))
             return None
 
     def parts(
@@ -278,15 +275,6 @@ _WORDS = {
     "less_than_equal": "must be {le} or less",
 }
 """What pydantic says in the words of Python, by its type of error."""
-
-
-def _meant(
-    error: ValidationError, kind: type[BaseModel], also: Collection[str]
-) -> dict[Location, str]:
-    """Return for each unknown key which one was perhaps meant, by its place."""
-    found = error.errors(include_url=False)
-    unknown = [one["loc"] for one in found if one["type"] == "extra_forbidden"]
-    return {place: perhaps_meant(kind, place, also) for place in unknown[:LOOKED_UP]}
 
 
 def _plainly(message: str) -> str:
