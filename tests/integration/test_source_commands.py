@@ -136,13 +136,16 @@ def test_a_policy_names_a_source_that_a_connection_covers(up, lake, tmp_path):
     assert (refused.returncode, "no connection lets" in refused.stderr) == (4, True)
 
 
-def test_only_who_writes_policies_names_sources(up, lake):
+def test_only_who_writes_policies_names_sources(up, lake, tmp_path):
     made = up.cli("token", "create", "ci-1", "--role=ci", "--json")
     token = json.loads(made.stdout)["token"]
     environ = {**up.environ, "MLREG_TOKEN": token}
     done = freeze(up, lake, *COLUMNS, check=False, environ=environ)
     assert done.returncode == 4
     assert "may not policy.write" in done.stderr
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY.format(folder=lake))
+    up.cli("policy", "apply", "-f", str(file))
     words = ["snapshot", "create", "churn", *RANGE, "--source=policy", "--json"]
     assert json.loads(up.cli(*words, environ=environ).stdout)["source"]["file_count"] == 7
 
