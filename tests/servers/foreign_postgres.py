@@ -55,6 +55,12 @@ class ForeignPostgres:
         quoted = PASSWORD.replace("@", "%40").replace("/", "%2F").replace(":", "%3A")
         return f"postgresql://{user}:{quoted.replace(' ', '%20')}@127.0.0.1:{self.port}/mlreg"
 
+    def empty(self) -> None:
+        """Make the database anew."""
+        with self._connect() as connection:
+            connection.execute("DROP DATABASE mlreg WITH (FORCE)")
+            connection.execute("CREATE DATABASE mlreg OWNER mlreg_owner")
+
     def stop(self) -> None:
         """Stop it at once and remove its folder."""
         if self.process is not None:
