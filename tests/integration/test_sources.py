@@ -27,6 +27,7 @@ from tests.run_makers import (
     await_end,
     get_run,
     log_of,
+    log_stream,
     make_model,
     promote_by_hand,
     specification,
@@ -248,6 +249,18 @@ def test_a_source_that_cannot_be_read_fails_the_run_at_once(database, lake, sour
     run = await_end(database, ask(database, now=NOW, data=rule(source.format(lake=lake))))
     assert (run.state, run.attempt) == ("failed", 1)
     assert problem in run.error
+
+
+@pytest.mark.usefixtures("at_work")
+def test_all_of_a_source_trains_though_the_log_begins_later(database, model, lake):
+    log_stream(database, model, NOW - 3 * DAY, 1)
+    write_days(lake / "days", 31, rows_a_day=200)
+    since = {"expanding": START.isoformat()}
+    windows = {"train_window": "5d", "evaluate_window": "2d", "select": since}
+    run = trained(database, f"{lake}/days", **windows)
+    with database.reading() as session:
+        made = catalog.get_version(session, model, run.version)
+    assert made.metrics["train_rows"] == 29 * 200
 
 
 @pytest.mark.usefixtures("at_work", "model")

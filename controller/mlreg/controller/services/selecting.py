@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from mlreg.controller.domain.data_rule import DataRule
     from mlreg.controller.domain.sources import FrozenSource
     from mlreg.controller.services.snapshots import Snapshot
     from mlreg.registry.domain.actor import Actor
@@ -60,8 +61,13 @@ def freeze_window(  # noqa: PLR0913 - each of them is part of what is frozen
     )
 
 
-def first_logged(session: ReadSession, model: Model) -> datetime | None:
-    """Return the time of the oldest prediction in the log, None when nothing was logged."""
+def first_row(session: ReadSession, model: Model, data: DataRule) -> datetime | None:
+    """Return the time of the oldest prediction in the log, None when nothing was logged.
+
+    The rows of a source may be older than the log; how old only reading them would tell.
+    """
+    if data.source_name is not None:
+        return None
     return feedback.first_time(session, catalog.id_of(model), "predictions")
 
 

@@ -29,7 +29,7 @@ from mlreg.controller.services.run_folder import open_folder
 from mlreg.controller.services.run_log import RunLogWriter
 from mlreg.controller.services.run_work import RunWork, locked_run, read_run
 from mlreg.controller.services.runs import OPEN_STATES, RunEndedError
-from mlreg.controller.services.selecting import first_logged, freeze_window, judged_window
+from mlreg.controller.services.selecting import first_row, freeze_window, judged_window
 from mlreg.controller.services.sourcing import freeze_source
 from mlreg.controller.services.training import Training, train_challenger
 from mlreg.controller.store import runs as rows
@@ -160,7 +160,7 @@ def _windows(work: RunWork) -> tuple[RunWindows, Interval | None]:
     """Return the windows of a run, and what is left to judge on: rows that none of them knows."""
     with work.attempt.database.reading() as session:
         run = read_run(session, work.run_id)
-        first = first_logged(session, work.model)
+        first = first_row(session, work.model, work.specification.data)
         windows = work.specification.windows(work.asked_at, first)
         rivals = find_rivals(session, work.model, run.environment).roles.values()
         parent = work.specification.start_from
