@@ -49,8 +49,10 @@ static: environment
 schema: environment          ## models against migrations, on a real server
 	$(RUN)/python tests/migration/check.py
 
-nightly: environment mlflow ray  ## the long tests, then the README in a fresh clone
+nightly: export HYPOTHESIS_PROFILE = new             # properties meet examples that no push has met
+nightly: environment mlflow ray  ## the long tests, properties anew, then the README in a fresh clone
 	$(RUN)/pytest -n $(WORKERS) --dist=worksteal --timeout=1800 -m nightly $(ARGS)
+	$(RUN)/pytest -n $(WORKERS) --dist=worksteal tests/unit
 	$(MAKE) acceptance
 
 acceptance: environment      ## the README's two commands in a fresh clone
