@@ -7,6 +7,7 @@ from sqlalchemy import event
 from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.services import runs
 from mlreg.controller.services.policies import set_enabled
 from mlreg.controller.store import tables
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation
@@ -86,6 +87,16 @@ def test_seconds_of_training_are_those_of_the_last_week_by_real_time(database, s
     end_runs(automation, 5.0, ago=ago)
     (fired,) = automation.pass_to(START + 2 * DAY)  # by business time it was yesterday
     assert fired.outcome == outcome
+
+
+def test_a_run_that_was_cancelled_before_it_began_takes_nothing_of_the_budget(database, store):
+    bounded = "cooldown: 1h\nbudget: {runs_per_week: 1}"
+    automation = Automation(database, store, policy=POLICY.replace("cooldown: 1h", bounded))
+    (first,) = automation.pass_to(START + DAY)
+    with database.writing() as session:
+        runs.cancel_run(session, first.run_id, "", actor=PERSON, now=automation.clock_now)
+    (fired,) = automation.pass_to(START + 2 * DAY)
+    assert fired.outcome == "run"
 
 
 def test_a_frozen_deployment_fires_and_does_not_run(database, store):

@@ -1,5 +1,6 @@
 """What holds a firing back, and how triggers combine."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,9 @@ def ran(hours, seconds=0.0):
     return PastRun(AT - hours * HOUR, seconds)
 
 
+NEVER_BEGAN = PastRun(AT - 8 * HOUR, began=False)
+
+
 @pytest.mark.parametrize(
     ("circumstances", "budget", "outcome"),
     [
@@ -37,6 +41,8 @@ def ran(hours, seconds=0.0):
         (Circumstances(cooldown_until=AT), {}, "run"),
         (Circumstances(runs=(ran(7), ran(8))), {"runs_per_day": 2}, "budget"),
         (Circumstances(runs=(ran(7), ran(24))), {"runs_per_day": 2}, "run"),
+        (Circumstances(runs=(ran(7), NEVER_BEGAN)), {"runs_per_day": 2}, "run"),
+        (Circumstances(runs=(replace(NEVER_BEGAN, at=AT - HOUR),)), {}, "cooldown"),
         (Circumstances(), {"runs_per_day": 0}, "budget"),
         (Circumstances(runs=(ran(30, 60.0),)), {"train_seconds_per_week": 60}, "budget"),
         (Circumstances(runs=(ran(30, 59.0),)), {"train_seconds_per_week": 60}, "run"),

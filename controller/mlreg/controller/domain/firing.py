@@ -43,10 +43,14 @@ class Ruling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run of this policy's deployment: when it was asked for, and the seconds it trained."""
+    """A run of this policy's deployment: when it was asked for, and the seconds it trained.
+
+    One that ended before it `began` counts for the cooldown, and costs nothing of the budget.
+    """
 
     at: datetime
     train_seconds: float = 0.0
+    began: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def budget_hold(at: datetime, circumstances: Circumstances, budget: Budget) -> H
     """Return the bound of a policy's budget that is used up at that moment, if one is."""
     runs, spent = circumstances.runs, circumstances.spent
     use = Use(
-        runs=[Spent(run.at) for run in runs],
+        runs=[Spent(run.at) for run in runs if run.began],
         seconds=[Spent(run.at, run.train_seconds) for run in runs]
         if spent is None
         else spent.seconds,

@@ -176,7 +176,10 @@ def _circumstances(
         outage=suspicion is not None and suspicion.told,
         busy=any(run.state in {"queued", "running"} for run in past),
         cooldown_until=None if serving is None else serving.cooldown_until,
-        runs=tuple(PastRun(run.created_at, run.train_seconds or 0.0) for run in past),
+        runs=tuple(
+            PastRun(run.created_at, run.train_seconds or 0.0, began=run.started_at is not None)
+            for run in past
+        ),
         spent=_spent(session, in_force),
     )
 
