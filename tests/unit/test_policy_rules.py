@@ -1,5 +1,6 @@
 """What a policy may not say though each key is of its form, and what it should hear."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -175,3 +176,31 @@ def test_what_a_model_fills_in_was_not_said_and_is_not_advised_on():
 def test_a_cooldown_is_measured_against_due_times_only():
     windows = "model: m\ntriggers: [{labelled_rows: 5}]\ncooldown: 9d\n"
     assert list(advice(parse_policy(windows), Known("binary", DAY, champions=2), NOW))[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("triggers", "combine", "warned"),
+    [
+        ("{schedule: 0 3 1 * *}, {schedule: 0 3 15 * *}", "all", True),
+        ("{schedule: 0 3 1 * *}, {schedule: 0 3 8 * *}", "all", True),  # 7 days are not within 7
+        ("{schedule: 0 3 1 * *}, {schedule: 0 2 8 * *}", "all", False),
+        ("{schedule: 0 3 1 * *}, {schedule: 0 3 15 * *}", "any", False),
+        ("{schedule: 0 3 1 * *}, {schedule: 0 3 1,15 * *}", "all", False),
+        ("{schedule: 0 3 * * 1}, {schedule: 0 3 * * 3}", "{at_least: 2, within: 1d}", True),
+        ("{schedule: 0 3 * * 1}, {schedule: 0 3 * * 3}", "{at_least: 2, within: 3d}", False),
+        ("{schedule: 0 3 * * 1}, {every: 1m}", "{at_least: 2, within: 1d}", False),
+        ("{schedule: 0 3 1 * *}, {schedule: 0 3 15 * *}, {labelled_rows: 9}", "all", True),
+        (
+            "{schedule: 0 3 1 * *}, {schedule: 0 3 15 * *}, {labelled_rows: 9}",
+            "{at_least: 2}",
+            False,
+        ),
+    ],
+)
+def test_it_is_said_that_times_never_meet(triggers, combine, warned):
+    quoted = re.sub(r"schedule: ([^}]*)", r'schedule: "\1"', triggers)
+    policy = parse_policy(f"model: m\ntriggers: [{quoted}]\ncombine: {combine}\n")
+    told = advice(policy, Known("binary", DAY, champions=2), NOW)
+    said = [one.problem for one in told if one.place == ("combine",)]
+    assert bool(said) == warned
+    assert all("triggers never hold together in the next 400 days" in one for one in said)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlreg.controller.domain.durations import spell_duration
+from mlreg.controller.domain.meeting import AHEAD, can_meet
 from mlreg.controller.domain.policy_rules import Complaint, Known
 from mlreg.controller.domain.windows import DAY, HOUR
 
@@ -31,6 +32,7 @@ def advice(policy: Policy, known: Known, now: datetime) -> Iterator[Complaint]:
     """
     yield from _of_labels(policy, known)
     yield from _of_judging(policy, known)
+    yield from _of_meeting(policy, now)
     yield from _of_cooldown(policy, now)
     yield from _of_budget(policy)
 
@@ -71,6 +73,18 @@ def _of_judging(policy: Policy, known: Known) -> Iterator[Complaint]:
                 f"a full model has more trees than lanes.continue.max_trees ({more.max_trees})"
                 " allows to add to, so that lane turns into full",
             )
+
+
+def _of_meeting(policy: Policy, now: datetime) -> Iterator[Complaint]:
+    wanted, within = policy.combination.at_least, policy.combination.within
+    if wanted < 2 or can_meet(policy, now):  # noqa: PLR2004 - one alone needs no other
+        return
+    counts = spell_duration(within or max(one.patience for one in policy.triggers))
+    yield Complaint(
+        ("combine",),
+        f"{wanted} triggers never hold together in the next {AHEAD.days} days: their times lie"
+        f" further apart than one counts ({counts})",
+    )
 
 
 def _of_cooldown(policy: Policy, now: datetime) -> Iterator[Complaint]:
