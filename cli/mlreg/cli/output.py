@@ -65,8 +65,9 @@ def say(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Print a line on stderr."""
-    print(message, file=sys.stderr)
+    """Print a line on stderr; at a terminal in place of a bar that may stand there."""
+    before = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{before}{message}", file=sys.stderr)
 
 
 def print_table(table: Table) -> None:

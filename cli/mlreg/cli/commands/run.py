@@ -15,6 +15,7 @@ from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import OUTPUT, progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
+from mlreg.cli.waits import Waits
 from mlreg.client.errors import InvalidError
 from mlreg.client.wire.runs import Lane, LineAnswer, RetrainRequest, RunAnswer, RunState
 
@@ -207,8 +208,14 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def _waited(client: Client, number: int) -> RunAnswer:
+    waits = Waits(lambda: client.costs.queue(limit=MOST_WAITING))
     with progress(f"run {number}") as advance:
-        return client.runs.wait(number, each=lambda _run: advance(0))
+
+        def tell(run: RunAnswer) -> None:
+            advance(0)
+            waits.look(run)
+
+        return client.runs.wait(number, each=tell)
 
 
 def _lines(client: Client, number: int, *, follow: bool) -> Iterator[LineAnswer]:
