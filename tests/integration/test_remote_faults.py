@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,50 @@ def test_a_node_that_is_lost_is_the_cause(cluster, exchange, task):
 
     with pytest.raises(JobLostError, match="NodeLost: Node n1 is unresponsive"):
         while_it_sleeps(cluster, exchange, task, lose)
+
+
+def test_a_pod_that_must_leave_its_node_is_lost_and_was_not_halted_by_its_run(
+    cluster, exchange, task
+):
+    with pytest.raises(JobLostError, match="EvictionByEvictionAPI: the node is drained"):
+        while_it_sleeps(cluster, exchange, task, cluster.evict)
+
+
+@pytest.mark.nightly
+def test_what_somebody_stops_without_a_word_is_lost(cluster, exchange, task):
+    with pytest.raises(JobLostError, match="told to stop, and not by its worker"):
+        while_it_sleeps(cluster, exchange, task, lambda pod: pod.process.terminate())
+
+
+@pytest.mark.nightly
+def test_a_container_beside_it_that_runs_on_keeps_no_result_back(cluster, exchange, task):
+    cluster.accompany = True
+    asked = task("answer")
+    assert executor_of(cluster, exchange).run(asked, threading.Event()).succeeded
+    assert json.loads((asked.folder / "result.json").read_text()) == {"sum": 3}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_refusal_that_passes_ends_no_training(cluster, exchange, task, status):
+    heard = []
+
+    def hear(lines):
+        heard.extend(lines)
+        if "line 0" in lines:
+            cluster.refusing = status
+            threading.Timer(0.2, lambda: setattr(cluster, "refusing", 0)).start()
+
+    patience = replace(PATIENCE, silence_seconds=PATIENCE_SECONDS)
+    asked = task("print_slowly", hear)
+    assert executor_of(cluster, exchange, patience).run(asked, threading.Event()).succeeded
+    assert heard == [f"line {number}" for number in range(20)]
+
+
+def test_a_cluster_with_too_much_to_do_is_asked_again(cluster):
+    cluster.refusing = 429
+    with pytest.raises(EngineUnreachableError, match="try again later"):
+        engine_of(cluster).probe()
 
 
 @pytest.mark.nightly

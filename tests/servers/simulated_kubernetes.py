@@ -40,6 +40,8 @@ class Pod:
     process: subprocess.Popen | None = None
     deleted: bool = False
     lost: bool = False
+    evicted: bool = False
+    accompanied: bool = False
 
     @property
     def name(self):
@@ -53,6 +55,8 @@ class Pod:
         status = {}
         if self.lost:
             status["conditions"] = [condition("Failed", "BackoffLimitExceeded", "node is gone")]
+        elif self.accompanied:
+            pass  # a container that somebody put beside it runs for ever
         elif self.code == 0:
             status["conditions"] = [condition("Complete", "CompletionsReached", "all done")]
         elif self.code is not None:
@@ -72,13 +76,26 @@ class Pod:
         if self.image == MISSING_IMAGE:
             waiting = {"reason": "ImagePullBackOff", "message": f"Back-off pulling {self.image}"}
             return {"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]}
+        target = condition("DisruptionTarget", "EvictionByEvictionAPI", "the node is drained")
+        conditions = [target] if self.evicted else []
+        containers = [{"name": "beside", "state": {"running": {}}}] if self.accompanied else []
         if self.code is None:
-            return {"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]}
+            containers.append({"name": "task", "state": {"running": {}}})
+            return {
+                "phase": "Running",
+                "conditions": conditions,
+                "containerStatuses": containers,
+            }
         code = self.code if self.code >= 0 else 128 - self.code
         reason = {0: "Completed", 137: "OOMKilled"}.get(code, "Error")
         terminated = {"exitCode": code, "reason": reason}
+        containers.append({"name": "task", "state": {"terminated": terminated}})
         phase = "Failed" if code else "Succeeded"
-        return {"phase": phase, "containerStatuses": [{"state": {"terminated": terminated}}]}
+        return {
+            "phase": "Running" if self.accompanied else phase,
+            "conditions": conditions,
+            "containerStatuses": containers,
+        }
 
     @property
     def image(self):
@@ -96,12 +113,16 @@ class SimulatedKubernetes:
     Attributes:
         environment: what the image brings.
         silent: answer nothing but 503 while it is set.
+        refusing: answer nothing but this status while it is not 0.
+        accompany: put another container, which runs for ever, into each pod.
         break_logs: answer so many requests for a log with half of it, and then a broken connection.
     """
 
     environment: dict[str, str]
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     silent: bool = False
+    refusing: int = 0
+    accompany: bool = False
     break_logs: int = 0
     lose_answer: bool = False
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -136,10 +157,16 @@ class SimulatedKubernetes:
         if name in self.pods:
             return 409, {"message": f'jobs.batch "{name}" already exists'}
         self.posted.append(manifest)
-        pod = self.pods[name] = Pod(manifest, Path(self.folder.name) / name)
+        log = Path(self.folder.name) / name
+        pod = self.pods[name] = Pod(manifest, log, accompanied=self.accompany)
         if pod.image not in {MISSING_IMAGE, BUSY_IMAGE}:
             self._run(pod)
         return 201, pod.job()
+
+    def evict(self, pod):
+        """Drain its node: SIGTERM, and a pod that says why."""
+        pod.evicted = True
+        pod.process.terminate()
 
     def delete(self, name, options):
         pod = self.pods.get(name)
@@ -241,7 +268,9 @@ def _handler_of(cluster):  # noqa: C901 - one class that knows its cluster
             self.wfile.write(content[: len(content) // 2] if broken else content)
 
         def _refused(self):
-            if cluster.silent:
+            if cluster.refusing:
+                self._answer(cluster.refusing, {"message": "please try again later"})
+            elif cluster.silent:
                 self._answer(503, {"message": "etcdserver: request timed out"})
             elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 self._answer(401, {"message": "Unauthorized"})

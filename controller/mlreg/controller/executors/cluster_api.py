@@ -71,7 +71,8 @@ class ClusterApi:
             absent: whether 404 is an answer rather than a refusal.
 
         Raises:
-            EngineUnreachableError: no answer came in time, or a server error (5xx) did.
+            EngineUnreachableError: no answer came in time, or a server error (5xx) did, or it
+                has too much to do (429), which passes.
             EngineRefusedError: another status than 2xx came.
         """
         try:
@@ -79,7 +80,8 @@ class ClusterApi:
         except (OSError, http.client.HTTPException, ValueError) as error:
             cause = " ".join(str(error).split())[:MAX_CAUSE] or type(error).__name__
             raise EngineUnreachableError(where=self.url, cause=cause) from error
-        if answer.status >= http.client.INTERNAL_SERVER_ERROR:
+        busy = answer.status == http.client.TOO_MANY_REQUESTS
+        if busy or answer.status >= http.client.INTERNAL_SERVER_ERROR:
             raise EngineUnreachableError(where=self.url, cause=answer.words)
         if answer.status == http.client.NOT_FOUND and absent:
             return answer

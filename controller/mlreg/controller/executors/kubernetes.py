@@ -104,7 +104,8 @@ class KubernetesEngine:
 def _pod_of(document: Mapping[str, Any]) -> _Pod:
     status = document.get("status") or {}
     containers = status.get("containerStatuses") or [{}]
-    state = containers[0].get("state") or {}
+    ours = [one for one in containers if one.get("name") == CONTAINER]  # others were put beside it
+    state = (ours or containers)[0].get("state") or {}
     return _Pod(
         name=str(document["metadata"]["name"]),
         phase=str(status.get("phase", "Pending")),
@@ -118,36 +119,44 @@ def _finished(job: Mapping[str, Any]) -> JobState | None:
     """Return how a job ended; None while it has not."""
     for condition in (job.get("status") or {}).get("conditions") or []:
         if condition.get("status") == "True" and condition.get("type") in {"Complete", "Failed"}:
-            said = _words(condition)
-            return JobState("ended" if condition["type"] == "Complete" else "failed", said)
+            if condition["type"] == "Complete":
+                return JobState("ended")
+            return JobState("failed", _words(condition))
     return None
 
 
 def _end_of(pod: _Pod | None) -> str:
-    """Say why a pod ended, where it did not end well."""
+    """Say why a pod ended, where it did not end well.
+
+    Of a pod that had to go its container says only that it was killed.
+    """
     if pod is None:
         return ""
+    said = _words(pod.status) or _condition(pod, "DisruptionTarget", "True")
+    if said:
+        return said
     if pod.ended and pod.ended.get("reason") not in {None, "Completed"}:
         return _words({"exit code": pod.ended.get("exitCode"), **pod.ended})
-    return _words(pod.status)
+    return ""
 
 
 def _state_of(pod: _Pod) -> JobState:
     if str(pod.waiting.get("reason")) in STUCK:
         return JobState("stuck", _words(pod.waiting))
     if pod.phase == "Running":
-        return JobState("running")
+        return JobState("running", _condition(pod, "DisruptionTarget", "True"))
     if pod.phase in {"Failed", "Succeeded"}:
         state = JobState("running")  # until the job says so too
         return JobState("failed", _end_of(pod)) if pod.phase == "Failed" else state
-    return JobState("waiting", _unschedulable(pod))
+    return JobState("waiting", _condition(pod, "PodScheduled", "False") or _words(pod.waiting))
 
 
-def _unschedulable(pod: _Pod) -> str:
+def _condition(pod: _Pod, kind: str, status: str) -> str:
+    """Return what a pod's condition says; empty where it has none of that status."""
     for condition in pod.status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+        if condition.get("type") == kind and condition.get("status") == status:
             return _words(condition)
-    return _words(pod.waiting)
+    return ""
 
 
 def _words(said: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ class RayEngine:
             return JobState("gone", "Ray does not know it any more")
         document = answer.document
         state = _STATES.get(str(document.get("status")), "waiting")
-        return JobState(state, _cause(document))
+        return JobState(state, "" if state == "ended" else _cause(document))
 
     def read_log(self, name: str) -> bytes:
         """Return what the driver printed."""

@@ -103,6 +103,8 @@ class RemoteExecutor:
                 self._submit(job)
                 attendance = _Attendance(self._engine, place, task, _Names(name, secret))
                 word = attendance.follow(halt, self._patience)
+                if not halt.is_set():
+                    attendance.check_not_stopped(word)
             finally:
                 self._remove(name)
             return _ended(word, place, task, name)
@@ -168,6 +170,7 @@ class _Attendance:
         self._read = 0
         self._collector = LineCollector(task.limits.output_bytes + 64 * 1024)
         self._word: LastWord | None = None
+        self._cause = ""
 
     def follow(self, halt: threading.Event, patience: Patience) -> LastWord:
         began = last_answer = time.monotonic()
@@ -179,19 +182,29 @@ class _Attendance:
             try:
                 state = self._engine.look(self._names.job)
                 last_answer = time.monotonic()
-            except EngineUnreachableError:
+            except UnavailableError:  # refusals too: it took the job a while ago
                 if time.monotonic() - last_answer > patience.silence_seconds:
                     raise
                 halt.wait(patience.look_seconds)
                 continue
-            started = started or state.state == "running"
+            started, self._cause = started or state.state == "running", state.cause
             self._tell()
-            if state.state in {"ended", "failed", "gone"}:
+            if self._word is not None or state.state in {"ended", "failed", "gone"}:
                 return self._last_word(state, patience)
             if not started:
                 _check_start(self._names.job, state, time.monotonic() - began, patience)
             halt.wait(patience.look_seconds)
         return LastWord(_halted(time.monotonic() - began))
+
+    def check_not_stopped(self, word: LastWord) -> None:
+        """Check that no one else stopped the program: another attempt may go well then.
+
+        Raises:
+            JobLostError: a drained node, an eviction, a person.
+        """
+        if word.ended is not None and word.ended.killed_because == "halted":
+            cause = self._cause or "it was told to stop, and not by its worker"
+            raise JobLostError(name=self._names.job, cause=cause)
 
     def _beat(self) -> None:
         try:
