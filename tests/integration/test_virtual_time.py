@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from mlreg.controller.services import claims, jobs, leases, virtual_time
+from mlreg.controller.services import claims, jobs, leases, stranding, virtual_time
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.tick import tick
 from mlreg.controller.store import tables as controller_tables
@@ -118,6 +118,17 @@ def test_when_nobody_can_do_the_work_it_says_who_would_be_needed(database, store
     ):
         virtual_time.advance(database, START + DAY, patience_seconds=60)
     assert f"time stands still at {START.isoformat()}: job " in str(told.value)
+
+
+def test_a_job_that_somebody_takes_is_found_behind_a_hundred_that_nobody_can(database):
+    with database.writing() as session:
+        for label in (*["gpu"] * 101, None):
+            jobs.enqueue(session, kind="train", payload={}, label=label)
+    with (
+        Presence(database, Introduction("cpu", "worker", (), ("train",))),
+        database.reading() as session,
+    ):
+        assert stranding.why_all_wait(session) is None
 
 
 @pytest.mark.parametrize("lost", [True, False])

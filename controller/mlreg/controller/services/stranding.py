@@ -84,16 +84,14 @@ def count_stranded(session: ReadSession, seconds: float) -> int:
 
 def why_all_wait(session: ReadSession) -> str | None:
     """Return why nobody can take any of the jobs there are; None: one runs, or somebody can."""
-    found = rows.open_jobs(session, MAX_JOBS)
-    if not found or found[0]["runs"]:
+    first = rows.find_first_job(session)
+    if first is None or first["runs"] or first["takable"]:
         return None
-    obstacles = find_obstacles(
-        session, [Wanted(one["id"], one["kind"], one["label"]) for one in found]
-    )
-    if len(obstacles) < len(found):
+    wanted = Wanted(first["id"], first["kind"], first["label"])
+    why = why_stranded(_workers(session), wanted)
+    if why is None:  # a worker has come meanwhile
         return None
-    first = found[0]
-    what, why = f"job {first['id']} ({first['kind']})", obstacles[first["id"]]
+    what = f"job {first['id']} ({first['kind']})"
     if first["worker"] is not None:
         return f"{what} was lost with worker {first['worker']} and is taken by nobody else: {why}"
     return f"{what} is taken by nobody: {why}"
@@ -101,10 +99,10 @@ def why_all_wait(session: ReadSession) -> str | None:
 
 def what_runs(session: ReadSession) -> str | None:
     """Return the first of the jobs that run, and where; None: none does."""
-    found = rows.open_jobs(session, 1)
-    if not found or not found[0]["runs"]:
+    found = rows.find_first_job(session)
+    if found is None or not found["runs"]:
         return None
-    return f"job {found[0]['id']} ({found[0]['kind']}) runs on worker {found[0]['worker']}"
+    return f"job {found['id']} ({found['kind']}) runs on worker {found['worker']}"
 
 
 def find_obstacles(session: ReadSession, wanted: Sequence[Wanted]) -> Mapping[int, str]:

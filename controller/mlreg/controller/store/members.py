@@ -40,7 +40,13 @@ _WORKERS = text("""
     SELECT name, labels, kinds, declined FROM member
     WHERE role = 'worker' AND until >= clock_timestamp()
 """)
-_STRANDED = text("""
+_TAKABLE = """EXISTS (
+          SELECT 1 FROM member
+          WHERE member.role = 'worker' AND member.until >= clock_timestamp()
+            AND (job.label IS NULL OR member.labels @> to_jsonb(job.label))
+            AND member.kinds @> to_jsonb(job.kind)
+            AND NOT member.declined @> to_jsonb(job.id))"""
+_STRANDED = text(f"""
     SELECT job.id, job.kind, job.label, model.id AS model_id,
            coalesce(job.payload ->> 'environment', 'production') AS environment
     FROM job JOIN model ON model.id = CAST(job.payload ->> 'model_id' AS bigint)
@@ -49,14 +55,9 @@ _STRANDED = text("""
                < clock_timestamp() - make_interval(secs => :seconds)
         OR job.state = 'running'
            AND job.lease_until < clock_timestamp() - make_interval(secs => :seconds))
-      AND NOT EXISTS (
-          SELECT 1 FROM member
-          WHERE member.role = 'worker' AND member.until >= clock_timestamp()
-            AND (job.label IS NULL OR member.labels @> to_jsonb(job.label))
-            AND member.kinds @> to_jsonb(job.kind)
-            AND NOT member.declined @> to_jsonb(job.id))
+      AND NOT {_TAKABLE}
     ORDER BY job.id LIMIT :limit
-""")
+""")  # noqa: S608 - a constant
 _TOLD = text("""
     SELECT 1 FROM incident JOIN incident_entry ON incident_id = incident.id
     WHERE incident.kind = :kind AND evidence @> jsonb_build_object('job', CAST(:job AS bigint))
@@ -69,13 +70,13 @@ _WAITING_FOR = text("""
     SELECT id, kind, label, dedupe_key FROM job
     WHERE state = 'queued' AND held IS NULL AND dedupe_key = ANY(CAST(:keys AS text[]))
 """)
-_OPEN_JOBS = text("""
+_FIRST_JOB = text(f"""
     SELECT id, kind, label, worker,
-           state = 'running' AND lease_until >= clock_timestamp() AS runs
+           state = 'running' AND lease_until >= clock_timestamp() AS runs, {_TAKABLE} AS takable
     FROM job
     WHERE state IN ('queued', 'running') AND kind <> 'chore' AND held IS NULL
-    ORDER BY runs DESC, id LIMIT :limit
-""")
+    ORDER BY runs DESC, takable DESC, id LIMIT 1
+""")  # noqa: S608 - a constant
 
 
 def say(session: WriteSession, values: Mapping[str, Any]) -> None:
@@ -137,9 +138,12 @@ def queued_jobs(session: ReadSession, keys: Sequence[str]) -> Sequence[RowMappin
     return session.execute(_WAITING_FOR, {"keys": list(keys)}).mappings().all()
 
 
-def open_jobs(session: ReadSession, limit: int) -> Sequence[RowMapping]:
-    """Return id, kind, label, worker and whether it runs of jobs that do, first, or could start.
+def find_first_job(session: ReadSession) -> RowMapping | None:
+    """Return a job that runs, else one that a worker takes, else the first that nobody can take.
 
-    One that was lost with its worker does not, and is any other's to take back.
+    One that was lost with its worker does not run, and is any other's to take back.
+
+    Returns:
+        id, kind, label, worker, and whether it runs and is takable; None: nothing is to be done.
     """
-    return session.execute(_OPEN_JOBS, {"limit": limit}).mappings().all()
+    return session.execute(_FIRST_JOB).mappings().first()
