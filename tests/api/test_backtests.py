@@ -1,5 +1,6 @@
 """Backtests over HTTP and from the command line: a grid replayed, ended, and what is refused."""
 
+import json
 from datetime import timedelta
 from html import unescape
 from types import SimpleNamespace
@@ -81,7 +82,9 @@ def test_a_grid_is_replayed_and_told_in_words(api, client, automation, cli, tmp_
     png = tmp_path / "frontier.png"
     cli("--json", "policy", "backtest", "flights", "--show", str(asked.number), "--png", str(png))
     assert png.read_bytes().startswith(b"\x89PNG")
-    assert [one.number for one in client.backtests.list("flights").items] == [asked.number]
+    assert f"{found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}" in cli(
+        "policy", "backtests", "flights"
+    )
 
     page = page_of(api, f"/models/flights/backtests/{asked.number}")
     assert found.answer[0] in unescape(page)
@@ -109,14 +112,19 @@ def test_it_says_how_far_it_is(api, client, automation, cli):  # noqa: F811
     )
 
 
-def test_one_that_waits_can_be_ended(client, automation):
+def test_one_that_waits_can_be_ended_and_is_listed(client, automation, cli):  # noqa: F811
     log_days(automation, 2)
+    assert cli("policy", "backtests", "flights") == "flights has no backtests\n"
     asked = client.backtests.request("flights")
     ended = client.backtests.cancel(asked.number, "not today")
     assert (ended.state, ended.error) == ("cancelled", "not today")
     assert automation.work(BACKTEST) == []
-    with pytest.raises(RefusedError, match=f"backtest {asked.number} is cancelled"):
+    with pytest.raises(RefusedError, match=f"backtest {asked.number} was cancelled already"):
         client.backtests.cancel(asked.number)
+    later = client.backtests.request("flights")
+    (first, second) = json.loads(cli("--json", "policy", "backtests", "flights"))["items"]
+    assert (first["number"], first["state"]) == (later.number, "queued")
+    assert (second["number"], second["error"]) == (asked.number, "not today")
 
 
 @pytest.mark.parametrize(

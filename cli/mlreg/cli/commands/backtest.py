@@ -1,4 +1,4 @@
-"""`mlreg policy backtest`: how the model would have done under other policies."""
+"""`mlreg policy backtest` and `backtests`: how the model would have done under other policies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlreg.cli.forms import form, moment
-from mlreg.cli.options import TIME, Model
+from mlreg.cli.options import TIME, Before, Limit, Model
 from mlreg.cli.output import progress, say, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table, table_lines
 from mlreg.cli.text_files import read_text
 from mlreg.client.errors import InvalidError
+from mlreg.client.states import became
 from mlreg.client.wire.backtests import (
     AgedModel,
     BacktestAnswer,
@@ -74,6 +75,32 @@ def backtest(
         _draw(answer, answer.found, png)
 
 
+def backtests(model: Model, before: Before = None, limit: Limit = 20) -> None:
+    """List the backtests of a model, newest first."""
+    with open_client() as client:
+        page = client.backtests.list(model, before=before, limit=limit)
+    headers = ("backtest", "state", "environment", "asked", "history", "why")
+    rows = [
+        (
+            one.number,
+            one.state,
+            one.environment,
+            f"{one.asked_at:%Y-%m-%d %H:%M}",
+            _history(one),
+            one.error or (one.progress if one.is_open else None),
+        )
+        for one in page.items
+    ]
+    table = Table(headers, rows, f"{model} has no backtests", spare=("environment",))
+    show(page, table=table, more="--before")
+
+
+def _history(one: BacktestAnswer) -> str | None:
+    if one.found is None:
+        return None
+    return f"{one.found.start:%Y-%m-%d} to {one.found.end:%Y-%m-%d}"
+
+
 def _asked(
     client: Client, model: str, request: BacktestRequest, number: int | None, cancel: int | None
 ) -> BacktestAnswer:
@@ -113,7 +140,7 @@ def described(answer: BacktestAnswer) -> str:
         why = f": {answer.error}" if answer.error else ""
         how_far = f" ({answer.progress})" if answer.progress else ""
         look = f"\nmlreg policy backtest {answer.model} --show {answer.number}"
-        return f"backtest {answer.number} is {answer.state}{how_far}{why}" + (
+        return f"backtest {answer.number} {became(answer.state)}{how_far}{why}" + (
             look if answer.is_open else ""
         )
     found = answer.found

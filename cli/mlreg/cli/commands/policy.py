@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mlreg.cli.commands.backtest import backtest
+from mlreg.cli.commands.backtest import backtest, backtests
 from mlreg.cli.commands.policy_triggers import call, fire, why
 from mlreg.cli.options import Before, Environment, Limit, Model
 from mlreg.cli.output import OUTPUT, say, show, warn
@@ -173,6 +173,7 @@ app.command("why")(why)
 app.command("fire")(fire)
 app.command("call")(call)
 app.command("backtest")(backtest)
+app.command("backtests")(backtests)
 
 
 def _tell_applied(answer: PolicyAnswer) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mlreg.client.states import became
 from mlreg.controller.domain.backtest import TooLittleHistoryError
 from mlreg.controller.domain.backtest_check import NotReplayableError, check_replayable
 from mlreg.controller.domain.backtest_grid import (
@@ -51,7 +52,7 @@ class BacktestNotFoundError(NotFoundError):
     """There is no backtest of that number."""
 
     code = "backtest_not_found"
-    hint = "The page of the model's monitors lists those that there are."
+    hint = "`mlreg policy backtests MODEL` lists those that there are."
 
     def __init__(self, *, number: int) -> None:
         super().__init__(f"no backtest {number}")
@@ -63,7 +64,7 @@ class BacktestEndedError(RefusedError):
     code = "backtest_ended"
 
     def __init__(self, *, number: int, state: str) -> None:
-        super().__init__(f"backtest {number} is {state}")
+        super().__init__(f"backtest {number} {became(state)} already")
 
 
 class TaskNotReplayedError(InvalidError):
