@@ -237,7 +237,8 @@ def test_a_run_that_fails_is_exit_6_and_one_that_cannot_conclude_is_exit_7(
     done = run_cli(api, tmp_path, "retrain", "flights", *options, "--wait")
     assert (done.returncode, done.stdout) == (6, "")
     assert "can be trained on" in done.stderr
-    assert done.stderr.count("\n") == 1
+    told = [line for line in done.stderr.splitlines() if " is queued: " not in line]
+    assert len(told) == 1  # beside what it waited for, where the machine is slow
     log_stream(database, model, TODAY - 33 * DAY, 20)
     done = run_cli(
         api,

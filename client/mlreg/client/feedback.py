@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mlreg.client.errors import InvalidError, RunFailedError
 from mlreg.client.log_buffer import BufferBounds, LogBuffer
+from mlreg.client.states import became
 from mlreg.client.transport import Call, parsed, path
 from mlreg.client.waiting import await_end
 from mlreg.client.wire.base import Page
@@ -136,7 +137,7 @@ class FeedbackLog:
         ended = await_end(lambda: self.erasure(number))
         if ended.ended_at is None:
             raise RunFailedError(
-                f"erasure {number} is {ended.state}: {ended.error or 'nobody knows why'};"
+                f"erasure {number} {became(ended.state)}: {ended.error or 'nobody knows why'};"
                 " its rows are still there",
                 code=f"erasure_{ended.state}",
             )

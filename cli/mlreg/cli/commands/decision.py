@@ -13,6 +13,7 @@ from mlreg.cli.options import Before, Limit, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
+from mlreg.client.states import became
 from mlreg.client.wire.decisions import DecisionAnswer, EvaluateRequest
 
 app = typer.Typer(add_completion=False)
@@ -33,7 +34,7 @@ def evaluate(
     with open_client() as client:
         asked = client.decisions.evaluate(model, version_number(version), request)
         if not wait:
-            show(asked, text=f"evaluation {asked.number} is {asked.state}")
+            show(asked, text=f"evaluation {asked.number} {became(asked.state)}")
             return
         with progress(f"evaluation {asked.number}"):
             decision = client.decisions.wait(asked.number)

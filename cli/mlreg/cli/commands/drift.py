@@ -14,6 +14,7 @@ from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError, NotFoundError
+from mlreg.client.states import became
 from mlreg.client.wire.drift import (
     CompareAnswer,
     CompareRequest,
@@ -187,7 +188,7 @@ def _unknown_score(found: DriftMatrix) -> str:
 def _found(answer: CompareAnswer) -> str:
     found = answer.found
     if found is None:
-        return f"comparison {answer.number} is {answer.state}"
+        return f"comparison {answer.number} {became(answer.state)}"
     sides = (
         f"{found['rows']:,} rows from {found['start'][:16]} against {found['reference_rows']:,}"
         f" training rows of version {found['version']}\n{_left_out(found)}"

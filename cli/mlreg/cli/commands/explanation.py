@@ -12,6 +12,7 @@ from mlreg.cli.options import TIME, Environment, Model
 from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table, table_lines
+from mlreg.client.states import became
 from mlreg.client.wire.explanations import (
     By,
     Contributions,
@@ -81,7 +82,7 @@ def described(answer: ExplainAnswer) -> str:
     if answer.found is None:
         why = f": {answer.error}" if answer.error else ""
         look = f"\nmlreg monitor explanation {answer.number}" if answer.is_open else ""
-        return f"explanation {answer.number} is {answer.state}{why}{look}"
+        return f"explanation {answer.number} {became(answer.state)}{why}{look}"
     found = answer.found
     parts = [
         _title(answer, found),

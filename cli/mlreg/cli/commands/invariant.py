@@ -13,6 +13,7 @@ from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.cli.text_files import read_text
 from mlreg.client.errors import RefusedError
+from mlreg.client.states import became
 from mlreg.client.wire.invariants import CheckFound, InvariantAnswer, InvariantsAnswer
 
 app = typer.Typer(add_completion=False)
@@ -79,7 +80,7 @@ def check(
     with open_client() as client:
         asked = client.invariants.check(model, snapshot)
         if not wait:
-            show(asked, text=f"check {asked.number} is {asked.state}")
+            show(asked, text=f"check {asked.number} {became(asked.state)}")
             return
         with progress(f"check {asked.number}"):
             found = client.invariants.wait(asked.number)

@@ -12,6 +12,7 @@ from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.client.errors import InvalidError
+from mlreg.client.states import became
 from mlreg.client.wire.log_upkeep import ErasureAnswer, ErasureReport, RemainderAnswer
 
 app = typer.Typer()
@@ -118,7 +119,7 @@ def _not_ended(erasure: ErasureAnswer) -> str:
         seen = f"`mlreg log erasure {erasure.number}` shows how far it is"
         return f"erasure {erasure.number} is asked for; {seen}"
     why = f": {erasure.error}" if erasure.error else ""
-    return f"erasure {erasure.number} is {erasure.state}, and its rows are still there{why}"
+    return f"erasure {erasure.number} {became(erasure.state)}, and its rows are still there{why}"
 
 
 def _also(report: ErasureReport) -> list[str]:

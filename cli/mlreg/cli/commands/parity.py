@@ -14,6 +14,7 @@ from mlreg.cli.output import progress, show
 from mlreg.cli.session import open_client
 from mlreg.cli.tables import WIDTH, Table
 from mlreg.client.errors import InvalidError
+from mlreg.client.states import became
 from mlreg.client.wire.parity import ParityFound, ParityRequest, Scores, Skew
 
 
@@ -51,7 +52,7 @@ def parity(
         )
         asked = client.parity.check(model, request)
         if not wait:
-            show(asked, text=f"replay {asked.number} is {asked.state}")
+            show(asked, text=f"replay {asked.number} {became(asked.state)}")
             return
         with progress(f"replay {asked.number}"):
             found = client.parity.wait(asked.number)

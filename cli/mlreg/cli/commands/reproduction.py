@@ -9,6 +9,7 @@ import typer
 from mlreg.cli.output import progress, show, warn
 from mlreg.cli.session import open_client
 from mlreg.client.errors import IntegrityError, InvalidError, RefusedError
+from mlreg.client.states import became
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def reproduce(
         found = client.reproductions.request(name, number, deep=deep)
         if wait:
             found = _waited(client, found)
-    asked = f"reproduction {found.number} of {name}/{number} is {found.state}"
+    asked = f"reproduction {found.number} of {name}/{number} {became(found.state)}"
     if found.finding is None:
         show(found, text=asked)
         return

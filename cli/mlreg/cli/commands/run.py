@@ -17,6 +17,7 @@ from mlreg.cli.session import open_client
 from mlreg.cli.tables import Table
 from mlreg.cli.waits import Waits
 from mlreg.client.errors import InvalidError
+from mlreg.client.states import became
 from mlreg.client.wire.runs import Lane, LineAnswer, RetrainRequest, RunAnswer, RunState
 
 if TYPE_CHECKING:
@@ -237,5 +238,5 @@ def _sentence(run: RunAnswer) -> str:
     made = "" if run.version is None else f", version {run.version}"
     verdict = "" if run.verdict is None else f", {run.verdict} (decision {run.decision})"
     waits = "" if run.waits_for is None else f": {run.waits_for}"
-    became = run.state if run.state in {"succeeded", "failed"} else f"is {run.state}"
-    return f"run {run.number} ({run.lane}, {run.cause}) {became}{waits}{made}{verdict}"
+    stands = run.state if run.state in {"succeeded", "failed"} else became(run.state)
+    return f"run {run.number} ({run.lane}, {run.cause}) {stands}{waits}{made}{verdict}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlreg.client.states import became
 from mlreg.controller.domain.specification import RunSpecification
 from mlreg.controller.domain.triggers import BY_HAND
 from mlreg.controller.services import jobs
@@ -54,7 +55,7 @@ class RunEndedError(RefusedError):
     code = "run_ended"
 
     def __init__(self, *, run_id: int, state: str) -> None:
-        super().__init__(f"run {run_id} has {state} already")
+        super().__init__(f"run {run_id} {became(state)} already")
 
 
 class RunNotEndedError(RefusedError):
@@ -64,7 +65,7 @@ class RunNotEndedError(RefusedError):
 
     def __init__(self, *, run_id: int, state: str) -> None:
         super().__init__(
-            f"run {run_id} is {state}; only a failed, cancelled or dead one is tried again"
+            f"run {run_id} {became(state)}; only a failed, cancelled or dead one is tried again"
         )
 
 

@@ -189,7 +189,7 @@ KINDS: tuple[EventKind, ...] = (
     EventKind(
         "run.failed",
         "a run has failed, or is dead",
-        "run {run} ({lane}) of " + _PLACE + " is {state}: {error}",
+        "run {run} ({lane}) of " + _PLACE + " ended as {state}: {error}",
     ),
     EventKind(
         "audit.broken",

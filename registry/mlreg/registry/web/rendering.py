@@ -19,6 +19,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 from typing_extensions import override
 
+from mlreg.client.states import became
 from mlreg.registry.domain.errors import InvalidError, NotAllowedError, NotFoundError
 from mlreg.registry.store.database import Database
 
@@ -73,6 +74,7 @@ def pages_of(package: str = OURS) -> RenderPage:
         lstrip_blocks=True,
     )
     templates.filters["moment"] = _day_and_minute
+    templates.filters["became"] = became
 
     def render(template: str, status_code: int = 200, **values: object) -> Response:
         content = templates.get_template(template).render(**values)
