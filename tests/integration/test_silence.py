@@ -23,6 +23,7 @@ from mlreg.controller.services.heartbeat import Heartbeat
 from mlreg.controller.services.leadership import note_tick
 from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
 from mlreg.registry.domain.targets import parse_target
+from mlreg.registry.services import announcing
 from mlreg.registry.services.deployments import Change, promote
 from mlreg.registry.services.dispatch import Dispatcher
 from mlreg.registry.services.posting import Postman, PostSettings
@@ -102,6 +103,45 @@ def test_where_nobody_has_it_it_is_tried_again(database, receiver, monkeypatch):
     time.sleep(0.15)
     watch.look()
     assert len(receiver.received) == 2
+
+
+class Counting:
+    """A dispatcher that calls something before each sending."""
+
+    def __init__(self, dispatcher, before):
+        self._dispatcher, self._before = dispatcher, before
+        self.subscription_of = dispatcher.subscription_of
+
+    def send(self, *sending):
+        self._before()
+        return self._dispatcher.send(*sending)
+
+
+def test_who_tells_many_keeps_its_turn_and_who_lost_it_leaves_the_rest(
+    database, receiver, monkeypatch
+):
+    monkeypatch.setattr(announcing, "AT_ONCE", 1)
+    [make_hook(database, receiver, f"hook-{number}") for number in range(3)]
+    first, second = watch_of(database, receiver), watch_of(database, receiver)
+    second.look()
+    turns = []
+
+    def before():
+        with database.writing() as session:
+            turns.append(session.execute(text("SELECT alarm_until FROM leader")).scalar_one())
+        second.look()  # it is not its turn
+        if len(turns) == 2:  # the first sleeps past its turn, and the second takes it
+            with database.writing() as session:
+                gone = "UPDATE leader SET alarm_until = clock_timestamp() - interval '1 second'"
+                session.execute(text(gone))
+            second.look()
+
+    first._dispatcher = Counting(first._dispatcher, before)
+    falls_silent(database, first, second)
+    assert len(turns) == 2
+    assert turns[0] < turns[1]
+    assert len(receiver.bodies) == 3 + 2
+    assert topics(database) == ["controller.silent"]
 
 
 def test_a_fresh_process_gives_the_controller_its_time(database, receiver):

@@ -4,7 +4,8 @@ Whoever watches models is watched here, by a process that has nothing else to do
 is logged, shown (`/readyz`, `mlreg status`), and told straight to webhooks and targets, past the
 outbox: what empties that is what is silent.
 
-What always holds: of one silence one process tells, and once somebody has been told nobody tells
+What always holds: of one silence one process tells, whose turn is renewed before each sending, for
+a round over slow webhooks takes longer than a turn; and once somebody has been told nobody tells
 again; if nobody could be told, it is tried again after a minute, and a process that is killed on
 the way leaves it to the others. A controller that never ticked is not missed, and none is before
 this process has looked on for as long as a silence lasts: after a start, or after a sleep of the
@@ -19,7 +20,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mlreg.controller.store import silence as rows
+from mlreg.registry.domain.errors import RegistryError
 from mlreg.registry.domain.events import SILENT, Event
 from mlreg.registry.services.announcing import announce
 from mlreg.registry.services.outbox import tell
@@ -105,8 +109,9 @@ class SilenceWatch:
 
     def _tell(self, last: LastTick, ticked_at: datetime) -> None:
         with self._database.writing() as session:
-            if not rows.take_alarm(session, ticked_at, ALARM_SECONDS):
-                return
+            until = rows.take_alarm(session, ticked_at, ALARM_SECONDS)
+        if until is None:
+            return
         body = {"model": None, "since": ticked_at.isoformat(), "actor": "api"}
         event = Event(
             seq=0,
@@ -117,7 +122,8 @@ class SilenceWatch:
             source=f"mlreg/{last.incarnation}",
         )
         failpoint("silence.taken")
-        if not announce(self._database, self._dispatcher, event, last.now):
+        mine = _Turn(self._database, ticked_at, until)
+        if not announce(self._database, self._dispatcher, event, last.now, mine.hold):
             return
         with self._database.writing() as session:
             if rows.note_alarm(session, ticked_at):
@@ -127,3 +133,28 @@ class SilenceWatch:
         while not self._stop.wait(self._settings.look_seconds):
             with turn(log, "no look at the controller"):
                 self.look()
+
+
+class _Turn:
+    """The turn to tell of a silence, held by threads that send."""
+
+    def __init__(self, database: Database, ticked_at: datetime, until: datetime) -> None:
+        self._database = database
+        self._ticked_at = ticked_at
+        self._until = until
+        self._lock = threading.Lock()
+
+    def hold(self) -> bool:
+        """Take the turn for longer; False: others tell, or the controller ticks again.
+
+        Without a database it is held: better told twice than not at all.
+        """
+        with self._lock:
+            try:
+                with self._database.writing() as session:
+                    until = rows.hold_alarm(session, self._ticked_at, self._until, ALARM_SECONDS)
+            except (RegistryError, SQLAlchemyError):
+                return True
+            if until is not None:
+                self._until = until
+            return until is not None

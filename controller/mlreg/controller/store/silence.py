@@ -19,7 +19,12 @@ _TAKE = text("""
     UPDATE leader SET alarm_until = clock_timestamp() + make_interval(secs => :seconds)
     WHERE id = 1 AND ticked_at = :ticked_at AND alarmed_at IS NULL
       AND (alarm_until IS NULL OR alarm_until < clock_timestamp())
-    RETURNING id
+    RETURNING alarm_until
+""")
+_HOLD = text("""
+    UPDATE leader SET alarm_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE id = 1 AND ticked_at = :ticked_at AND alarmed_at IS NULL AND alarm_until = :until
+    RETURNING alarm_until
 """)
 _TOLD = text("""
     UPDATE leader SET alarmed_at = clock_timestamp(), alarm_until = NULL
@@ -46,10 +51,25 @@ def last_tick(session: ReadSession) -> LastTick:
     return LastTick(row.ticked_at, row.now, row.alarmed_at, str(row.incarnation))
 
 
-def take_alarm(session: WriteSession, ticked_at: datetime, seconds: float) -> bool:
-    """Take it upon oneself, for so long, to tell of the silence since then; one caller does."""
+def take_alarm(session: WriteSession, ticked_at: datetime, seconds: float) -> datetime | None:
+    """Take it upon oneself, for so long, to tell of the silence since then; one caller does.
+
+    Returns:
+        until when, which `hold_alarm` takes; None: it is another's turn, or all is told.
+    """
     values = {"ticked_at": ticked_at, "seconds": seconds}
-    return session.execute(_TAKE, values).first() is not None
+    return session.execute(_TAKE, values).scalar_one_or_none()
+
+
+def hold_alarm(
+    session: WriteSession, ticked_at: datetime, until: datetime, seconds: float
+) -> datetime | None:
+    """Keep a turn that was taken until then for so long again; return until when it is now.
+
+    None: it has become another's, or there is nothing to tell any more.
+    """
+    values = {"ticked_at": ticked_at, "until": until, "seconds": seconds}
+    return session.execute(_HOLD, values).scalar_one_or_none()
 
 
 def note_alarm(session: WriteSession, ticked_at: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Telling what cannot wait for the outbox: that what empties the outbox is silent.
 
-What always holds: every enabled webhook and target that asked for it is tried once, at the same
-time as the others; nothing is written down but by the caller.
+What always holds: every enabled webhook and target that asked for it is tried once, eight of them
+at the same time, as long as the caller goes on; nothing is written down but by the caller.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlreg.registry.store import webhooks as rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from mlreg.registry.domain.events import Event
@@ -25,8 +26,17 @@ AT_ONCE = 8
 log = logging.getLogger("mlreg.webhooks")
 
 
-def announce(database: Database, dispatcher: Dispatcher, event: Event, now: datetime) -> bool:
-    """Send an event at once; False when somebody should have had it and nobody has."""
+def announce(
+    database: Database,
+    dispatcher: Dispatcher,
+    event: Event,
+    now: datetime,
+    goes_on: Callable[[], bool],
+) -> bool:
+    """Send an event at once; False when somebody should have had it and nobody has.
+
+    `goes_on` is asked before each sending, by several threads: False leaves the rest to others.
+    """
     with database.reading() as session:
         found = rows.list_all(session)
     wanted = [
@@ -36,6 +46,8 @@ def announce(database: Database, dispatcher: Dispatcher, event: Event, now: date
         return True
 
     def send(webhook: Webhook) -> bool:
+        if not goes_on():
+            return False
         answer = dispatcher.send(webhook, event, now)
         if answer.error is not None:
             log.warning("webhook %s, %s: %s", webhook.name, event.topic, answer.error)
