@@ -72,6 +72,7 @@ def test_a_step_that_could_never_do_anything_is_refused_before_there_are_rows(st
     assert found.endswith(problem)
 
 
+NEIGHBOURS = "sklearn.neighbors.KNeighborsClassifier"
 PARAMETERS = [
     ("params: {learning_rte: 1}", "params.learning_rte", "did you mean learning_rate?"),
     ("params: {n_estimators: 9}", "params.n_estimators", "set by mlreg itself; say retrain.rounds"),
@@ -90,7 +91,7 @@ PARAMETERS = [
         "must be one of binary for a binary model",
     ),
     (
-        "trainer: sklearn, estimator: sklearn.svm.SVC, params: {verbose: 1}",
+        "trainer: sklearn, estimator: sklearn.svm.SVC, params: {probability: true, verbose: 1}",
         "params.verbose",
         "is set by mlreg itself",
     ),
@@ -99,6 +100,31 @@ PARAMETERS = [
         "trainer: sklearn, estimator: sklearn.linear_model.SGDRegressor",
         "estimator",
         "SGDRegressor makes no binary models",
+    ),
+    (
+        "trainer: sklearn, estimator: sklearn.calibration.CalibratedClassifierCV",
+        "estimator",
+        "CalibratedClassifierCV holds what cannot be stored safely",
+    ),
+    (
+        "trainer: sklearn, estimator: sklearn.ensemble.VotingClassifier",
+        "estimator",
+        "VotingClassifier is made of other estimators, which no policy can spell",
+    ),
+    (
+        "trainer: sklearn, estimator: sklearn.svm.LinearSVC",
+        "estimator",
+        "LinearSVC gives no probabilities",
+    ),
+    (
+        "trainer: sklearn, estimator: sklearn.linear_model.SGDClassifier",
+        "estimator",
+        "gives probabilities only with loss: log_loss or loss: modified_huber",
+    ),
+    (
+        f"trainer: sklearn, estimator: {NEIGHBOURS}, params: {{algorithm: kd_tree}}",
+        "estimator",
+        "keeps trees that cannot be stored safely; say algorithm: brute",
     ),
 ]
 
@@ -114,6 +140,9 @@ def test_parameters_by_any_of_their_names_are_taken():
     assert problems_of("retrain: {params: {eta: 0.1}, search: {params: {max_leaf: [3, 9]}}}") == ()
     forest = "trainer: sklearn, estimator: sklearn.ensemble.RandomForestClassifier"
     assert problems_of(f"retrain: {{{forest}, params: {{n_estimators: 50}}}}") == ()
+    linear = "trainer: sklearn, estimator: sklearn.linear_model.SGDClassifier"
+    searched = "search: {params: {loss: [log_loss, modified_huber]}}"
+    assert problems_of(f"retrain: {{{linear}, {searched}}}") == ()
 
 
 ROWS = [

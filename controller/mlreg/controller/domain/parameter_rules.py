@@ -10,6 +10,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from mlreg.controller.domain.estimators import estimator_problem
 from mlreg.controller.domain.lightgbm_names import MAIN_NAMES
 from mlreg.controller.domain.objectives import objective_problem
 from mlreg.controller.domain.policy_rules import Complaint
@@ -63,7 +64,7 @@ def impossible_parameters(rule: RetrainRule, task: str) -> Iterator[Complaint]:
     if rule.trainer == "lightgbm":
         yield from _of_searched(rule, task)
     if rule.trainer == "sklearn":
-        yield from _of_estimator(rule.estimator or "", task)
+        yield from _of_estimator(rule, task)
 
 
 def _none(_name: str) -> str:
@@ -104,9 +105,12 @@ def _of_searched(rule: RetrainRule, task: str) -> Iterator[Complaint]:
                     yield Complaint(("retrain", *place, name), problem)
 
 
-def _of_estimator(path: str, task: str) -> Iterator[Complaint]:
+def _of_estimator(rule: RetrainRule, task: str) -> Iterator[Complaint]:
     place: Location = ("retrain", "estimator")
+    path, searched = rule.estimator or "", {} if rule.search is None else rule.search.params
     if not ESTIMATOR.fullmatch(path):
         yield Complaint(place, "must be the dotted path of a public class of scikit-learn")
     elif path.endswith("Classifier" if task == "regression" else "Regressor"):
         yield Complaint(place, f"{path.rpartition('.')[2]} makes no {task} models")
+    elif problem := estimator_problem(path.rpartition(".")[2], rule.params, searched):
+        yield Complaint(place, problem)

@@ -26,6 +26,7 @@ import skops.io
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from mlreg.client.edge import Edge
+from mlreg.controller.domain.estimators import NEIGHBOURS, estimator_problem
 from mlreg.controller.domain.parameter_rules import ESTIMATOR, OURS_OF_SKLEARN
 from mlreg.controller.trainers.archive import canonical_archive
 from mlreg.controller.trainers.errors import (
@@ -59,6 +60,8 @@ TRUSTED = (
     "sklearn._loss.loss.HalfMultinomialLoss",
     "sklearn._loss.loss.HalfPoissonLoss",
     "sklearn._loss.loss.HalfSquaredError",
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn._loss.loss.PinballLoss",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -125,7 +128,8 @@ def find_estimator(task: TrainingTask) -> type[Any]:
     """Return the class that is to be trained.
 
     Raises:
-        TrainingParameterError: no class of scikit-learn, or none for the task.
+        TrainingParameterError: no class of scikit-learn, or none for the task, or one that
+            cannot be trained or stored.
     """
     path = task.estimator or ""
     if not ESTIMATOR.fullmatch(path):
@@ -141,6 +145,9 @@ def find_estimator(task: TrainingTask) -> type[Any]:
     if base is None or not (isinstance(kind, type) and issubclass(kind, base)):
         cause = f"{path!r} makes no {task.task} models"
         raise TrainingParameterError(parameter="estimator", cause=cause)
+    problem = estimator_problem(name, task.params)
+    if problem:
+        raise TrainingParameterError(parameter="estimator", cause=problem)
     return kind
 
 
@@ -158,7 +165,9 @@ def _parameters(kind: type[Any], task: TrainingTask, seed: int) -> dict[str, Any
             there = ", ".join(sorted(set(known) - OURS_OF_SKLEARN))
             cause = f"is not known to {kind.__name__}; it has {there}"
             raise TrainingParameterError(parameter=name, cause=cause)
-    ours = {"random_state": seed, "n_jobs": task.threads}
+    ours: dict[str, Any] = {"random_state": seed, "n_jobs": task.threads}
+    if kind.__name__ in NEIGHBOURS and task.params.get("algorithm", "auto") == "auto":
+        ours["algorithm"] = "brute"  # the same neighbours, and no tree that cannot be stored
     return {**task.params, **{name: value for name, value in ours.items() if name in known}}
 
 
