@@ -74,7 +74,10 @@ _NOW = text("SELECT clock_timestamp()")
 
 
 class Sum(NamedTuple):
-    """What some runs took and cost, in one currency (None: they were not priced)."""
+    """What some runs took and cost, in one currency (None: they were not priced).
+
+    A run with attempts in several currencies, or months, is one of the `runs` of each.
+    """
 
     name: str
     currency: str | None
