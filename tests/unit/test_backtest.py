@@ -350,6 +350,14 @@ def test_a_grid_is_every_combination_and_two_anchors():
             "triggers: {a: [{every: 7d}]}\nselections: {s: {window: 7d}}",
             "selections.s: 'window' cannot be varied",
         ),
+        ("triggers: {never: [{every: 7d}]}", "never: another policy has this name"),
+        (
+            (
+                "triggers: {a: [{every: 7d}], a / b: [{every: 8d}]}\n"
+                "lanes: {c: {full: {}}, b / c: {full: {}}}"
+            ),
+            "a / b / c: another policy has this name",
+        ),
     ],
 )
 def test_a_grid_that_cannot_be_names_the_policy(text, said):

@@ -158,14 +158,20 @@ def candidates(
         read: what reads a policy that is applied.
 
     Raises:
-        InvalidGridError: a combination is no policy that could be applied; names it.
+        InvalidGridError: a combination is no policy that could be applied, or has the name of
+            another, in whose place it would be shown; names it.
     """
     problems: list[str] = []
     always = _varied(base, {"triggers": [{"labelled_rows": 1}], "cooldown": "1s", "budget": {}})
     found = [Candidate(NEVER, None, NEVER)]
     found += _read(EVERY_WINDOW, always, (EVERY_WINDOW, "", ""), read, problems)
+    taken = {NEVER, EVERY_WINDOW}
     for names, patch in _variations(grid):
         name = " / ".join(part for part in names if part)
+        if name in taken:
+            problems.append(f"{name}: another policy has this name; give its triggers another")
+            continue
+        taken.add(name)
         found += _read(name, _varied(base, patch), names, read, problems)
     if problems:
         raise InvalidGridError(problems=problems)
