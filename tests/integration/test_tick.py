@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.services import runs
 from mlreg.controller.services.policies import set_enabled
+from mlreg.controller.services.tick import tick
+from mlreg.controller.services.unjudged import Failing
 from mlreg.controller.store import tables
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation
 from tests.makers import PERSON
@@ -291,3 +293,16 @@ def test_a_tick_with_nothing_due_is_a_few_questions(database, store):
     event.listen(database.engine, "before_cursor_execute", lambda *of: asked.append(of[2]))
     assert automation.tick().is_idle
     assert len(asked) <= 12
+
+
+def test_after_a_pause_one_passing_error_is_no_incident_and_one_that_lasts_is(database, store):
+    automation, failing = Automation(database, store), Failing()
+    automation.pass_to(START + DAY)
+    with database.writing() as session:
+        session.execute(text("UPDATE policy SET body = '{}'"))
+    counts = []
+    for minutes in (0, 4, 5):  # it was due hours ago: the controller was down
+        now = START + 2 * DAY + timedelta(minutes=minutes)
+        assert tick(database, now=now, failing=failing).failed
+        counts.append(len(automation.all(tables.Incident)))
+    assert counts == [0, 0, 1]

@@ -24,6 +24,7 @@ from mlreg.controller.services.leadership import TTL_SECONDS, Reign
 from mlreg.controller.services.presence import Introduction, Presence
 from mlreg.controller.services.stranding import Lookout
 from mlreg.controller.services.tick import tick
+from mlreg.controller.services.unjudged import Failing
 from mlreg.registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ def run_scheduler(
 
     `heartbeat` is called meanwhile; `assessor` judges a share of what is due, and is closed.
     """
-    lookout = Lookout(database)
+    lookout, failing = Lookout(database), Failing()
 
     def tick_once() -> None:
-        if not beat(database, clock, settings, stop, assessor):
+        if not beat(database, clock, settings, stop, assessor, failing):
             return
         lookout.look(clock)
         if heartbeat is not None:
@@ -104,6 +105,7 @@ def beat(
     settings: ControllerSettings,
     stop: threading.Event | None = None,
     assessor: Assessor | None = None,
+    failing: Failing | None = None,
 ) -> bool:
     """Tick once, if this controller leads; an outage of the database is waited out.
 
@@ -115,7 +117,7 @@ def beat(
         if held is None:
             return False
         reign = Reign(database, held, ttl_seconds, stop)
-        report = tick(database, now=clock.now(), reign=reign, assessor=assessor)
+        report = tick(database, now=clock.now(), reign=reign, assessor=assessor, failing=failing)
         enqueue_due(database)
         leadership.note_tick(database)
     except leadership.LeadershipLostError as error:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.services.assessor import Assessor
     from mlreg.controller.services.leadership import Reign
+    from mlreg.controller.services.unjudged import Failing
     from mlreg.registry.store.database import Database, WriteSession
 
 FEW = 8
@@ -40,11 +41,12 @@ def tick(
     now: datetime,
     reign: Reign | None = None,
     assessor: Assessor | None = None,
+    failing: Failing | None = None,
 ) -> TickReport:
     """Do everything that is due by `now` (business time).
 
     Under a reign, each of its transactions checks first that it lasts, and an assessor may judge a
-    share of the policies beside this process.
+    share of the policies beside this process; `failing` is what it keeps of policies that fail.
 
     Raises:
         LeadershipLostError: it does not; what is left is another controller's.
@@ -67,7 +69,7 @@ def tick(
         if report.windows >= beat.MANY_WINDOWS:
             break  # the rest is read in the next tick; nothing of it can be judged before
         _take_alone(database, state_id, now, report, reign)
-    unjudged.tell(database, report.errors, now, reign)
+    unjudged.tell(database, report.errors, now, reign, failing)
     watching.remind(database, now)
     return report
 

@@ -1,8 +1,9 @@
 """Policies that cannot be judged: a trigger that fails, a plugin that is gone, a bug of ours.
 
 What always holds: nothing is retrained of such a policy, and its monitors stand still; the others
-go on. Once it has been due for five minutes it is told, in an incident of its deployment, of which
-at most one is open; it is closed once the policy was judged, or nobody wants it judged.
+go on. Once it has been due, and has failed, for five minutes it is told, in an incident of its
+deployment, of which at most one is open; it is closed once the policy was judged, or nobody wants
+it judged.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mlreg.controller.store import policies as rows
 from mlreg.registry.domain.actor import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from mlreg.controller.services.leadership import Fence
@@ -30,8 +31,30 @@ AFTER = timedelta(minutes=5)
 MAX_CHARACTERS = 500
 
 
+class Failing:
+    """Since when policies fail, as one controller has seen it: a due time may be long ago."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, datetime] = {}
+        self._looked: datetime | None = None
+
+    def look(self, failed: Collection[int], now: datetime) -> list[int]:
+        """Take note of what fails in this tick; return what has failed in each for five minutes.
+
+        What was seen before a pause as long as that (another controller led) counts no more.
+        """
+        went_on = self._looked is not None and now - self._looked < AFTER
+        before = self._since if went_on else {}
+        self._since, self._looked = {one: before.get(one, now) for one in failed}, now
+        return [one for one, since in self._since.items() if since <= now - AFTER]
+
+
 def tell(
-    database: Database, failed: Mapping[int, Exception], now: datetime, fence: Fence | None = None
+    database: Database,
+    failed: Mapping[int, Exception],
+    now: datetime,
+    fence: Fence | None = None,
+    failing: Failing | None = None,
 ) -> None:
     """Open incidents of policies that fail, and close those of policies that were judged.
 
@@ -40,14 +63,17 @@ def tell(
         failed: why, by the id of the policy's state, of those that failed in this tick.
         now: business time.
         fence: of the leadership under which the tick is.
+        failing: what the controller saw of it in earlier ticks; without it, due times alone say how
+            long a policy is not judged.
 
     Raises:
         LeadershipLostError: what the fence guards is another controller's by now.
     """
+    lasting = list(failed) if failing is None else failing.look(failed, now)
     with database.reading() as session:
         told = incidents.open_incidents(session, KIND)
         places = {(one["model_id"], one["environment"]) for one in told}
-        late = rows.due_before(session, list(failed), now - AFTER) if failed else ()
+        late = rows.due_before(session, lasting, now - AFTER) if lasting else ()
         untold = [state_id for state_id, place in late if place not in places]
     if not untold and not told:
         return
