@@ -4,11 +4,13 @@ import pytest
 
 from mlreg.controller.domain.data_rule import DataRule
 from mlreg.controller.services import retraining
+from mlreg.controller.services.ancestry import trained_until
 from mlreg.controller.services.retraining import LaneNeededError, Options
 from mlreg.controller.services.training import CannotContinueError
 from mlreg.registry.artifacts.filesystem import FolderStore
 from mlreg.registry.services import catalog
 from mlreg.registry.services.chains import chain_of
+from mlreg.registry.services.retirement import delete_version
 from tests.makers import PERSON
 from tests.run_makers import (
     DAY,
@@ -95,5 +97,14 @@ def test_what_a_model_was_continued_from_does_not_judge_it_either(database):
         database, ask(database, now=NOW, lane="refit", data=older, start_from=newer.version)
     )
     assert run.state == "succeeded", log_of(database, run.id)
-    assert version(database, run.version).train_end < version(database, 1).train_end
+    parents_end = version(database, 1).train_end
+    assert version(database, run.version).train_end < parents_end
     assert run.evaluate_snapshot is None, "all rows after its training were its parent's"
+    with database.writing() as session:
+        delete_version(session, "flights", 1, reason="a test", actor=PERSON, now=NOW)
+    with database.reading() as session:
+        model = catalog.get_model(session, "flights")
+        child = version(database, run.version)
+        assert [one.number for one in chain_of(session, model, child)] == [1, 2]
+        seen = trained_until(session, model, child)
+    assert seen == parents_end, "nor does it once its parent is deleted"

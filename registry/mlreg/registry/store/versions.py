@@ -24,6 +24,11 @@ def find_version_row(session: ReadSession, model_id: int, number: int) -> Versio
     return None if version is None or version.deleted_at is not None else version
 
 
+def find_any_version_row(session: ReadSession, model_id: int, number: int) -> Version | None:
+    """Return one version of a model, a deleted one too: what it was made from stays known."""
+    return session.get(Version, (model_id, number))
+
+
 def versions_before(
     session: ReadSession, model_id: int, before: int | None, limit: int, *, archived: bool = False
 ) -> Sequence[Version]:
