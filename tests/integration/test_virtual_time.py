@@ -13,6 +13,7 @@ from mlreg.controller.store import tables as controller_tables
 from mlreg.registry.store import tables
 from mlreg.registry.store.clock import NoVirtualClockError, virtual_now
 from tests.automation_makers import DAY, HOUR, START, Automation
+from tests.faults.workers import await_true
 
 
 @pytest.fixture
@@ -124,11 +125,13 @@ def test_a_job_that_somebody_takes_is_found_behind_a_hundred_that_nobody_can(dat
     with database.writing() as session:
         for label in (*["gpu"] * 101, None):
             jobs.enqueue(session, kind="train", payload={}, label=label)
-    with (
-        Presence(database, Introduction("cpu", "worker", (), ("train",))),
-        database.reading() as session,
-    ):
-        assert stranding.why_all_wait(session) is None
+
+    def why():
+        with database.reading() as session:
+            return stranding.why_all_wait(session)
+
+    with Presence(database, Introduction("cpu", "worker", (), ("train",))):
+        await_true(lambda: why() is None)  # the worker says in a thread of its own that it is there
 
 
 @pytest.mark.parametrize("lost", [True, False])
