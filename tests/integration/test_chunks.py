@@ -6,14 +6,18 @@ import pytest
 from sqlalchemy import text
 
 from mlreg.controller.domain.collecting import Collection
+from mlreg.controller.domain.outage import Suspicion
 from mlreg.controller.services import beat, shares
 from mlreg.controller.services import tick as ticking
 from mlreg.controller.services.chunks import judge_chunk
+from mlreg.controller.services.closed_chunk import read_chunk
+from mlreg.controller.services.draining import drain_model
+from mlreg.controller.services.leadership import LeadershipLostError
 from mlreg.controller.store import tables
 from mlreg.registry.domain.errors import DatabaseUnreachableError
 from mlreg.registry.store.database import WriteSession
 from mlreg.registry.store.tables import Environment
-from tests.automation_makers import DAY, HOUR, START, Automation, rows_of
+from tests.automation_makers import DAY, HOUR, START, Automation, labels_of, rows_of
 
 POLICY = """
 model: flights
@@ -102,6 +106,15 @@ def test_who_waits_for_a_window_to_be_measured_moves_on_together_as_alone(databa
         session.execute(text("DELETE FROM batch WHERE segment IS NULL"))
     measured = alike(automation)
     assert (measured.judged, measured.windows, measured.left) == (1, 1, [])
+
+
+def test_a_policy_that_was_just_applied_is_due_no_more_together_as_alone(database, store):
+    automation = Automation(database, store, policy=POLICY)
+    applied = alike(automation)
+    assert (applied.judged, applied.left) == (0, [])
+    with database.reading() as session:
+        ((_, due, _),) = session.execute(REMEMBERED)
+    assert due > automation.clock_now
 
 
 def test_who_has_windows_to_read_is_noticed_and_read_alone(database, store):
@@ -200,7 +213,8 @@ def test_each_policy_reads_what_closed_however_many_others_do(database, store, m
 
 
 @pytest.mark.parametrize(
-    ("few", "where", "does"), [(8, ticking, "tick_policy"), (0, shares, "judge_chunk")]
+    ("few", "where", "does"),
+    [(8, ticking, "tick_policy"), (0, shares, "judge_chunk"), (0, shares, "read_chunk")],
 )
 def test_without_a_database_the_rest_of_a_tick_is_left_to_the_next(
     database, store, monkeypatch, few, where, does
@@ -214,7 +228,164 @@ def test_without_a_database_the_rest_of_a_tick_is_left_to_the_next(
 
     monkeypatch.setattr(ticking, "FEW", few)
     monkeypatch.setattr(shares, "CHUNK", 1)
+    monkeypatch.setattr(shares, "CLOSED", 1)
+    automation.clock_now = START + DAY
     monkeypatch.setattr(where, does, cut_off)
     with pytest.raises(DatabaseUnreachableError):
         automation.tick()
     assert len(looks) == 1
+
+
+WRITTEN = (
+    text("SELECT * FROM reading ORDER BY monitor, subject, start, environment"),
+    text("SELECT kind, payload, dedupe_key, priority FROM job ORDER BY id"),
+    text("SELECT * FROM late_hour"),
+    text("SELECT * FROM outage"),
+    text("SELECT kind, subject, state FROM alert"),
+)
+
+
+def written(session):
+    """Return all that a window leaves behind, but for the numbers of its rows."""
+    tables_of = [session.execute(statement).mappings().all() for statement in WRITTEN]
+    return [[{**row, "id": None} for row in found] for found in tables_of], stand(session)
+
+
+def read_as_alone(automation, now):
+    """Read the one policy's window together and alone, each from here; return the chunk.
+
+    What was done together is undone.
+    """
+    automation.clock_now = now
+    with automation.database.engine.begin() as connection, WriteSession(connection) as session:
+        closed = judge_chunk(session, state_ids(session), now).closed
+        chunk = read_chunk(session, closed, now)
+        judged = judge_chunk(session, chunk.read, now)
+        found = written(session)
+        connection.rollback()
+    report = automation.tick()
+    if closed and not chunk.left:
+        counts = (chunk.windows + judged.windows, chunk.jobs, judged.judged)
+        assert counts == (report.windows, report.jobs, report.judged)
+        with automation.database.reading() as session:
+            assert written(session) == found
+    return chunk
+
+
+def state_ids(session):
+    return session.execute(text("SELECT id FROM policy_state")).scalars().all()
+
+
+def drained(automation):
+    drain_model(automation.database, automation.store, automation.model.id, now=automation.now())
+
+
+def test_a_window_is_read_together_as_alone(database, store):
+    automation = Automation(database, store, policy=POLICY.replace("*/6", "0"))
+    together_read = 0
+    for number in range(3):
+        automation.log(START + number * DAY)
+        automation.clock_now = START + (number + 1) * DAY - HOUR
+        drained(automation)
+        now = START + (number + 1) * DAY
+        if number == 2:  # they came after midnight, and before the day was read
+            table, values = rows_of(START + 2 * DAY, seed=5)
+            automation.accept("labels", "more", labels_of(table, values), now + HOUR)
+            automation.accept("predictions", "again", table, now + HOUR)
+            automation.clock_now = now = now + HOUR
+            drained(automation)
+            assert len(automation.all(tables.LateHour)) == 24
+        chunk = read_as_alone(automation, now)
+        together_read += not chunk.left and chunk.windows > 0
+        while automation.work():
+            automation.tick()
+    assert together_read == 3
+
+
+MORE_COMES_OF = {
+    "rows that came late": """
+        INSERT INTO late_hour SELECT model_id, environment, :start - interval '1 hour'
+        FROM policy_state""",
+    "a suspicion": """
+        UPDATE policy_state SET memory = jsonb_set(memory, '{suspicion}', CAST(:suspicion AS jsonb))
+        """,
+    "an outage": """
+        INSERT INTO outage (model_id, start, "end", features, share)
+        SELECT model_id, :start, :start + interval '9 hours', '["rain"]', 1 FROM policy_state""",
+    "an alert": """
+        INSERT INTO alert (model_id, environment, kind, subject, title, severity, state, culprits,
+                           memory, created_at)
+        SELECT model_id, environment, 'drift', '', 'drift', 'warning', 'open', '[]', '{}', :start
+        FROM policy_state""",
+    "a reading": """
+        INSERT INTO reading (model_id, environment, monitor, subject, start, "end", rows, state,
+                             created_at)
+        SELECT model_id, environment, 'rows', '', :start, :start + interval '1 hour', 1, 'final',
+               :start
+        FROM policy_state""",
+    "a business value": """
+        INSERT INTO business_value (model_id, environment, name, key, at, value, posted_at,
+                                    posted_by)
+        SELECT model_id, environment, 'income', '1', :start, 1, :start, 'me' FROM policy_state""",
+    "invariants": """
+        INSERT INTO invariant_set (model_id, number, source, body, created_at, created_by)
+        SELECT model_id, 1, '', '{}', :start, 'me' FROM policy_state""",
+    "so many rows as never before": """
+        INSERT INTO rolled_profile (model_id, contract, version, width, start, rows, body)
+        SELECT model_id, contract, version, 'day', :start - number * interval '1 day', rows, body
+        FROM window_profile, generate_series(1, 28) AS number WHERE start = :start""",
+    "hours without a profile": "DELETE FROM window_profile WHERE start < :start + interval '9h'",
+    "a champion without a reference": "DELETE FROM reference_profile",
+    "a mature window that is asked for": """
+        INSERT INTO job (kind, payload, state, priority, turn, dedupe_key, attempt, max_attempts,
+                         enqueued_at)
+        SELECT 'measure', '{}', 'queued', 20, 0,
+               'measure:' || model_id || ':production:2013-06-30T00:00:00+00:00', 0, 3, :start
+        FROM policy_state""",
+    "several mature windows": """
+        UPDATE policy_state
+        SET memory = jsonb_set(memory, '{matured_until}', '"2013-06-29T00:00:00+00:00"')""",
+}
+"""What keeps a window from being read with others, and how it comes about."""
+
+
+def test_windows_of_which_more_comes_are_left_to_be_read_alone(database, store):
+    automation = Automation(database, store, policy=POLICY)
+    automation.log(START)
+    automation.clock_now = now = START + DAY
+    drained(automation)
+    suspicion = Suspicion(START - HOUR, START, 1, 9, {"rain": 1.0}).to_json()
+    values = {"start": START, "suspicion": json.dumps(suspicion)}
+    left = {}
+    for name, statement in {"nothing": "SELECT", **MORE_COMES_OF}.items():
+        with database.engine.begin() as connection, WriteSession(connection) as session:
+            session.execute(text("DELETE FROM late_hour"))
+            session.execute(text(statement), values)
+            before = written(session)
+            left[name] = read_chunk(session, state_ids(session), now).left
+            assert (written(session) == before) == (name != "nothing"), name
+            connection.rollback()
+    assert left.pop("nothing") == []
+    assert [name for name, ids in left.items() if not ids] == []
+
+
+def test_who_leads_no_more_reads_no_windows(database, store):
+    automation = Automation(database, store, policy=POLICY)
+
+    class Ended:
+        def keep(self):
+            pass
+
+        def check(self, session):
+            assert session.execute(text("SELECT count(*) FROM reading")).scalar_one() > 0
+            raise LeadershipLostError(holder="a", epoch=1)
+
+    automation.log(START)
+    automation.clock_now = START + DAY
+    drained(automation)
+    with database.reading() as session:
+        ids, before = state_ids(session), written(session)
+    with pytest.raises(LeadershipLostError):
+        shares.read_some(database, ids, automation.clock_now, Ended())
+    with database.reading() as session:
+        assert written(session) == before

@@ -27,15 +27,14 @@ from mlreg.controller.services import (
 )
 from mlreg.controller.services.history import score_reference
 from mlreg.controller.services.looking_again import watches_readings
+from mlreg.controller.services.looks import Look
 from mlreg.controller.services.mature_windows import mature_windows
 from mlreg.controller.services.policies import PolicyInForce, policy_in_force
 from mlreg.controller.services.tick_report import TickReport
 from mlreg.controller.services.triggering import Automation, judge_triggers
-from mlreg.controller.services.window_readings import Watched
 from mlreg.controller.store import late_hours
 from mlreg.controller.store import policies as rows
 from mlreg.controller.store.serving import Serving, find_serving
-from mlreg.registry.services import catalog
 from mlreg.registry.store.database import WriteSession
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from mlreg.controller.domain.profile import Profile
     from mlreg.controller.services.leadership import Fence
+    from mlreg.controller.services.window_readings import Watched
     from mlreg.controller.store.tables import PolicyState
     from mlreg.registry.store.database import ReadSession
 
@@ -62,7 +62,7 @@ class Beat:
     now: datetime
     report: TickReport
     waiting_since: datetime | None
-    looks: list[measuring.Look] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     """Windows to be looked at before they are mature."""
     fired: bool = False
 
@@ -190,7 +190,7 @@ def _read_closed(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
         late_hours.forget(beat.session, place, window)
         look = monitoring.read_window(beat.session, watched, window, memory.suspicion, beat.now)
         beat.report.jobs += rereading.follow(beat.session, beat.in_force, memory, look.again)
-        if beat.serving is not None and comparing.is_watched(beat.in_force):
+        if beat.serving is not None and comparing.is_watched(beat.in_force.policy):
             beat.report.jobs += comparing.enqueue_joint(beat.session, beat.in_force, window)
         beat.report.jobs += invariant_readings.enqueue_window(beat.session, beat.in_force, window)
         memory = memory._replace(closed_until=window.end, suspicion=look.suspicion)
@@ -258,17 +258,12 @@ def _remember(state: PolicyState, beat: Beat, memory: PolicyMemory) -> None:
 
 def _watched(beat: Beat) -> Watched:
     in_force, serving = beat.in_force, beat.serving
-    model = rows.model_of(beat.session, in_force.model_id)
-    schema = catalog.feature_schema_of(model)
-    return Watched(
-        model_id=in_force.model_id,
-        environment=in_force.environment,
-        task=model.task,
-        contract=None if serving is None else serving.contract,
-        reference=_reference(beat.session, in_force.model_id, serving),
-        at_risk=tuple(one.name for one in schema.features if one.at_risk) if schema else (),
-        alerts=in_force.policy.alerts,
-        threshold=in_force.policy.monitors.threshold,
+    return monitoring.watched_of(
+        rows.model_of(beat.session, in_force.model_id),
+        in_force.environment,
+        in_force.policy,
+        None if serving is None else serving.contract,
+        _reference(beat.session, in_force.model_id, serving),
     )
 
 

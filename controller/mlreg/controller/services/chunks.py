@@ -53,7 +53,7 @@ class _Known:
     policies: Mapping[int, Policy]
     servings: Mapping[rows.Place, Serving]
     last_runs: Mapping[rows.Place, datetime]
-    late: frozenset[rows.Place]
+    late: Mapping[rows.Place, datetime]
 
 
 @dataclass(slots=True)
@@ -116,6 +116,10 @@ class _Case:
         self.is_alone = True
         return False
 
+    def is_news(self, now: datetime) -> bool:
+        """Whether something is to be remembered: another memory, or that nothing is due by now."""
+        return self.memory != self.before or next_moment(self.policy, self.memory) > now
+
     def as_look(self) -> dict[str, object]:
         """Return what was found of its triggers."""
         return {
@@ -151,8 +155,7 @@ def judge_chunk(session: WriteSession, ids: Sequence[int], now: datetime) -> Chu
     done = [case for case in cases if case.judge()]
     if done:
         rows.record(session, [case.as_look() for case in done if case.findings])
-        changed = [case for case in done if case.memory != case.before]
-        rows.remember(session, [case.as_row() for case in changed])
+        rows.remember(session, [case.as_row() for case in done if case.is_news(now)])
     closed = {one.state.id for one in opened if one.is_closed}
     finished = {case.state.id for case in done} | closed
     return Chunk(
@@ -169,16 +172,18 @@ def _look_up(session: WriteSession, states: Sequence[DueState]) -> _Known:
         policies=find_policies(session, [state.policy_id for state in states]),
         servings=rows.servings(session, models),
         last_runs=rows.last_runs(session, [state.place for state in states]),
-        late=frozenset(rows.late_places(session, models)),
+        late=rows.late_since(session, models),
     )
 
 
 def _open(state: DueState, known: _Known, now: datetime) -> _Opened | None:
     """Return what is remembered of a policy; None: take it alone."""
     policy = known.policies.get(state.policy_id)
-    if policy is None or state.place in known.late:
+    if policy is None:
         return None
     memory = PolicyMemory.from_json(json.loads(state.memory))
+    if known.late.get(state.place, memory.closed_until) < memory.closed_until:
+        return None
     if memory.collection is not None:  # a run may come of it without any trigger
         return None
     data, mature, is_closed = policy.data, list[Interval](), False

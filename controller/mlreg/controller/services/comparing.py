@@ -48,6 +48,7 @@ from mlreg.registry.services import audit, catalog
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.snapshots import SnapshotBody
     from mlreg.controller.services.policies import PolicyInForce
     from mlreg.registry.domain.actor import Actor
@@ -149,11 +150,9 @@ def enqueue_joint(session: WriteSession, in_force: PolicyInForce, window: Interv
     return _enqueue(session, in_force.model_id, asked, window, key) is not None
 
 
-def is_watched(in_force: PolicyInForce) -> bool:
-    """Whether a trigger of the policy asks for `domain_auc`: else no window is told apart."""
-    return any(
-        isinstance(one, DriftTrigger) and one.drift == MONITOR for one in in_force.policy.triggers
-    )
+def is_watched(policy: Policy) -> bool:
+    """Whether a trigger of a policy asks for `domain_auc`: else no window is told apart."""
+    return any(isinstance(one, DriftTrigger) and one.drift == MONITOR for one in policy.triggers)
 
 
 def get_comparison(session: ReadSession, number: int) -> Comparison:
@@ -184,8 +183,8 @@ def perform(attempt: Attempt) -> None:
     with attempt.finish() as session:
         if payload["question"] == "joint":
             place = (payload["model_id"], payload["environment"])
-            _write(session, place, window, found, now)
             look_again_if_watched(session, place, MONITOR, now=now)
+            _write(session, place, window, found, now)
         attempt.outcome = found
 
 

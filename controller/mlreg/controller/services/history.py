@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.season import past_starts
@@ -74,6 +74,14 @@ def load_histories(session: ReadSession, sought: Sequence[Sought]) -> list[Histo
     return [found[place] for place in range(len(sought))]
 
 
+class Scored(NamedTuple):
+    """The reference of a champion, and since when that serves a log."""
+
+    log: Log
+    reference: Profile | None
+    promoted_at: datetime
+
+
 def score_reference(
     session: ReadSession, log: Log, reference: Profile | None, promoted_at: datetime
 ) -> Profile | None:
@@ -83,26 +91,55 @@ def score_reference(
     be in-sample. Where no scores were logged in the four weeks before, they are those of its own
     first seven days, once these are over; until then it stays without.
     """
-    if reference is None or _has_scores(reference):
-        return reference
-    first = _midnight_after(promoted_at - BEFORE_PROMOTION)
-    before = _with_scores(session, log, reference, first, BEFORE_PROMOTION // DAY - 1)
-    if _has_scores(before):
-        return before
-    first = _midnight_after(promoted_at)
-    newest = profiles.newest_hour(session, log)
+    return score_references(session, [Scored(log, reference, promoted_at)])[0]
+
+
+def score_references(session: ReadSession, asked: Sequence[Scored]) -> list[Profile | None]:
+    """Return the same of many."""
+    found = [one.reference for one in asked]
+    bare = [
+        (place, _Bare(one.log, one.reference, one.promoted_at))
+        for place, one in enumerate(asked)
+        if one.reference is not None and not _has_scores(one.reference)
+    ]
+    before = [
+        (one, _midnight_after(one.promoted_at - BEFORE_PROMOTION), BEFORE_PROMOTION // DAY - 1)
+        for _, one in bare
+    ]
+    for (place, one), scored in zip(bare, _with_scores(session, before), strict=True):
+        found[place] = scored if _has_scores(scored) else _of_first_days(session, one)
+    return found
+
+
+class _Bare(NamedTuple):
+    """A reference that is there, and has no scores."""
+
+    log: Log
+    reference: Profile
+    promoted_at: datetime
+
+
+def _of_first_days(session: ReadSession, bare: _Bare) -> Profile:
+    first = _midnight_after(bare.promoted_at)
+    newest = profiles.newest_hour(session, bare.log)
     if newest is None or newest < first + FIRST_DAYS * DAY:
-        return reference
-    return _with_scores(session, log, reference, first, FIRST_DAYS)
+        return bare.reference
+    return _with_scores(session, [(bare, first, FIRST_DAYS)])[0]
 
 
 def _with_scores(
-    session: ReadSession, log: Log, reference: Profile, first: datetime, count: int
-) -> Profile:
-    """Return a reference with the scores of some days, if any were logged."""
-    days = [first + number * DAY for number in range(count)]
-    (logged,) = load_starts(session, "day", [Starts(log, reference.bins, days)])
-    return reference.with_scores(logged.stack.merged()) if len(logged.starts) else reference
+    session: ReadSession, asked: Sequence[tuple[_Bare, datetime, int]]
+) -> list[Profile]:
+    """Return references with the scores of some days from a first one, if any were logged."""
+    wanted = [
+        Starts(bare.log, bare.reference.bins, [first + number * DAY for number in range(count)])
+        for bare, first, count in asked
+    ]
+    stacks = load_starts(session, "day", wanted)
+    return [
+        bare.reference.with_scores(one.stack.merged()) if len(one.starts) else bare.reference
+        for (bare, *_), one in zip(asked, stacks, strict=True)
+    ]
 
 
 def _midnight_after(moment: datetime) -> datetime:

@@ -13,16 +13,23 @@ given up) does not stop the ones after it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlreg.controller.domain.maturity import correct, look_ages, maturity_of
+from mlreg.controller.domain.maturity import correct, maturity_of
 from mlreg.controller.domain.monitor_rule import MonitorRule
 from mlreg.controller.domain.usual_performance import performance_rules
 from mlreg.controller.domain.windows import Interval
-from mlreg.controller.services import jobs, label_profiles, late_labels, loss_models, watching
+from mlreg.controller.services import (
+    jobs,
+    label_profiles,
+    late_labels,
+    looks,
+    loss_models,
+    watching,
+)
 from mlreg.controller.services.alerts import alert_if_dead
 from mlreg.controller.services.attempt import Attempt, Handler
 from mlreg.controller.services.estimating import estimated_of_classes
@@ -35,7 +42,8 @@ from mlreg.controller.services.label_readings import (
 )
 from mlreg.controller.services.labelled_rows import RowShape, labelled_rows, shape_of
 from mlreg.controller.services.logged_rows import read_rows, select_rows
-from mlreg.controller.services.mature_windows import KIND, measure_key
+from mlreg.controller.services.looks import Look
+from mlreg.controller.services.mature_windows import measure_key
 from mlreg.controller.services.policies import policy_in_force
 from mlreg.controller.services.verdicts import judged
 from mlreg.controller.services.window_readings import LEAST_SHARE_LEFT
@@ -45,75 +53,28 @@ from mlreg.registry.store.tables import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from mlreg.controller.domain.readings import ReadingState, WindowReading
     from mlreg.controller.services.label_profiles import PastOutcomes
     from mlreg.controller.services.labelled_rows import LabelledRows
     from mlreg.controller.services.policies import PolicyInForce
-    from mlreg.controller.store.readings import Place
     from mlreg.registry.store.database import ReadSession, WriteSession
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One window to be measured.
-
-    Attributes:
-        labels_until: labels that came later do not count.
-        mature: when the window is mature.
-        again: it was measured before, and labels came since.
-    """
-
-    window: Interval
-    labels_until: datetime
-    mature: datetime
-    again: bool = False
-
-    @property
-    def is_mature(self) -> bool:
-        """Whether all labels that are waited for may be there."""
-        return self.labels_until >= self.mature
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
-        return {
-            "start": self.window.start.isoformat(),
-            "end": self.window.end.isoformat(),
-            "labels_until": self.labels_until.isoformat(),
-            "mature": self.mature.isoformat(),
-            "again": self.again,
-        }
-
-    @classmethod
-    def from_json(cls, form: dict[str, Any]) -> Look:
-        """Read what `to_json` wrote."""
-        start, end, until, mature = (
-            datetime.fromisoformat(form[name])
-            for name in ("start", "end", "labels_until", "mature")
-        )
-        return cls(Interval(start, end), until, mature, bool(form.get("again")))
 
 
 def young_looks(session: ReadSession, in_force: PolicyInForce, closed: Interval) -> list[Look]:
     """Return the windows to be looked at as this one closes; none before any was mature."""
-    data = in_force.policy.data
+    found = looks.looks_beside(in_force.policy.data, closed)
     place = (in_force.model_id, in_force.environment)
-    delay, width = (int(one.total_seconds()) for one in (data.label_delay, data.window))
-    ages = [timedelta(seconds=age) for age in look_ages(delay, width)]
-    if not ages or not profile_rows.has_mature(session, place):
-        return []
-    windows = [Interval(closed.start - age, closed.end - age) for age in ages]
-    return [Look(one, closed.end, one.end + data.label_delay) for one in windows]
+    return found if found and profile_rows.has_mature(session, place) else []
 
 
 def enqueue_measure(
     session: WriteSession, in_force: PolicyInForce, window: Interval, also: Sequence[Look] = ()
 ) -> bool:
     """Have a matured window measured, and younger ones looked at; False when asked already."""
-    mature = window.end + in_force.policy.data.label_delay
-    look = Look(window, mature, mature)
     place = (in_force.model_id, in_force.environment)
-    return _enqueue(session, place, [look, *also], measure_key(place, window))
+    return _enqueue(session, looks.of_mature(place, in_force.policy.data, window, also))
 
 
 def enqueue_again(
@@ -129,24 +90,17 @@ def enqueue_again(
         return False
     mature = window.end + delay
     look = Look(window, max(mature, matured_until + delay), mature, again=True)
-    return _enqueue(session, place, [look], f"{measure_key(place, window)}:again")
+    return _enqueue(session, looks.job_of(place, [look], f"{measure_key(place, window)}:again"))
 
 
-def enqueue_looks(session: WriteSession, in_force: PolicyInForce, looks: Sequence[Look]) -> bool:
+def enqueue_looks(session: WriteSession, in_force: PolicyInForce, young: Sequence[Look]) -> bool:
     """Have young windows looked at; False when that is asked already."""
     place = (in_force.model_id, in_force.environment)
-    key = f"look:{place[0]}:{place[1]}:{looks[0].labels_until.isoformat()}"
-    return _enqueue(session, place, looks, key)
+    return _enqueue(session, looks.of_young(place, young))
 
 
-def _enqueue(session: WriteSession, place: Place, looks: Sequence[Look], key: str) -> bool:
-    payload = {
-        "model_id": place[0],
-        "environment": place[1],
-        "looks": [look.to_json() for look in looks],
-    }
-    job = jobs.enqueue(session, kind=KIND, payload=payload, dedupe_key=key, priority=20)
-    return job is not None
+def _enqueue(session: WriteSession, wanted: jobs.JobRequest) -> bool:
+    return bool(jobs.enqueue_all(session, [wanted]))
 
 
 def is_measured(session: ReadSession, in_force: PolicyInForce, window: Interval) -> bool:
@@ -179,8 +133,7 @@ def perform(attempt: Attempt) -> None:
     """Measure the windows that the job names, the mature one first; then ask for late labels."""
     payload: dict[str, Any] = dict(attempt.lease.payload)
     deployment = _deployment(attempt, payload)
-    looks = [Look.from_json(form) for form in payload["looks"]]
-    for look in looks:
+    for look in [Look.from_json(form) for form in payload["looks"]]:
         attempt.check()
         taken = _measure(attempt, deployment, look)
         if look.is_mature and not look.again:
@@ -287,7 +240,7 @@ def _follow_up(
         again = Look(window, look.mature, window.end + delay, again=True)
         with attempt.effect() as session:
             key = f"{measure_key(deployment.place, window)}:again"
-            _enqueue(session, deployment.place, [again], key)
+            _enqueue(session, looks.job_of(deployment.place, [again], key))
 
 
 def _state(rows: LabelledRows | None, share_left_out: float) -> ReadingState:

@@ -15,13 +15,16 @@ from mlreg.controller.services import business, outages, watching
 from mlreg.controller.services.window_readings import Hours, Opened, Watched, load_hours, say
 from mlreg.controller.services.withdrawing import replacing
 from mlreg.controller.store import readings
+from mlreg.registry.services import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from mlreg.controller.domain.policy import Policy
     from mlreg.controller.domain.profile import Profile
     from mlreg.registry.store.database import WriteSession
+    from mlreg.registry.store.tables import Model
 
 MAX_AGAIN = 168
 """So many windows are written again at most when an outage is told that began in them."""
@@ -39,6 +42,27 @@ class Look:
 
     suspicion: Suspicion | None
     again: tuple[Interval, ...] = ()
+
+
+def watched_of(
+    model: Model,
+    environment: str,
+    policy: Policy,
+    contract: str | None,
+    reference: Profile | None,
+) -> Watched:
+    """Return the deployment of a model, whose champion has this contract and this reference."""
+    schema = catalog.feature_schema_of(model)
+    return Watched(
+        model_id=catalog.id_of(model),
+        environment=environment,
+        task=model.task,
+        contract=contract,
+        reference=reference,
+        at_risk=tuple(one.name for one in schema.features if one.at_risk) if schema else (),
+        alerts=policy.alerts,
+        threshold=policy.monitors.threshold,
+    )
 
 
 def read_window(

@@ -122,9 +122,22 @@ def perform(attempt: Attempt) -> None:
 def _lacks(session: ReadSession, model_id: int, serving: Serving) -> bool:
     if rows_of.find_reference(session, model_id, serving.champion) is None:
         return True
-    earliest = _earliest(session, model_id, serving.promoted_at)
-    first = rows_of.oldest_hour(session, (model_id, serving.contract or ""))
-    return earliest is not None and (first is None or first > earliest)
+    logged = rows_of.first_logged(session, model_id, serving.promoted_at - LOOK_BACK)
+    oldest = rows_of.oldest_hour(session, (model_id, serving.contract or ""))
+    return lacks_hours(logged, serving.promoted_at, oldest)
+
+
+def lacks_hours(logged: datetime | None, now: datetime, oldest: datetime | None) -> bool:
+    """Say whether hours that a history reaches back to are without a profile.
+
+    Args:
+        logged: the first prediction that was logged since then, or earlier.
+        now: from when the history reaches back.
+        oldest: the start of the oldest hour that has a profile.
+    """
+    if logged is None:
+        return False
+    return oldest is None or oldest > window_of(max(logged, now - LOOK_BACK), HOUR).start
 
 
 def _earliest(session: ReadSession, model_id: int, now: datetime) -> datetime | None:

@@ -67,7 +67,7 @@ def follow(
         asked += measuring.enqueue_again(session, in_force, window, memory.matured_until)
         place = (in_force.model_id, in_force.environment)
         rows = find_reading(session, place, "rows", window)
-        if rows is not None and rows.state == "final" and comparing.is_watched(in_force):
+        if rows is not None and rows.state == "final" and comparing.is_watched(in_force.policy):
             asked += comparing.enqueue_joint(session, in_force, window)
     return asked
 

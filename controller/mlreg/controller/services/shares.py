@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mlreg.client.edge import Edge
 from mlreg.controller.services.chunk import Chunk
 from mlreg.controller.services.chunks import judge_chunk
+from mlreg.controller.services.closed_chunk import ClosedChunk, read_chunk
 from mlreg.controller.services.leadership import LeadershipLostError
 from mlreg.controller.store.policies import due_states
 from mlreg.registry.domain.errors import DatabaseUnreachableError
@@ -32,6 +33,8 @@ BREAKS_OFF = (LeadershipLostError, DatabaseUnreachableError)
 CHUNK = 1_000
 MANY = 2_000
 """Fewer policies than this are judged before an assessor would have begun."""
+CLOSED = 25
+"""So few windows are read together: who applies one of their policies waits till all are."""
 BLOCK = 100
 """So many neighbours are judged by the same process, tick by tick: it knows their policies."""
 
@@ -90,6 +93,30 @@ def _judge_some(
                 fence.check(session)
         return chunk
     return Chunk(left=list(ids))
+
+
+def read_some(
+    database: Database, ids: Sequence[int], now: datetime, fence: Fence | None
+) -> ClosedChunk:
+    """Read the windows of a few policies in a transaction of its own; what broke is left.
+
+    Raises:
+        LeadershipLostError, DatabaseUnreachableError: what ends a tick.
+    """
+    if fence is not None:
+        fence.keep()
+    with Edge(partial(_tell_unread, len(ids)), but=BREAKS_OFF):
+        with database.writing() as session:
+            chunk = read_chunk(session, ids, now)
+            if fence is not None:
+                fence.check(session)
+        return chunk
+    return ClosedChunk(left=list(ids))
+
+
+def _tell_unread(policies: int, error: Exception) -> None:
+    """Say that windows could not be read together; each of the policies may do alone."""
+    log.error("the windows of %d policies could not be read together", policies, exc_info=error)
 
 
 def _tell_apart(policies: int, error: Exception) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlreg.client.edge import Edge
-from mlreg.controller.services import beat, following, jobs, unjudged, watching
+from mlreg.controller.services import beat, following, jobs, shares, unjudged, watching
 from mlreg.controller.services.beat import tick_policy
 from mlreg.controller.services.draining import due_models
 from mlreg.controller.services.shares import BREAKS_OFF, judge_many
@@ -65,13 +65,40 @@ def tick(
         due, closed = together.left, sorted(together.closed)
     for state_id in due:
         _take_alone(database, state_id, now, report, reign)
-    for state_id in closed:
-        if report.windows >= beat.MANY_WINDOWS:
-            break  # the rest is read in the next tick; nothing of it can be judged before
-        _take_alone(database, state_id, now, report, reign)
+    _read_closed(database, closed, now, report, reign)
     unjudged.tell(database, report.errors, now, reign, failing)
     watching.remind(database, now)
     return report
+
+
+def _read_closed(
+    database: Database,
+    closed: Sequence[int],
+    now: datetime,
+    report: TickReport,
+    reign: Reign | None,
+) -> None:
+    """Read the windows that closed, a few together, and judge those policies that only lacked them.
+
+    What is more than a tick's fill is read in the next; nothing of it can be judged before.
+    """
+    read: list[int] = []
+    rest = list(closed)
+    while rest and report.windows < beat.MANY_WINDOWS:
+        some = rest[: min(shares.CLOSED, beat.MANY_WINDOWS - report.windows)]
+        rest = rest[len(some) :]
+        done = shares.read_some(database, some, now, reign)
+        report.windows += done.windows
+        report.jobs += done.jobs
+        read += done.read
+        for state_id in done.left:
+            if report.windows < beat.MANY_WINDOWS:
+                _take_alone(database, state_id, now, report, reign)
+    together = shares.judge_share(database, read, now, reign)
+    report.judged += together.judged
+    report.windows += together.windows
+    for state_id in together.left:
+        _take_alone(database, state_id, now, report, reign)
 
 
 def _take_alone(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     """A policy's id, the transaction that wrote it, and when: no other policy has the same."""
 
 Measure = Literal["done", "asked"]
-"""Of a mature window: it is measured, or that is asked for."""
+"""Of a mature window: it is measured or was given up, or that is asked for."""
 Shown = dict[str, list[WindowReading]]
 """Readings by monitor."""
 
@@ -35,7 +35,10 @@ _LOCK = text("""
     WHERE id = ANY(:ids) AND enabled AND next_fire_at <= :now
     ORDER BY id FOR UPDATE SKIP LOCKED
 """)
-_LATE = text("SELECT DISTINCT model_id, environment FROM late_hour WHERE model_id = ANY(:models)")
+_LATE = text("""
+    SELECT model_id, environment, min(start) FROM late_hour
+    WHERE model_id = ANY(:models) GROUP BY model_id, environment
+""")
 _STAMPS = text("SELECT id, CAST(xmin AS text), created_at FROM policy WHERE id = ANY(:ids)")
 _BODIES = text("SELECT id, CAST(body AS text) FROM policy WHERE id = ANY(:ids)")
 _SERVING = text("""
@@ -83,7 +86,9 @@ _MEASURES = text("""
            EXISTS (SELECT FROM reading
                    WHERE model_id = one.model_id AND environment = one.environment
                      AND monitor = 'labelled' AND reading.start = one.start
-                     AND reading."end" <= one."end" AND state <> 'immature') AS done,
+                     AND reading."end" <= one."end" AND state <> 'immature')
+           OR EXISTS (SELECT FROM job
+                      WHERE dedupe_key = one.key AND state IN ('dead', 'failed')) AS done,
            EXISTS (SELECT FROM job
                    WHERE dedupe_key = one.key AND state IN ('queued', 'running')) AS asked
     FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS one (
@@ -133,9 +138,9 @@ def lock_due(session: WriteSession, ids: Sequence[int], now: datetime) -> list[D
     return [DueState(*row) for row in _rows(session, _LOCK, {"ids": list(ids), "now": now})]
 
 
-def late_places(session: ReadSession, models: Sequence[int]) -> set[Place]:
-    """Return the deployments of which hours wait to be read again."""
-    return {(row[0], row[1]) for row in session.execute(_LATE, {"models": list(models)})}
+def late_since(session: ReadSession, models: Sequence[int]) -> dict[Place, datetime]:
+    """Return by deployment the oldest hour that rows came for when it was past."""
+    return {row[:2]: row[2] for row in _rows(session, _LATE, {"models": list(models)})}
 
 
 def policy_stamps(session: ReadSession, ids: Sequence[int]) -> list[PolicyStamp]:

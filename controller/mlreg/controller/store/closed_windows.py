@@ -68,6 +68,68 @@ _BODIES_AT = {
         ORDER BY one.place, past.start, past.version
     """),
 }
+_BESIDE = text("""
+    SELECT one.place,
+           EXISTS (SELECT FROM alert
+                   WHERE model_id = one.model_id AND environment = one.environment
+                     AND state IN ('pending', 'open'))
+           OR EXISTS (SELECT FROM reading
+                      WHERE model_id = one.model_id AND environment = one.environment
+                        AND start = one.start)
+           OR EXISTS (SELECT FROM business_value
+                      WHERE model_id = one.model_id AND environment = one.environment
+                        AND at >= one.start AND at < one."end")
+           OR EXISTS (SELECT FROM invariant_set WHERE model_id = one.model_id) AS is_watched,
+           (SELECT start FROM segment
+            WHERE model_id = one.model_id AND kind = 'predictions' AND "end" >= one.since
+            ORDER BY start LIMIT 1) AS logged,
+           (SELECT min(start) FROM window_profile
+            WHERE model_id = one.model_id AND contract = one.contract) AS profiled
+    FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS one (
+        place int, model_id bigint, environment text, contract text, start timestamptz,
+        "end" timestamptz, since timestamptz)
+    ORDER BY one.place
+""")
+_REFERENCES = text("""
+    SELECT one.place, reference.contract, reference.body,
+           reference.labels IS NULL AND version.snapshots IS NOT NULL AS lacks_labels
+    FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS one (
+        place int, model_id bigint, version int)
+    JOIN reference_profile AS reference
+        ON reference.model_id = one.model_id AND reference.version = one.version
+    JOIN version ON version.model_id = one.model_id AND version.number = one.version
+""")
+
+
+class Asked(NamedTuple):
+    """A window of a deployment; `since`: from when its log is to be profiled."""
+
+    place: Place
+    contract: str
+    window: Interval
+    since: datetime
+
+
+class Beside(NamedTuple):
+    """What there is beside the profiles of a window that nobody has read.
+
+    Attributes:
+        is_watched: it has business values, readings or invariants, or its deployment an alert.
+        logged: when the first prediction was logged, of all that are to be profiled.
+        profiled: the start of the first hour that is.
+    """
+
+    is_watched: bool
+    logged: datetime | None
+    profiled: datetime | None
+
+
+class Reference(NamedTuple):
+    """The stored profile of a version's training rows; `lacks_labels`: they may have some."""
+
+    contract: str
+    body: bytes
+    lacks_labels: bool
 
 
 class Span(NamedTuple):
@@ -76,6 +138,36 @@ class Span(NamedTuple):
     model_id: int
     name: str
     within: Interval
+
+
+def beside(session: ReadSession, asked: Sequence[Asked]) -> list[Beside]:
+    """Return of each window what there is beside its profiles."""
+    rows = [
+        {
+            "place": place,
+            "model_id": one.place[0],
+            "environment": one.place[1],
+            "contract": one.contract,
+            "start": one.window.start,
+            "end": one.window.end,
+            "since": one.since,
+        }
+        for place, one in enumerate(asked)
+    ]
+    found = session.connection().execute(_BESIDE, {"asked": _json(rows)}).cursor.fetchall()
+    return [Beside(*row[1:]) for row in found]
+
+
+def references_of(session: ReadSession, asked: Sequence[tuple[int, int]]) -> list[Reference | None]:
+    """Return the reference of each version (the model's id and a number) that has one."""
+    rows = [
+        {"place": place, "model_id": model_id, "version": version}
+        for place, (model_id, version) in enumerate(asked)
+    ]
+    found: list[Reference | None] = [None] * len(asked)
+    for place, *columns in _bodies(session, _REFERENCES, {"asked": _json(rows)}):
+        found[place] = Reference(*columns)
+    return found
 
 
 def hours_of(session: ReadSession, spans: Sequence[Span]) -> list[list[Body]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic_core import to_json
 from sqlalchemy import text
 
 if TYPE_CHECKING:
@@ -49,6 +50,16 @@ _FORGET = text("""
           AND start >= :first AND start < :border
         ORDER BY start FOR UPDATE)
 """)
+_FORGET_OF_MANY = text("""
+    DELETE FROM late_hour WHERE (model_id, environment, start) IN (
+        SELECT late.model_id, late.environment, late.start
+        FROM jsonb_to_recordset(CAST(:spans AS jsonb)) AS one (
+            model_id bigint, environment text, start timestamptz, "end" timestamptz)
+        JOIN late_hour AS late ON late.model_id = one.model_id
+            AND late.environment = one.environment
+            AND late.start >= one.start AND late.start < one."end"
+        ORDER BY late.model_id, late.environment, late.start FOR UPDATE OF late)
+""")
 
 
 def note(session: WriteSession, model_id: int, starts: Sequence[datetime], now: datetime) -> None:
@@ -74,3 +85,12 @@ def forget(session: WriteSession, place: Place, window: Interval) -> None:
     """Take out the hours of a window that is about to be read for the first time."""
     values = {"model_id": place[0], "environment": place[1]}
     session.execute(_FORGET, {**values, "first": window.start, "border": window.end})
+
+
+def forget_of_many(session: WriteSession, windows: Sequence[tuple[Place, Interval]]) -> None:
+    """Take out the hours of windows of many deployments, as `forget` does of one."""
+    spans = [
+        {"model_id": place[0], "environment": place[1], "start": one.start, "end": one.end}
+        for place, one in windows
+    ]
+    session.execute(_FORGET_OF_MANY, {"spans": to_json(spans).decode()})

@@ -237,6 +237,11 @@ def has_ended(session: ReadSession, dedupe_key: str) -> bool:
     return session.exec(statement.limit(1)).first() is not None
 
 
+def models_of(session: ReadSession, ids: Sequence[int]) -> dict[int, Model]:
+    """Return models that are known to be there."""
+    return {one.id or 0: one for one in session.exec(select(Model).where(col(Model.id).in_(ids)))}
+
+
 def model_of(session: ReadSession, model_id: int) -> Model:
     """Return a model that is known to be there."""
     return session.exec(select(Model).where(Model.id == model_id)).one()
