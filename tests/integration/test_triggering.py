@@ -1,9 +1,11 @@
 """Triggers in the controller: other models' news, quiet hours, and what is kept of each look."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
@@ -19,6 +21,7 @@ from mlreg.controller.store import upstream as upstream_rows
 from mlreg.registry.services import deployments, retirement
 from mlreg.registry.store.tables import Installation, Version
 from tests.automation_makers import DAY, HOUR, START, Automation
+from tests.faults.workers import await_true
 from tests.feedback_makers import make_model
 from tests.makers import PERSON, make_version
 
@@ -170,6 +173,35 @@ def test_a_state_that_is_locked_is_told_later_and_nobody_waits(automation):
         session.get_one(tables.PolicyState, state.id, with_for_update=True)
         following.wake(automation.database, START + 9 * HOUR)
     following.wake(automation.database, START + 9 * HOUR)
+    (state,) = automation.all(tables.PolicyState)
+    assert state.memory["woken"] == (START + 9 * HOUR).isoformat()
+
+
+WAITS = text("""
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ILIKE '%woken%'
+""")
+
+
+def test_a_policy_that_is_being_judged_looks_again_afterwards(automation):
+    (state,) = automation.all(tables.PolicyState)
+
+    def ask():
+        with automation.database.writing() as session:
+            session.execute(text("SET LOCAL lock_timeout = '60s'"))
+            place = (state.model_id, state.environment)
+            upstream_rows.look_again(session, place, START + 9 * HOUR)
+
+    def waits():
+        with automation.database.reading() as session:
+            return session.execute(WAITS).first() is not None
+
+    with ThreadPoolExecutor() as pool:
+        with automation.database.writing() as session:
+            session.get_one(tables.PolicyState, state.id, with_for_update=True)
+            asked = pool.submit(ask)
+            await_true(lambda: waits() or asked.done())
+        asked.result()
     (state,) = automation.all(tables.PolicyState)
     assert state.memory["woken"] == (START + 9 * HOUR).isoformat()
 

@@ -89,13 +89,13 @@ def perform(attempt: Attempt) -> None:
     failpoint("invariants_checked")
     attempt.check()
     with attempt.finish() as session:
-        check_still_there(session, catalog.id_of(model), [read])
         place = (catalog.id_of(model), str(payload["environment"]))
-        found = [_reading(one, look) for one in checked]
         now = attempt.clock.now()
+        look_again_if_watched(session, place, PREFIX, now=now)
+        check_still_there(session, catalog.id_of(model), [read])
+        found = [_reading(one, look) for one in checked]
         readings.write_readings(session, place, found, now=now)
         watching.watch(session, place, [look.window], now=now)
-        look_again_if_watched(session, place, PREFIX, now=now)
 
 
 def _check(

@@ -1,7 +1,8 @@
 """Readings that are made after their window closed: the policy that watches them looks again.
 
 What always holds: without it such a reading would be judged as the next window closes, a day late;
-a policy whose triggers watch nothing of the kind is left alone.
+a policy whose triggers watch nothing of the kind is left alone. One that a tick has at this moment
+has looked already, so its end is waited for.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 def look_again_if_watched(
     session: WriteSession, place: tuple[int, str], family: str, *, now: datetime
 ) -> None:
-    """Have a deployment's policy look, if a trigger of it watches monitors that begin so."""
+    """Have a deployment's policy look, if a trigger of it watches monitors that begin so.
+
+    To be called before readings are written: a tick, too, takes the policy first, then what it
+    writes; in another order the two would wait for each other.
+    """
     found = policy_in_force(session, *place)
     if found is not None and any(_watches(one, family, now) for one in found.policy.triggers):
         rows.look_again(session, place, now)

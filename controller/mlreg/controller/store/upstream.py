@@ -44,10 +44,7 @@ _WAKE = text(f"""
 _LOOK_AGAIN = text("""
     UPDATE policy_state SET next_fire_at = least(next_fire_at, :now),
         memory = jsonb_set(memory, '{woken}', to_jsonb(CAST(:woken AS text)))
-    WHERE id IN (
-        SELECT id FROM policy_state
-        WHERE enabled AND model_id = :model_id AND environment = :environment
-        FOR UPDATE SKIP LOCKED)
+    WHERE enabled AND model_id = :model_id AND environment = :environment
 """)
 _FORGET = text("DELETE FROM policy_upstream WHERE state_id = :state_id AND source <> ALL(:sources)")
 _FOLLOW = text("""
@@ -176,6 +173,6 @@ def wake(session: WriteSession, now: datetime) -> int:
 
 
 def look_again(session: WriteSession, place: tuple[int, str], now: datetime) -> None:
-    """Have the policy of a deployment look at once; one that is looking now looks later anyway."""
+    """Have the policy of a deployment look at once; one that is looking now is waited for."""
     values = {"model_id": place[0], "environment": place[1], "now": now, "woken": now.isoformat()}
     session.execute(_LOOK_AGAIN, values)
