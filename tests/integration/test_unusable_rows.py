@@ -81,8 +81,18 @@ def test_it_is_said_in_one_line(tmp_path, name):
     assert not (folder / "out").exists()
 
 
-def test_a_step_whose_slice_is_empty_is_told(tmp_path, capfd):
-    folder = train_job(tmp_path, ROWS, steps=[{"upsample": 3, "where": {"hour": 99}}])
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ({"upsample": 3, "where": {"hour": 99}}, True),
+        ({"class_weights": {"0": 1, "1": 1}}, True),
+        ({"subsample": 0.001, "where": {"hour": 3}}, False),  # it leaves none of that hour
+    ],
+)
+def test_a_step_that_changes_nothing_is_told(tmp_path, capfd, step, told):
+    folder = train_job(tmp_path, ROWS, steps=[step])
     train(folder)
     assert read_result(folder)["outcome"] == "trained"
-    assert "the data step 'upsample' met no row" in capfd.readouterr().out
+    (kind, *_) = step
+    said = f"the data step {kind!r} changed no row: nothing came of it" in capfd.readouterr().out
+    assert said == told

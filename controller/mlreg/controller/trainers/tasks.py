@@ -103,10 +103,10 @@ def step_rows(
 
 
 def tell_idle(steps: Sequence[Step], records: Sequence[StepRecord]) -> None:
-    """Say in the log which data steps met no row: their slice is not in these rows."""
+    """Say in the log which data steps changed no row: their slice is not in these rows, say."""
     for step, record in zip(steps, records, strict=True):
-        if not record.touched:
-            sys.stdout.write(f"the data step {step.kind!r} met no row: nothing came of it\n")
+        if record.idle:
+            sys.stdout.write(f"the data step {step.kind!r} changed no row: nothing came of it\n")
 
 
 def _check_stepped(rows: TrainingRows, target: TargetContract) -> None:

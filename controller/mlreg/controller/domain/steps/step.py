@@ -87,12 +87,14 @@ class StepRecord:
         rows: how many rows there were after it.
         touched: how many of them it made or changed.
         declared: its keys.
+        idle: whether it made, changed and left out none.
     """
 
     rows: int
     touched: int
     seed: int
     declared: Mapping[str, Any] = field(default_factory=dict)
+    idle: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what it declared and what it did."""
@@ -145,11 +147,13 @@ def apply_steps(
     """
     records = []
     for step, seed in zip(steps, seeds, strict=True):
+        before = len(rows)
         rows, touched = step.apply(rows, contract, np.random.default_rng(seed))
         if not len(rows):
             raise StepError(step=step.kind, cause="leaves no rows to train on")
         declared = step.model_dump(mode="json", exclude_none=True)
-        records.append(StepRecord(len(rows), touched, seed, declared))
+        idle = not touched and len(rows) == before
+        records.append(StepRecord(len(rows), touched, seed, declared, idle))
     return rows, records
 
 
