@@ -66,10 +66,10 @@ class Guesses:
         return np.full(len(matrix), float(model.path.read_text()))
 
 
-def searched(tmp_path, weights, own=None):
-    """Search a constant for 80 rows of which 10 % are of class 1, first with the chance 0.5."""
+def searched(tmp_path, weights, own=None, ones=range(0, 80, 10)):
+    """Search a constant for 80 rows of which few are of class 1, first with the chance 0.5."""
     stamps = pa.array(range(80), pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-    labels = np.array([float(number % 10 == 0) for number in range(80)])
+    labels = np.array([float(number in ones) for number in range(80)])
     columns = {"time": stamps, "label": labels, "x": np.zeros(80), "weight": weights(labels)}
     if own is not None:
         columns["mlreg:weight"] = own(labels)
@@ -103,6 +103,11 @@ def test_newest_rows_that_count_nothing_compare_no_trials(tmp_path):
 
     with pytest.raises(SearchError, match=r"newest rows, by which .* compared: every weight is 0"):
         searched(tmp_path, older)
+
+
+def test_older_rows_of_one_class_are_no_fault_of_data_steps_that_there_are_not(tmp_path):
+    """All rows together have both classes; whether a trainer can learn from some is its own."""
+    assert searched(tmp_path, np.ones_like, ones=range(40, 80, 10)) == 0.1
 
 
 def test_rows_of_one_moment_cannot_be_split():
