@@ -277,7 +277,6 @@ import sys, threading
 from pathlib import Path
 from mlreg.controller.executors.executor import ChildTask
 from mlreg.controller.executors.local import LocalExecutor
-from tests.faults.workers import PATIENCE_SECONDS
 executor = LocalExecutor({"PYTHONPATH": sys.argv[1]}, preload=())
 task = ChildTask("executor_children:sleep_with_offspring", Path(sys.argv[2]))
 executor.run(task, threading.Event())
