@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from mlreg.controller.services.draining import drain_model
 from mlreg.controller.store.readings import list_readings
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation, labels_of, rows_of
 
@@ -103,6 +104,23 @@ def test_a_window_is_looked_at_before_it_is_mature_and_corrected_for_the_delay(d
     mature = one_of(automation, "bias", day)
     assert mature.state == "final"
     assert young.value == pytest.approx(mature.value, abs=0.04)
+
+
+def test_a_window_is_looked_at_while_the_mature_one_before_it_is_not_measured_yet(automation):
+    for number in range(5):
+        log_day(automation, START + number * DAY)
+        if number < 3:
+            automation.pass_to(START + (number + 1) * DAY)
+            continue
+        automation.clock_now = START + (number + 1) * DAY
+        drain_model(
+            automation.database, automation.store, automation.model.id, now=automation.clock_now
+        )
+        automation.tick()  # no worker takes what it asks for
+    automation.work()
+    assert one_of(automation, "labelled_share", START + 2 * DAY).state == "final"
+    early = one_of(automation, "labelled_share", START + 4 * DAY)
+    assert (early.state, early.value is None) == ("immature", False)
 
 
 def test_young_readings_never_count(database, store):

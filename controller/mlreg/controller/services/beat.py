@@ -218,8 +218,9 @@ def _await_matured(beat: Beat, memory: PolicyMemory) -> PolicyMemory:
             memory = memory._replace(matured_until=window.end)
             beat.report.windows += 1
             continue
-        looks, beat.looks = beat.looks, []  # one job does both
-        beat.report.jobs += measuring.enqueue_measure(beat.session, beat.in_force, window, looks)
+        if measuring.enqueue_measure(beat.session, beat.in_force, window, beat.looks):
+            beat.report.jobs += 1
+            beat.looks = []  # one job does both, unless it was asked for before
         asked += 1
     return memory
 
