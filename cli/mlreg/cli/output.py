@@ -82,10 +82,16 @@ def print_fields(value: object) -> None:
     if not isinstance(value, dict):
         print(value)
         return
+    for line in field_lines(value):
+        print(line)
+
+
+def field_lines(value: Mapping[str, object]) -> Iterator[str]:
+    """Yield a mapping as `name  value` lines, the values below each other."""
     width = max((len(str(key)) for key in value), default=0)
     for key, item in value.items():
         shown = json.dumps(item, ensure_ascii=False) if isinstance(item, dict | list) else item
-        print(f"{str(key).ljust(width)}  {cell(shown)}")
+        yield f"{str(key).ljust(width)}  {cell(shown)}"
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower name

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from mlreg.cli.commands.cost import amount_of
-from mlreg.cli.tables import cell
+from mlreg.cli.output import field_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlreg.client.wire.runs import RunAnswer
 
-WIDTH = 17
 INDENT = "  "
 
 
 def run_lines(run: RunAnswer) -> Iterator[str]:
     """Yield a run; keys of the specification stand as in a policy: `retrain.rounds  60`."""
     facts = run.model_dump(mode="json", exclude={"costs", "specification"})
-    for name, fact in facts.items():
-        yield _line(name, fact)
-    yield _line("took", _took(run))
+    yield from field_lines({**facts, "took": _took(run)})
     said = dict(_flat(run.specification, ""))
     if said:
         yield "specification"
-        width = max(map(len, said))
-        for name, fact in sorted(said.items()):
-            yield f"{INDENT}{_line(name, fact, width)}"
-
-
-def _line(name: str, fact: object, width: int = WIDTH) -> str:
-    shown = json.dumps(fact, ensure_ascii=False) if isinstance(fact, dict | list) else fact
-    return f"{name:<{width}}  {cell(shown)}"
+        yield from (f"{INDENT}{line}" for line in field_lines(dict(sorted(said.items()))))
 
 
 def _took(run: RunAnswer) -> str | None:
