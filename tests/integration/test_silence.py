@@ -22,6 +22,7 @@ from mlreg.controller.services import silence
 from mlreg.controller.services.heartbeat import Heartbeat
 from mlreg.controller.services.leadership import note_tick
 from mlreg.controller.services.silence import SilenceSettings, SilenceWatch
+from mlreg.controller.store import silence as rows
 from mlreg.registry.domain.targets import parse_target
 from mlreg.registry.services import announcing
 from mlreg.registry.services.deployments import Change, promote
@@ -142,6 +143,29 @@ def test_who_tells_many_keeps_its_turn_and_who_lost_it_leaves_the_rest(
     assert turns[0] < turns[1]
     assert len(receiver.bodies) == 3 + 2
     assert topics(database) == ["controller.silent"]
+
+
+def test_who_lost_its_turn_ends_no_others(database, receiver, monkeypatch):
+    monkeypatch.setattr(announcing, "AT_ONCE", 1)
+    [make_hook(database, receiver, f"hook-{number}") for number in range(3)]
+    first, second = watch_of(database, receiver), watch_of(database, receiver)
+    second.look()
+    gone = text("UPDATE leader SET alarm_until = clock_timestamp() - interval '1 second'")
+
+    def others_take_it():
+        with database.writing() as session:
+            session.execute(gone)
+        with database.writing() as session:
+            ticked_at = session.execute(text("SELECT ticked_at FROM leader")).scalar_one()
+            assert rows.take_alarm(session, ticked_at, 60) is not None
+
+    first._dispatcher = Counting(first._dispatcher, others_take_it)
+    falls_silent(database, first, second)
+    assert (len(receiver.bodies), topics(database)) == (1, [])
+    with database.writing() as session:  # and these are killed on the way
+        session.execute(gone)
+    second.look()
+    assert (len(receiver.bodies), topics(database)) == (1 + 3, ["controller.silent"])
 
 
 def test_a_fresh_process_gives_the_controller_its_time(database, receiver):

@@ -126,7 +126,7 @@ class SilenceWatch:
         if not announce(self._database, self._dispatcher, event, last.now, mine.hold):
             return
         with self._database.writing() as session:
-            if rows.note_alarm(session, ticked_at):
+            if rows.note_alarm(session, ticked_at, mine.until):
                 tell(session, SILENT, body, now=last.now)
 
     def _run(self) -> None:
@@ -136,12 +136,12 @@ class SilenceWatch:
 
 
 class _Turn:
-    """The turn to tell of a silence, held by threads that send."""
+    """The turn to tell of a silence until then, held by threads that send."""
 
     def __init__(self, database: Database, ticked_at: datetime, until: datetime) -> None:
         self._database = database
         self._ticked_at = ticked_at
-        self._until = until
+        self.until = until
         self._lock = threading.Lock()
 
     def hold(self) -> bool:
@@ -152,9 +152,9 @@ class _Turn:
         with self._lock:
             try:
                 with self._database.writing() as session:
-                    until = rows.hold_alarm(session, self._ticked_at, self._until, ALARM_SECONDS)
+                    until = rows.hold_alarm(session, self._ticked_at, self.until, ALARM_SECONDS)
             except (RegistryError, SQLAlchemyError):
                 return True
             if until is not None:
-                self._until = until
+                self.until = until
             return until is not None

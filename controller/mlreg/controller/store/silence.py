@@ -28,7 +28,8 @@ _HOLD = text("""
 """)
 _TOLD = text("""
     UPDATE leader SET alarmed_at = clock_timestamp(), alarm_until = NULL
-    WHERE id = 1 AND ticked_at = :ticked_at AND alarmed_at IS NULL RETURNING id
+    WHERE id = 1 AND ticked_at = :ticked_at AND alarmed_at IS NULL AND alarm_until = :until
+    RETURNING id
 """)
 
 
@@ -72,6 +73,9 @@ def hold_alarm(
     return session.execute(_HOLD, values).scalar_one_or_none()
 
 
-def note_alarm(session: WriteSession, ticked_at: datetime) -> bool:
-    """Write down that somebody was told of the silence since then; False when it is over."""
-    return session.execute(_TOLD, {"ticked_at": ticked_at}).first() is not None
+def note_alarm(session: WriteSession, ticked_at: datetime, until: datetime) -> bool:
+    """Write down that somebody was told of the silence since then, by whose turn it is until then.
+
+    False when it is over, or another's turn by now: that one tells all of them.
+    """
+    return session.execute(_TOLD, {"ticked_at": ticked_at, "until": until}).first() is not None
