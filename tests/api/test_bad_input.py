@@ -13,6 +13,7 @@ import pytest
 
 from mlreg.cli.session import explain
 from mlreg.client.errors import InvalidError
+from tests.faults.workers import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -103,9 +104,9 @@ def test_a_download_that_is_ended_leaves_nothing_behind(mlreg, command, tmp_path
     assert done.returncode == 0, done
     words = [*command["args"], "version", "download", "flights/1", "there"]
     child = subprocess.Popen(**{**command, "args": words})
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_SECONDS
     while not list(tmp_path.glob(".mlreg-*")) and time.monotonic() < end:
         time.sleep(0.002)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(30) in {0, 143}
+    assert child.wait(PATIENCE_SECONDS) in {0, 143}
     assert list(tmp_path.glob(".mlreg-*")) == []

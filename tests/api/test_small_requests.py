@@ -18,6 +18,7 @@ from mlreg.controller.services.group_commit import GroupCommit, LogBusyError, Sm
 from mlreg.controller.services.known_models import KnownModels
 from mlreg.controller.services.small_batches import SmallBody, check_together, keep_together
 from mlreg.registry.domain.errors import RegistryError
+from tests.faults.workers import PATIENCE_SECONDS
 from tests.feedback_makers import NOW, make_model, make_store, predictions
 
 JSON = "application/json"
@@ -193,7 +194,7 @@ def test_beyond_the_bound_the_answer_is_to_come_again(database, model, monkeypat
 
     class SlowClock:
         def now(self):
-            held.wait(20)
+            held.wait(PATIENCE_SECONDS)
             return NOW
 
     commits = GroupCommit(database, KnownModels(database), SlowClock(), answered.extend)

@@ -15,13 +15,12 @@ from sqlalchemy import text
 
 from mlreg.client.client import Client
 from tests.docs.test_readme import ROOT, blocks
-from tests.faults.workers import await_true
+from tests.faults.workers import PATIENCE_SECONDS, await_true
 
 PAGE = (ROOT / "docs" / "how-to" / "run-several-controllers.md").read_text()
 CONTROL, WORK, *LOOKS = [
     line for block in blocks(PAGE, "bash") for line in block.strip().splitlines()
 ]
-PATIENCE_SECONDS = 60.0
 LEADS = text("SELECT holder = :holder AND until >= clock_timestamp() FROM leader")
 
 
@@ -68,8 +67,8 @@ def test_every_command_of_the_page(postgres, template, tmp_path):
             role(WORK, environ) as worker,
             Client(api.url, api.token) as client,
         ):
-            await_true(lambda: leader(client) and client.members.workers(), PATIENCE_SECONDS)
-            await_true(lambda: len(client.members.controllers()) == 2, PATIENCE_SECONDS)
+            await_true(lambda: leader(client) and client.members.workers())
+            await_true(lambda: len(client.members.controllers()) == 2)
             assert client.members.workers()[0].labels == ["big", "gpu"]
             for line in LOOKS:
                 words = [sys.executable, "-m", "mlreg.cli", *shlex.split(line)[1:]]
@@ -87,7 +86,7 @@ def test_every_command_of_the_page(postgres, template, tmp_path):
             assert process_of(former, (one, other)).wait(PATIENCE_SECONDS) == 0
             with api.parts.database.reading() as session:  # given back, not left to run out
                 assert not session.execute(LEADS, {"holder": former}).scalar_one()
-            await_true(lambda: leader(client) not in {None, former}, PATIENCE_SECONDS)
+            await_true(lambda: leader(client) not in {None, former})
             assert former not in json.dumps([m.name for m in client.members.controllers()])
 
             worker.send_signal(signal.SIGTERM)

@@ -111,7 +111,7 @@ def storm(database, url, folder, seconds, seed=7):
             while time.monotonic() < ends:
                 fleet.strike(rng)
             ticks = watch.ticks
-            watch.await_ticks(5, 30)
+            watch.await_ticks(5)
             with database.writing() as session:
                 session.exec(select(PolicyState)).one().enabled = False
             await_true(lambda: is_quiet(database), 120)

@@ -122,6 +122,4 @@ def test_a_controller_that_was_killed_obeys_when_another_is_started(
         wanted = {name: in_time + later for name, later in expected.items()}
         await_true(lambda: fired(database) == wanted)
         move_to(database, START + 5 * HOUR)
-        await_true(
-            lambda: [all_[-1] for all_ in fired(database).values()] == [(5, "run", 0)] * 3, 30
-        )
+        await_true(lambda: [all_[-1] for all_ in fired(database).values()] == [(5, "run", 0)] * 3)

@@ -76,7 +76,7 @@ def test_each_policy_is_judged_once_whoever_judges_it(database, assessor, monkey
     assert tick(database, assessor).is_idle
     process = assessor._process
     process.stdin.close()  # as when the controller dies
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_its_answer_to_a_controller_that_was_killed_is_no_bug(assessor):
@@ -84,7 +84,7 @@ def test_its_answer_to_a_controller_that_was_killed_is_no_bug(assessor):
     process.stdout.close()
     with assessor.asked([], LATER, Leadership("a", 1)):
         process.stdin.close()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])

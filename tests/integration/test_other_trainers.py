@@ -62,7 +62,7 @@ def version(database, number):
 
 def retrained(database, now, lane="full", **rule):
     values = RetrainRule.model_validate(rule)
-    return await_end(database, ask(database, now=now, lane=lane, retrain=values), 90)
+    return await_end(database, ask(database, now=now, lane=lane, retrain=values))
 
 
 @pytest.mark.nightly

@@ -75,14 +75,14 @@ def test_what_was_found_is_trained_recorded_and_not_searched_again(database, sto
 @pytest.mark.usefixtures("at_work")
 def test_a_search_ends_in_time_and_a_refused_trial_is_a_row(database):
     rule = searching(seconds=0.5, trials=1_000)
-    run = await_end(database, ask(database, now=NOW, retrain=rule), 60)
+    run = await_end(database, ask(database, now=NOW, retrain=rule))
     lines = log_of(database, run.id)
     assert run.state == "succeeded", lines
     assert any("s are over after" in line for line in lines)
     refused = searching(params={"no_such_parameter": [1, 2]})
-    run = await_end(database, ask(database, now=NOW, retrain=refused), 60)
+    run = await_end(database, ask(database, now=NOW, retrain=refused))
     lines = log_of(database, run.id)
     assert run.state == "succeeded", lines
     assert any("trial 1: training parameter 'no_such_parameter'" in line for line in lines)
-    stateful = await_end(database, ask(database, now=NOW, retrain=rule, lane="refit"), 60)
+    stateful = await_end(database, ask(database, now=NOW, retrain=rule, lane="refit"))
     assert stateful.lane == "full", "there is no champion: and then it searches"

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.faults.workers import PATIENCE_SECONDS, await_true
 from tests.servers.running import RunningMlreg
 
 
@@ -20,14 +20,6 @@ def is_ready(running: RunningMlreg) -> bool:
             return answer.status == 200
     except OSError:
         return False
-
-
-def await_that(condition, seconds: float = 60.0) -> float:
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, "it did not come true in time"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def descendants(pid: int) -> set[int]:
@@ -67,8 +59,8 @@ def test_it_listens_on_this_machine_only(mlreg):
 def test_what_dies_is_started_again(mlreg, role):
     before = mlreg.pids()[role]
     os.kill(before, signal.SIGKILL)
-    await_that(lambda: mlreg.pids().get(role, before) != before)
-    await_that(lambda: is_ready(mlreg))
+    await_true(lambda: mlreg.pids().get(role, before) != before)
+    await_true(lambda: is_ready(mlreg))
 
 
 @pytest.mark.slow
@@ -85,9 +77,9 @@ def test_nothing_is_left_running(start_mlreg, how):
     everything = descendants(running.process.pid)
     assert len(everything) >= 8
     running.process.send_signal(how)
-    code = running.process.wait(timeout=60)
+    code = running.process.wait(timeout=PATIENCE_SECONDS)
     if how == signal.SIGKILL:
-        await_that(lambda: not running_among(everything))
+        await_true(lambda: not running_among(everything))
     else:
         assert (code, running_among(everything)) == (0, set())
 
@@ -101,7 +93,7 @@ def test_a_first_start_that_was_killed_is_done_again(start_mlreg, tmp_path, sign
     words = [sys.executable, "-m", "mlreg.cli", "up", f"--data={data}", "--port=0"]
     environ = {**RunningMlreg(data).environ, "MLREG_UNSAFE_NO_SYNC": ""}
     with subprocess.Popen(words, env=environ, stderr=subprocess.DEVNULL) as up:
-        await_that((data / sign).exists, 60)
+        await_true((data / sign).exists)
         everything = descendants(up.pid)
         up.kill()
     again = start_mlreg(data)
