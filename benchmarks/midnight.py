@@ -14,27 +14,29 @@ another number of policies.
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sqlalchemy import text
 
-from benchmarks.report import report
 from benchmarks.seed import seed_versions
-from benchmarks.tick import _DEPLOY, _POLICY, _REVISE, _STATE, DAY, MIDNIGHT, bodies_of, peak_mib
-from mlreg.cli.migrations import upgrade
-from mlreg.cli.postgres import EmbeddedPostgres
+from benchmarks.tick import (
+    APPLIED,
+    DAY,
+    MIDNIGHT,
+    bodies_of,
+    lead,
+    main,
+    measure_apart,
+    peak_mib,
+    write_all,
+)
 from mlreg.controller.domain.memory import PolicyMemory
 from mlreg.controller.domain.profile import make_bins, merge_all, profile_rows
 from mlreg.controller.services import tick as ticking
-from mlreg.controller.services.leadership import Reign, take_leadership
 from mlreg.registry.domain.contracts import FeatureContract
 from mlreg.registry.store.database import Database
 
@@ -71,8 +73,6 @@ _DAYS = """
     SELECT id, :contract, 1, 'day', day.at, :rows, :day
     FROM model, generate_series(CAST(:oldest AS timestamptz), :first, interval '1 day') AS day (at)
 """
-
-
 _MEASURED = """
     INSERT INTO reading (model_id, environment, monitor, subject, start, "end", value, rows, state,
                          created_at)
@@ -118,15 +118,8 @@ def build(database: Database, policies: int) -> None:
         "first": yesterday,
         "oldest": yesterday - DAYS * DAY,
     }
-    made = (_DEPLOY, _REVISE, _POLICY, _STATE)
     logged = (_CONTRACT, _BINS, _VERSIONS, _REFERENCES, _HOURS, _DAYS)
-    with database.writing() as session:
-        session.execute(text("SET LOCAL statement_timeout = 0"))
-        for statement in (*made, *logged):
-            session.execute(text(statement), values)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text("VACUUM ANALYZE"))
+    write_all(database, (*APPLIED, *logged), values)
 
 
 def _rows(rng: np.random.Generator, rows: int, answered: str) -> dict[str, NDArray[np.float64]]:
@@ -163,12 +156,9 @@ def measure_midnight(url: str) -> dict[str, float]:
 
 
 def _ticked(database: Database) -> Ticked:
-    leadership = take_leadership(database, "benchmark", ttl_seconds=600.0)
-    if leadership is None:
-        sys.exit("another controller ticks here")
+    reign, now = lead(database), MIDNIGHT + timedelta(minutes=1)
     began, cpu = time.perf_counter(), time.process_time()
-    now = MIDNIGHT + timedelta(minutes=1)
-    done = ticking.tick(database, now=now, reign=Reign(database, leadership))
+    done = ticking.tick(database, now=now, reign=reign)
     if done.failed:
         sys.exit(f"the tick failed: {done.failed[0]}")
     seconds, spent = time.perf_counter() - began, time.process_time() - cpu
@@ -177,27 +167,8 @@ def _ticked(database: Database) -> Ticked:
 
 def measure(policies: int = POLICIES) -> dict[str, float]:
     """Return every number; the ticks are of a process of their own."""
-    folder = Path(tempfile.mkdtemp(prefix="mlreg-midnight-"))
-    server = EmbeddedPostgres(folder / "pg")
-    server.start()
-    try:
-        upgrade(server.url())
-        database = Database(server.url())
-        build(database, policies)
-        database.dispose()
-        words = [sys.executable, "-m", "benchmarks.midnight", "--ticks", server.url()]
-        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        return found
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    return measure_apart("midnight", lambda database: build(database, policies))
 
 
 if __name__ == "__main__":
-    if "--ticks" in sys.argv:
-        print(json.dumps(measure_midnight(sys.argv[-1])))
-    else:
-        sizes = [int(word) for word in sys.argv[1:] if word.isdigit()]
-        sys.argv = [word for word in sys.argv if not word.isdigit()]
-        report(lambda: measure(*sizes), TARGETS)
+    main(measure_midnight, measure, TARGETS)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 
-from benchmarks.report import report
+from benchmarks.report import Target, report
 from benchmarks.seed import seed_versions
 from mlreg.cli.assessing import COMMAND
 from mlreg.cli.migrations import upgrade
@@ -40,7 +40,7 @@ from mlreg.controller.services.policy_texts import parse_policy
 from mlreg.registry.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 POLICIES, FEATURES, DAYS = 10_000, 2, 7
 FIRING = 1_000
@@ -84,6 +84,8 @@ _STATE = """
                               evaluated_until, memory)
     SELECT model_id, environment, id, true, :due, :midnight, CAST(:memory AS jsonb) FROM policy
 """
+APPLIED = (_DEPLOY, _REVISE, _POLICY, _STATE)
+"""What gives each model a champion, and a policy that is due."""
 _READINGS = """
     INSERT INTO reading (model_id, environment, monitor, subject, start, "end", value, rows, state,
                          created_at)
@@ -95,8 +97,6 @@ _READINGS = """
           UNION ALL SELECT 'psi', 'f' || number, 0.3 FROM generate_series(1, :features) AS number
          ) AS one
 """
-
-
 _DUE = """
     UPDATE policy_state SET memory = CAST(:memory AS jsonb),
         next_fire_at = CASE WHEN id % :one_of = 0 THEN CAST(:due AS timestamptz) ELSE :later END
@@ -115,7 +115,7 @@ def build(database: Database, policies: int, features: int) -> None:
     """Write models, champions, policies and what was read of them."""
     names = seed_versions(database.url, policies, policies, prefix="m").names
     memory = PolicyMemory(MIDNIGHT, MIDNIGHT - DAY, MIDNIGHT).to_json()
-    values = {
+    values: Mapping[str, object] = {
         "at": MIDNIGHT - 60 * DAY,
         "names": list(names),
         "bodies": bodies_of(names),
@@ -125,9 +125,14 @@ def build(database: Database, policies: int, features: int) -> None:
         "first": MIDNIGHT - DAYS * DAY,
         "features": features,
     }
+    write_all(database, (*APPLIED, _READINGS), values)
+
+
+def write_all(database: Database, statements: Iterable[str], values: Mapping[str, object]) -> None:
+    """Execute statements, however long they take, and let the planner know what they wrote."""
     with database.writing() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        for statement in (_DEPLOY, _REVISE, _POLICY, _STATE, _READINGS):
+        for statement in statements:
             session.execute(text(statement), values)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET statement_timeout = 0"))
@@ -213,11 +218,16 @@ def _due_again(database: Database, one_of: int = 1) -> None:
         session.execute(text(_DUE), values)
 
 
-def _ticked(database: Database, now: datetime, assessor: Assessor | None) -> Ticked:
+def lead(database: Database) -> Reign:
+    """Lead, for longer than any tick takes."""
     leadership = take_leadership(database, "benchmark", ttl_seconds=600.0)
     if leadership is None:
         sys.exit("another controller ticks here")
-    reign, pid = Reign(database, leadership), None if assessor is None else assessor.pid
+    return Reign(database, leadership)
+
+
+def _ticked(database: Database, now: datetime, assessor: Assessor | None) -> Ticked:
+    reign, pid = lead(database), None if assessor is None else assessor.pid
     began, cpu = time.perf_counter(), time.process_time() + cpu_seconds(pid)
     done = ticking.tick(database, now=now, reign=reign, assessor=assessor)
     seconds, spent = time.perf_counter() - began, time.process_time() + cpu_seconds(pid) - cpu
@@ -228,15 +238,25 @@ def _ticked(database: Database, now: datetime, assessor: Assessor | None) -> Tic
 
 def measure(policies: int = POLICIES, features: int = FEATURES) -> dict[str, float]:
     """Return every number; the ticks are of a process of their own."""
-    folder = Path(tempfile.mkdtemp(prefix="mlreg-tick-"))
+    return measure_apart("tick", lambda database: build(database, policies, features))
+
+
+def measure_apart(name: str, build: Callable[[Database], None]) -> dict[str, float]:
+    """Build on a server of its own; return what a process of its own measures there.
+
+    Args:
+        name: of the benchmark, which is called with `--ticks` and the server's URL.
+        build: writes what is there before.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"mlreg-{name}-"))
     server = EmbeddedPostgres(folder / "pg")
     server.start()
     try:
         upgrade(server.url())
         database = Database(server.url())
-        build(database, policies, features)
+        build(database)
         database.dispose()
-        words = [sys.executable, "-m", "benchmarks.tick", "--ticks", server.url()]
+        words = [sys.executable, "-m", f"benchmarks.{name}", "--ticks", server.url()]
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         return found
@@ -245,10 +265,19 @@ def measure(policies: int = POLICIES, features: int = FEATURES) -> dict[str, flo
         shutil.rmtree(folder, ignore_errors=True)
 
 
-if __name__ == "__main__":
+def main(
+    measure_there: Callable[[str], dict[str, float]],
+    measure_all: Callable[..., dict[str, float]],
+    targets: Mapping[str, Target],
+) -> None:
+    """Be the process that measures, or the one that reports; numbers in its words are sizes."""
     if "--ticks" in sys.argv:
-        print(json.dumps(measure_ticks(sys.argv[-1])))
-    else:
-        sizes = [int(word) for word in sys.argv[1:] if word.isdigit()]
-        sys.argv = [word for word in sys.argv if not word.isdigit()]
-        report(lambda: measure(*sizes), TARGETS)
+        print(json.dumps(measure_there(sys.argv[-1])))
+        return
+    sizes = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    sys.argv = [word for word in sys.argv if not word.isdigit()]
+    report(lambda: measure_all(*sizes), targets)
+
+
+if __name__ == "__main__":
+    main(measure_ticks, measure, TARGETS)
