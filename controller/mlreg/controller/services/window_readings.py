@@ -168,9 +168,12 @@ def say(session: ReadSession, opened: Sequence[Opened]) -> list[Said]:
     known = [_rows(one, down) for one, down in zip(opened, _outages(session, opened), strict=True)]
     final = [one for one in known if one.state == "final"]
     histories = iter(load_histories(session, [_sought(one) for one in final]))
-    asked = [one for one in final if estimating.needs_history(one.opened.watched.task)]
-    ends = [(one.opened.watched.place, one.opened.window.end) for one in asked]
-    outcomes = dict(zip(map(id, asked), past_outcomes_of(session, ends), strict=True))
+    ends = [
+        (one.opened.watched.place, one.opened.window.end)
+        for one in final
+        if estimating.needs_history(one.opened.watched.task)
+    ]
+    outcomes = iter(past_outcomes_of(session, ends))
     said = []
     for one in known:
         watched, window = one.opened.watched, one.opened.window
@@ -180,7 +183,7 @@ def say(session: ReadSession, opened: Sequence[Opened]) -> list[Said]:
             estimated = estimating.Estimated(
                 *watched.place, watched.task, watched.contract, watched.threshold
             )
-            past = outcomes.get(id(one), [])
+            past = next(outcomes) if estimating.needs_history(watched.task) else []
             found += estimating.estimates(session, estimated, window, kept, past)
         else:
             found = [_mark(one, monitor, one.state) for monitor in WHOLE]
