@@ -15,9 +15,8 @@ from mlreg.controller.domain.bins import Bins
 from mlreg.controller.domain.season import past_starts
 from mlreg.controller.domain.windows import DAY, Interval
 from mlreg.controller.monitors.monitor import History
-from mlreg.controller.services.profiles import find_bins
 from mlreg.controller.services.rollups import LENGTHS, Starts, Width, WindowStack, load_starts
-from mlreg.controller.store import profiles, readings
+from mlreg.controller.store import profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +35,7 @@ FIRST_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A window of a log whose past is sought; `down`: the outages in it."""
+    """A window of a log whose past is sought; `down`: the outages in that."""
 
     log: Log
     bins: Bins
@@ -44,22 +43,12 @@ class Sought:
     down: Sequence[Interval]
 
 
-def load_history(session: ReadSession, log: Log, window: Interval) -> History | None:
-    """Return the past windows to compare a window with; None without bins.
+def load_histories(session: ReadSession, sought: Sequence[Sought]) -> list[History]:
+    """Return the past windows to compare each window with.
 
     Raises:
         BrokenProfileError: stored bytes are not profiles of the contract's bins.
     """
-    bins = find_bins(session, log[1])
-    if bins is None:
-        return None
-    first = past_starts(window.start, window.length)[0]
-    down = readings.outage_intervals(session, log[0], Interval(first, window.start))
-    return load_histories(session, [Sought(log, bins, window, down)])[0]
-
-
-def load_histories(session: ReadSession, sought: Sequence[Sought]) -> list[History]:
-    """Return the past windows to compare each window with; errors as above."""
     found: dict[int, History] = {}
     for width in sorted({_width(one.window) for one in sought}):
         places = [place for place, one in enumerate(sought) if _width(one.window) == width]
