@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mlreg.cli.output import warn
-from mlreg.client.errors import UnreachableError
+from mlreg.client.errors import MlregError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,5 +48,5 @@ class Waits:
     def _because(self, number: int) -> str | None:
         try:
             return next((one.because for one in self._queue() if one.run == number), None)
-        except UnreachableError:  # whoever waits for the run waits this out too
+        except MlregError:  # what is only told must not end the wait for the run
             return None
