@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import to_json
 from sqlalchemy import text
 
-from mlreg.controller.store.profiles import Body
-from mlreg.registry.store.database import WriteSession
-from mlreg.registry.store.exchange import exchange
+from mlreg.controller.store.profiles import Body, fetch_with_bodies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,7 +163,7 @@ def references_of(session: ReadSession, asked: Sequence[tuple[int, int]]) -> lis
         for place, (model_id, version) in enumerate(asked)
     ]
     found: list[Reference | None] = [None] * len(asked)
-    for place, *columns in _bodies(session, _REFERENCES, {"asked": _json(rows)}):
+    for place, *columns in fetch_with_bodies(session, _REFERENCES, {"asked": _json(rows)}):
         found[place] = Reference(*columns)
     return found
 
@@ -173,7 +171,7 @@ def references_of(session: ReadSession, asked: Sequence[tuple[int, int]]) -> lis
 def hours_of(session: ReadSession, spans: Sequence[Span]) -> list[list[Body]]:
     """Return for each log the profiles of its hours, by start and version."""
     found: list[list[Body]] = [[] for _ in spans]
-    for place, *body in _bodies(session, _HOURS, {"spans": _written(spans)}):
+    for place, *body in fetch_with_bodies(session, _HOURS, {"spans": _written(spans)}):
         found[place].append(Body(*body))
     return found
 
@@ -191,7 +189,9 @@ def bodies_at(
     if not rows:
         return found
     statement = _BODIES_AT["hour" if width == "hour" else "rolled"]
-    for place, *body in _bodies(session, statement, {"asked": _json(rows), "width": width}):
+    for place, *body in fetch_with_bodies(
+        session, statement, {"asked": _json(rows), "width": width}
+    ):
         found[place].append(Body(*body))
     return found
 
@@ -231,14 +231,3 @@ def _rows(session: ReadSession, statement: TextClause, spans: Sequence[Span]) ->
         return []
     values = {"spans": _written(spans)}
     return list(session.connection().execute(statement, values).cursor.fetchall())
-
-
-def _bodies(
-    session: ReadSession, statement: TextClause, values: Mapping[str, object]
-) -> list[tuple[Any, ...]]:
-    """Run a query of bodies past SQLAlchemy, as `profiles` does."""
-    if isinstance(session, WriteSession):
-        session.flush()
-        session.run_what_is_left()
-    (found,) = exchange(session.connection(), [(statement, values)], binary=True)
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -133,7 +133,7 @@ def list_bodies(
     """
     statement = _BODIES["hour" if width == "hour" else "rolled"]
     values = {"model_id": log[0], "contract": log[1], "start": start, "end": end, "width": width}
-    return _bodies(session, statement, values)
+    return [Body(*row) for row in fetch_with_bodies(session, statement, values)]
 
 
 def first_logged(session: ReadSession, model_id: int, since: datetime) -> datetime | None:
@@ -232,12 +232,12 @@ def add_labels(session: WriteSession, model_id: int, version: int, labels: bytes
     session.execute(statement)
 
 
-def _bodies(
+def fetch_with_bodies(
     session: ReadSession, statement: TextClause, values: Mapping[str, object]
-) -> list[Body]:
+) -> list[tuple[Any, ...]]:
     """Run a query of bodies past SQLAlchemy, which would fetch megabytes as hexadecimal text."""
     if isinstance(session, WriteSession):
         session.flush()
         session.run_what_is_left()
     (found,) = exchange(session.connection(), [(statement, values)], binary=True)
-    return [Body(*row) for row in found]
+    return found
