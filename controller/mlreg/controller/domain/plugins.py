@@ -29,6 +29,12 @@ def load_kinds(points: Iterable[EntryPoint], base: type[Part]) -> dict[str, type
     return {point.name: _load(point, base) for point in points}
 
 
+def broken_line(point: EntryPoint, cause: str) -> str:
+    """Say that something of others cannot be loaded, whose it is, and why."""
+    by = "" if point.dist is None else f" of the package {point.dist.name} {point.dist.version}"
+    return f"{point.name!r}{by} is installed and cannot be loaded ({cause})"
+
+
 def _load(point: EntryPoint, base: type[Part]) -> type[Part]:
     errors: list[Exception] = []
     with Edge(errors.append):  # whatever another's module does as it is imported
@@ -41,8 +47,7 @@ def _load(point: EntryPoint, base: type[Part]) -> type[Part]:
 
 def _broken(point: EntryPoint, base: type[Part], cause: str) -> type[Part]:
     """Return a kind that is none of anything: reading it tells why."""
-    by = "" if point.dist is None else f" of the package {point.dist.name} {point.dist.version}"
-    message = f"{point.name!r}{by} is installed and cannot be loaded ({cause})"
+    message = broken_line(point, cause)
 
     def refuse(_form: Any) -> Any:  # noqa: ANN401 - whatever the file says
         raise ValueError(message)

@@ -110,8 +110,8 @@ class BrokenTrainerError(InvalidError):
     code = "broken_trainer"
     hint = "Mend or remove that package where workers run; the other trainers are there."
 
-    def __init__(self, *, name: str, by: str, cause: str) -> None:
-        super().__init__(f"the trainer {name!r}{by} is installed and cannot be loaded ({cause})")
+    def __init__(self, *, line: str) -> None:
+        super().__init__(f"the trainer {line}")
 
 
 class LaneNotOfTrainerError(InvalidError):

@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from mlreg.client.edge import Edge
+from mlreg.controller.domain.plugins import broken_line
 from mlreg.controller.domain.trainer_kinds import ENTRY_POINTS
 from mlreg.controller.trainers.command import CommandTrainer
 from mlreg.controller.trainers.errors import (
@@ -73,8 +74,7 @@ def load_trainer(point: EntryPoint) -> Trainer:
         if all(hasattr(found, part) for part in ("name", "train", "score")):
             return cast("Trainer", found)
     cause = f"{type(errors[0]).__name__}: {errors[0]}" if errors else f"{point.value} is no trainer"
-    by = "" if point.dist is None else f" of the package {point.dist.name} {point.dist.version}"
-    raise BrokenTrainerError(name=point.name, by=by, cause=" ".join(cause.split())[:300])
+    raise BrokenTrainerError(line=broken_line(point, " ".join(cause.split())[:300]))
 
 
 def _open_ours(name: str) -> Trainer:
