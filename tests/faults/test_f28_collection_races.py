@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import text
 from sqlmodel import select
 
 from mlreg.registry.artifacts.errors import BlobCorruptError
@@ -44,6 +45,7 @@ from mlreg.registry.store import garbage as rows
 from mlreg.registry.store.clock import SystemClock
 from mlreg.registry.store.database import Database
 from tests.faults.forks import run_forked
+from tests.faults.workers import await_true
 from tests.makers import PERSON, make_model
 
 pytestmark = [pytest.mark.slow]
@@ -56,6 +58,11 @@ FAILPOINTS = [
     "garbage.dropped",
     "garbage.purged",
 ]
+OTHERS = text("""
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND xact_start IS NOT NULL
+""")
 REGISTERED = ("verified", "condemned")  # what was condemned is spared within a minute
 NONE_KEPT = Retention(timedelta(0), 2)
 
@@ -100,6 +107,12 @@ def check_all_there(database, store, states=("verified",)):
     for digest, state in needed:
         assert state in states, digest
         assert digest_of(read_blob(store, digest)) == digest
+
+
+def nobody_is_at_it(database):
+    """Whether no transaction is open: the server finds out a little later that a client is dead."""
+    with database.reading() as session:
+        return session.execute(OTHERS).scalar_one() == 0
 
 
 class Collection(RuleBasedStateMachine):
@@ -189,6 +202,7 @@ class Collection(RuleBasedStateMachine):
 
         code, _ = run_forked(killed, failpoint)
         assert code in {0, -signal.SIGKILL}
+        await_true(lambda: nobody_is_at_it(self.database))  # what the dead had locked is free
 
     @invariant()
     def whole(self):
