@@ -7,11 +7,14 @@ from sqlalchemy import event, text
 from sqlmodel import select
 
 from mlreg.controller.domain.memory import PolicyMemory
+from mlreg.controller.scheduler import ControllerSettings, beat
 from mlreg.controller.services import runs
+from mlreg.controller.services.leadership import take_leadership
 from mlreg.controller.services.policies import set_enabled
 from mlreg.controller.services.tick import tick
 from mlreg.controller.services.unjudged import Failing
 from mlreg.controller.store import tables
+from mlreg.registry.store.clock import SystemClock
 from tests.automation_makers import DAY, HOUR, POLICY, START, Automation
 from tests.makers import PERSON
 
@@ -306,3 +309,11 @@ def test_after_a_pause_one_passing_error_is_no_incident_and_one_that_lasts_is(da
         assert tick(database, now=now, failing=failing).failed
         counts.append(len(automation.all(tables.Incident)))
     assert counts == [0, 0, 1]
+
+
+def test_a_controller_that_does_not_lead_counts_anew(database):
+    failing = Failing()
+    failing.look([1], START)
+    assert take_leadership(database, "other") is not None
+    assert not beat(database, SystemClock(), ControllerSettings("standby"), failing=failing)
+    assert failing.look([1], START + DAY) == []

@@ -115,6 +115,8 @@ def beat(
     try:
         held = leadership.take_leadership(database, settings.name, ttl_seconds=ttl_seconds)
         if held is None:
+            if failing is not None:
+                failing.forget()
             return False
         reign = Reign(database, held, ttl_seconds, stop)
         report = tick(database, now=clock.now(), reign=reign, assessor=assessor, failing=failing)

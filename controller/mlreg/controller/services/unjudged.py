@@ -36,17 +36,15 @@ class Failing:
 
     def __init__(self) -> None:
         self._since: dict[int, datetime] = {}
-        self._looked: datetime | None = None
 
     def look(self, failed: Collection[int], now: datetime) -> list[int]:
-        """Take note of what fails in this tick; return what has failed in each for five minutes.
-
-        What was seen before a pause as long as that (another controller led) counts no more.
-        """
-        went_on = self._looked is not None and now - self._looked < AFTER
-        before = self._since if went_on else {}
-        self._since, self._looked = {one: before.get(one, now) for one in failed}, now
+        """Take note of what fails in this tick; return what has failed in each for five minutes."""
+        self._since = {one: self._since.get(one, now) for one in failed}
         return [one for one, since in self._since.items() if since <= now - AFTER]
+
+    def forget(self) -> None:
+        """Count anew: another controller leads, and what it sees is not known here."""
+        self._since.clear()
 
 
 def tell(
