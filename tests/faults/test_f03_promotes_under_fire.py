@@ -52,8 +52,9 @@ class Seen:
 class Fire:
     """Sixteen threads against one deployment, and somebody who kills backends."""
 
-    def __init__(self, database, admin_url, seconds=SECONDS) -> None:
+    def __init__(self, database, admin_url, seconds=SECONDS, least_kills=KILLS + 1) -> None:
         self.database = database
+        self.least_kills = least_kills
         self.admin_url = admin_url
         self.until = time.monotonic() + seconds
         self.acknowledged: list[Acknowledged] = []
@@ -74,7 +75,7 @@ class Fire:
     def burning(self):
         """Say whether to go on: for the time, and on a busy machine until enough has happened."""
         now = time.monotonic()
-        enough = self.kills > KILLS and len(self.acknowledged) > CHANGES
+        enough = self.kills >= self.least_kills and len(self.acknowledged) > CHANGES
         return not self.failures and (
             now < self.until or (not enough and now < self.until + PATIENCE_SECONDS)
         )
