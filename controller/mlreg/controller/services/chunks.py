@@ -156,6 +156,11 @@ def judge_chunk(session: WriteSession, ids: Sequence[int], now: datetime) -> Chu
     if done:
         rows.record(session, [case.as_look() for case in done if case.findings])
         rows.remember(session, [case.as_row() for case in done if case.is_news(now)])
+    return _outcome(ids, opened, done)
+
+
+def _outcome(ids: Sequence[int], opened: Sequence[_Opened], done: Sequence[_Case]) -> Chunk:
+    """Return what became of these states: who is done, whose windows closed, and who is left."""
     closed = {one.state.id for one in opened if one.is_closed}
     finished = {case.state.id for case in done} | closed
     return Chunk(
@@ -199,9 +204,7 @@ def _move_over_measured(session: WriteSession, opened: Sequence[_Opened]) -> lis
 
     Left out are those of which a window is yet to be asked for, which is done alone.
     """
-    waiting = [
-        one for one in opened if not one.is_closed and len(one.mature) == 1 and _is_next(one)
-    ]
+    waiting = [one for one in opened if _is_next(one)]
     asked = [(one.state.place, one.mature[0]) for one in waiting]
     keys = [(*of, measure_key(*of)) for of in asked]
     found = rows.measures_of(session, keys) if keys else []
@@ -218,7 +221,9 @@ def _move_over_measured(session: WriteSession, opened: Sequence[_Opened]) -> lis
 
 
 def _is_next(one: _Opened) -> bool:
-    """Say whether the mature window is one that was read when it closed."""
+    """Say whether one window is mature, which was read when it closed, and none is to be read."""
+    if one.is_closed or len(one.mature) != 1:
+        return False
     return one.mature[0].end <= one.memory.closed_until
 
 
