@@ -23,6 +23,7 @@ from mlreg.registry.domain.contracts import FeatureContract
 from tests.integration.training_folder import (
     SCHEMA,
     TARGET,
+    check_refused,
     make_rows,
     read_result,
     train_job,
@@ -267,13 +268,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_trained_is_refused_in_one_line(tmp_path, name):
     table, changes, said = REFUSED[name]
-    folder = train_job(tmp_path, table, **changes)
-    train(folder)
-    result = read_result(folder)
-    assert result["outcome"] == "failed"
-    assert said in result["message"]
-    assert "\n" not in result["message"]
-    assert not (folder / "out").exists()
+    check_refused(train_job(tmp_path, table, **changes), said)
 
 
 def test_an_unseen_category_where_the_contract_forbids_it(parent, tmp_path):

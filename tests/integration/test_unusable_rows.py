@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from mlreg.controller.trainers.child import train
-from tests.integration.training_folder import make_rows, read_result, train_job
+from tests.integration.training_folder import check_refused, make_rows, read_result, train_job
 
 ROWS = make_rows(days=2)
 LABELS = ROWS["label"].to_numpy()
@@ -72,13 +72,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_said_in_one_line(tmp_path, name):
     table, changes, said = REFUSED[name]
-    folder = train_job(tmp_path, table, **changes)
-    train(folder)
-    result = read_result(folder)
-    assert result["outcome"] == "failed"
-    assert said in result["message"]
-    assert "\n" not in result["message"]
-    assert not (folder / "out").exists()
+    check_refused(train_job(tmp_path, table, **changes), said)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlreg.controller.trainers.child import train
+
 SCHEMA = [
     {"name": "temp", "dtype": "float", "default": 0.0, "at_risk": True},
     {"name": "wind", "dtype": "float", "at_risk": True},
@@ -70,3 +72,13 @@ def train_job(folder, table=None, **changes):
 
 def read_result(folder):
     return json.loads((folder / "result.json").read_text())
+
+
+def check_refused(folder, said):
+    """Have a job trained, and see it refused in one line that says this."""
+    train(folder)
+    result = read_result(folder)
+    assert result["outcome"] == "failed"
+    assert said in result["message"]
+    assert "\n" not in result["message"]
+    assert not (folder / "out").exists()
